@@ -1,0 +1,61 @@
+# One word for each thing one does here; `make help` lists them.
+
+# Which LibTorch: a folder with include/ and lib/. Empty: the pinned one, fetched once.
+MFI_LIBTORCH ?=
+# Where `make install` puts the program.
+PREFIX ?= /usr/local
+# release, dev, asan or tidy (CMakePresets.json); builds into build/PRESET.
+PRESET ?= release
+JOBS ?= $(shell nproc)
+
+BUILD = build/$(PRESET)
+MFI = $(BUILD)/bin/mfi
+
+.DEFAULT_GOAL := help
+.PHONY: help setup configure build test demo install asan tidy format clean
+
+help: ## This list
+	@echo "usage: make WHAT [NAME=VALUE ...]"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "%-11s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  MFI_LIBTORCH=DIR  build with this LibTorch 2.x (an installed Python torch's folder, an unpacked zip)"
+	@echo "  PREFIX=DIR        where install puts the program (now $(PREFIX))"
+	@echo "  PRESET=NAME       release, dev, asan or tidy (now $(PRESET))"
+	@echo "  JOBS=N            compile and test N at a time (now $(JOBS))"
+
+setup: ## Install the Debian packages and fetch LibTorch, where missing
+	@scripts/install_packages.sh
+	@$(if $(MFI_LIBTORCH),true,scripts/fetch_libtorch.sh)
+
+configure: setup
+	@mkdir -p build
+	@cmake --preset $(PRESET) -DMFI_LIBTORCH:PATH="$(MFI_LIBTORCH)" >$(BUILD).log 2>&1 \
+	  || { cat $(BUILD).log; exit 1; }
+
+build: configure ## Set up and compile
+	cmake --build --preset $(PRESET) --parallel $(JOBS)
+
+test: build ## Set up, compile and run all tests
+	ctest --preset $(PRESET) --parallel $(JOBS)
+
+demo: ## Set up, compile and run the whole method on the sample in sample/ (minutes)
+	@$(MAKE) --no-print-directory build
+	$(MFI) run recipes/sample.toml --out runs/sample
+
+install: build ## Set up, compile and install into PREFIX
+	cmake --install $(BUILD) --prefix "$(PREFIX)"
+
+asan: ## All tests with address and undefined-behaviour checks
+	@$(MAKE) --no-print-directory test PRESET=asan
+
+tidy: ## clang-tidy over all sources
+	@scripts/install_packages.sh lint
+	@$(MAKE) --no-print-directory build PRESET=tidy
+
+format: ## clang-format all sources in place
+	@scripts/install_packages.sh lint
+	git ls-files -co --exclude-standard '*.h' '*.cpp' | xargs clang-format -i
+
+clean: ## Remove the build folders (LibTorch stays in the cache)
+	rm -rf build

@@ -1,0 +1,76 @@
+# How this project declares its libraries and tests.
+
+find_package(GTest REQUIRED)
+
+option(MFI_SANITIZE "Address and undefined-behaviour checks (preset asan)" OFF)
+option(MFI_TIDY "Run clang-tidy on every file (preset tidy)" OFF)
+
+set(MFI_TEST_ENVIRONMENT "")
+if(MFI_SANITIZE)
+  # vptr looks up type records that LibTorch does not export.
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined)
+  add_link_options(-fsanitize=address,undefined)
+  # LibTorch defines some inline variables in both of its libraries, and leaves its registries to the
+  # end of the process.
+  set(MFI_TEST_ENVIRONMENT
+    "ASAN_OPTIONS=detect_odr_violation=0:detect_stack_use_after_return=1"
+    "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/lsan.supp:print_suppressions=0"
+    "UBSAN_OPTIONS=print_stacktrace=1")
+endif()
+if(MFI_TIDY)
+  find_program(CLANG_TIDY NAMES clang-tidy clang-tidy-14 REQUIRED)
+  set(CMAKE_CXX_CLANG_TIDY "${CLANG_TIDY}" --quiet)
+  set(CMAKE_DISABLE_PRECOMPILE_HEADERS ON)  # clang cannot read g++'s
+endif()
+
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER AND NOT MFI_TIDY)
+  # sloppiness: precompiled headers carry time stamps; without this ccache would never hit.
+  # base directory: a second checkout elsewhere profits from what the first one compiled.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+    CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+    "CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}" CCACHE_NOHASHDIR=1 ${CCACHE})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
+  endif()
+endif()
+find_program(MOLD mold)
+if(MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+add_compile_options(-Wall -Wextra -Wno-unused-parameter)
+
+# <torch/torch.h> costs 20 s a file; it is compiled once, here, for every target that uses LibTorch.
+add_library(mfi_torch_pch OBJECT "${PROJECT_SOURCE_DIR}/cmake/pch.cpp")
+target_link_libraries(mfi_torch_pch PRIVATE mfi_libtorch)
+target_precompile_headers(mfi_torch_pch PRIVATE <torch/torch.h>)
+
+# mfi_add_library(NAME [TORCH] SOURCES ... [LINKS ...])
+# A library mfi_NAME with alias mfi::NAME. TORCH: it uses LibTorch.
+function(mfi_add_library name)
+  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;LINKS" ${ARGN})
+  add_library(mfi_${name} STATIC ${ARG_SOURCES})
+  add_library(mfi::${name} ALIAS mfi_${name})
+  target_include_directories(mfi_${name} PUBLIC "${PROJECT_SOURCE_DIR}")
+  target_link_libraries(mfi_${name} PUBLIC ${ARG_LINKS})
+  if(ARG_TORCH)
+    target_link_libraries(mfi_${name} PUBLIC mfi_libtorch)
+    target_precompile_headers(mfi_${name} REUSE_FROM mfi_torch_pch)
+  endif()
+endfunction()
+
+# mfi_add_test(NAME [TORCH] [LINKS ...])
+# A GoogleTest program from NAME.cpp in this folder.
+function(mfi_add_test name)
+  cmake_parse_arguments(ARG "TORCH" "" "LINKS" ${ARGN})
+  add_executable(${name} ${name}.cpp)
+  target_link_libraries(${name} PRIVATE ${ARG_LINKS} GTest::gmock GTest::gtest_main)
+  if(ARG_TORCH)
+    target_precompile_headers(${name} REUSE_FROM mfi_torch_pch)
+  endif()
+  add_test(NAME ${name} COMMAND ${name})
+  # Tests run side by side: two threads each still exercise threading, and waiting ones must sleep,
+  # not spin on a core that another test needs.
+  set_tests_properties(${name} PROPERTIES
+    TIMEOUT 900 ENVIRONMENT "OMP_NUM_THREADS=2;OMP_WAIT_POLICY=passive;${MFI_TEST_ENVIRONMENT}")
+endfunction()

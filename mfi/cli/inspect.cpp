@@ -1,0 +1,134 @@
+// mfi inspect
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mfi/cli/commands.h"
+#include "mfi/cli/network_table.h"
+#include "mfi/core/error.h"
+#include "mfi/core/text.h"
+#include "mfi/data/dataset.h"
+#include "mfi/pipeline/recipe_table.h"
+#include "mfi/report/text_table.h"
+#include "mfi/train/checkpoint.h"
+
+namespace mfi {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string normalisation_text(const Normalisation& n) {
+  return format("mean %.4f %.4f %.4f, standard deviation %.4f %.4f %.4f", n.mean[0], n.mean[1], n.mean[2],
+                n.stddev[0], n.stddev[1], n.stddev[2]);
+}
+
+void inspect_model(const fs::path& file) {
+  const auto model = load_model(file);
+  const auto& arch = model.network->arch();
+  std::cout << "model " << file.string() << "\n"
+            << "network:        " << arch.name << (arch.folded ? ", folded" : "") << "\n"
+            << "step:           " << model.info.step << "\n"
+            << "dataset:        " << model.info.dataset << "\n"
+            << "normalisation:  " << normalisation_text(model.info.normalisation) << "\n"
+            << "classes:        " << arch.classes << ": " << join(model.info.class_names, ", ") << "\n\n"
+            << network_table(arch);
+}
+
+void inspect_recipe(const fs::path& file) {
+  const auto recipe = read_recipe(file);
+  std::cout << "recipe " << file.string() << "\n";
+  using Align = TextTable::Align;
+  TextTable table({{"key"}, {"value", Align::left}, {"default", Align::left}});
+  int changed = 0;
+  for (const auto& entry : recipe_entries()) {
+    const bool given = !entry.is_given || entry.is_given(recipe);
+    const auto value = given ? recipe_value_text(entry.get(recipe)) : entry.key.default_text;
+    const bool differs = value != entry.key.default_text;
+    changed += differs;
+    // Only what differs shows its default, so that the eye finds it.
+    table.add_row({entry.key.path, value, differs ? entry.key.default_text : ""});
+  }
+  std::cout << table.text() << changed << " of " << recipe_entries().size()
+            << " keys differ from the default, which then stands beside them\n";
+}
+
+void print_images(const char* what, const Dataset& data) {
+  if (data.size() == 0) return;
+  const auto counts = torch::bincount(data.labels, {}, static_cast<int64_t>(data.class_names.size()));
+  const auto low = counts.min().item<int64_t>(), high = counts.max().item<int64_t>();
+  std::cout << format("%s %lld images of %lld x %lld, ", what, static_cast<long long>(data.size()),
+                      static_cast<long long>(data.images.size(3)), static_cast<long long>(data.images.size(2)));
+  if (low == high) {
+    std::cout << low << " a class\n";
+    return;
+  }
+  std::vector<std::string> parts;
+  for (size_t i = 0; i < data.class_names.size(); ++i)
+    parts.push_back(data.class_names[i] + " " + std::to_string(counts[static_cast<int64_t>(i)].item<int64_t>()));
+  std::cout << "a class: " << join(parts, ", ") << "\n";
+}
+
+void print_data(const DataSplits& data) {
+  std::cout << "dataset " << data.name << " in " << data.source << "\n";
+  print_images("training:      ", data.train);
+  print_images("test:          ", data.test);
+  std::cout << "normalisation:  " << normalisation_text(data.normalisation) << "\n"
+            << "classes:        " << data.train.class_names.size() << ": " << join(data.train.class_names, ", ") << "\n"
+            << "every record was read and is sound\n";
+}
+
+void inspect_data(const fs::path& path) {
+  std::vector<std::string> names{"cifar-10", "cifar-100"};
+  if (fs::exists(path / "train.png")) names = {"sample"};
+  // An archive holds one dataset; read as the other it would only be called damaged.
+  if (fs::is_regular_file(path)) names = {path.filename().string().starts_with("cifar-100") ? "cifar-100" : "cifar-10"};
+  bool found = false;
+  for (const auto& name : names) {
+    DataSettings settings;
+    settings.dataset = name;
+    DataSplits data;
+    try {
+      data = open_data(settings, path);
+    } catch (const NotFoundError&) {
+      continue;  // a folder may hold one, the other or both
+    }
+    if (found) std::cout << "\n";
+    print_data(data);
+    found = true;
+  }
+  if (!found)
+    throw NotFoundError(path.string() + ": no dataset found; expected a folder or archive of CIFAR-10 or CIFAR-100 "
+                        "in the binary version ('mfi data get cifar-10 --into DIR' downloads one)");
+}
+
+void inspect(const fs::path& path) {
+  if (path == "sample" && !fs::exists(path)) {
+    DataSettings settings;
+    settings.dataset = "sample";
+    return print_data(open_data(settings, {}));
+  }
+  if (!fs::exists(path)) throw NotFoundError(path.string() + ": there is no such file or folder");
+  if (path.extension() == ".toml") return inspect_recipe(path);
+  if (path.extension() == ".safetensors") return inspect_model(path);
+  if (fs::exists(path / "results.json") || fs::exists(path / "recipe.toml"))
+    throw UsageError(path.string() + " is a run folder: see 'mfi report " + path.string() + "', or inspect a model in it");
+  inspect_data(path);
+}
+
+}  // namespace
+
+void add_inspect_command(CLI::App& program, Action& action) {
+  auto* command = program.add_subcommand("inspect", "What a model, a dataset or a recipe holds");
+  auto path = std::make_shared<std::string>();
+  command->add_option("PATH", *path, "A model (.safetensors), a recipe (.toml), a dataset's folder or archive, or 'sample'")
+      ->required();
+  command->footer(
+      "A dataset is read whole and every record checked. A recipe shows every key with its value.\n\n"
+      "Example:\n  mfi inspect runs/cifar10-resnet34-w16/hybrid/model.safetensors");
+  command->callback([=, &action] { action = [=] { inspect(*path); }; });
+}
+
+}  // namespace mfi

@@ -1,0 +1,83 @@
+// The program: reads the command line, runs one command, turns every error into one message.
+#include <c10/util/Exception.h>
+#include <malloc.h>
+
+#include <exception>
+#include <iostream>
+#include <limits>
+#include <new>
+
+#include "mfi/cli/commands.h"
+#include "mfi/core/error.h"
+#include "mfi/pipeline/machine.h"
+
+namespace mfi {
+namespace {
+
+constexpr const char* kOutOfMemory =
+    "out of memory; a smaller batch_size in the recipe needs less ('mfi plan' estimates how much)";
+
+// glibc hands buffers of more than 128 KiB back to the kernel as soon as they are free, and the page
+// faults of getting them again cost 5 to 20 % of a training step.
+void keep_freed_memory() {
+  mallopt(M_MMAP_THRESHOLD, std::numeric_limits<int>::max());
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+}
+
+int command_line(int argc, char** argv) {
+  CLI::App program("Makes a trained image classifier smaller: MeanFlow compression of ResNets.", "mfi");
+  program.set_version_flag("--version", version_text());
+  program.require_subcommand(1);
+  program.footer("'mfi COMMAND --help' shows a command's flags and an example.");
+  Action action;
+  add_run_command(program, action);
+  add_plan_command(program, action);
+  add_eval_command(program, action);
+  add_inspect_command(program, action);
+  add_report_command(program, action);
+  add_data_command(program, action);
+  add_version_command(program, action);
+
+  if (argc < 2) {
+    std::cerr << program.help();
+    return static_cast<int>(ExitCode::usage);
+  }
+  check_words(program, argc, argv);
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return program.exit(error, std::cout, std::cerr);  // --help, --version
+    throw UsageError(std::string(error.what()) + "; see 'mfi --help'");
+  }
+  action();
+  if (!std::cout.flush()) throw IoError("standard output could not be written");
+  return 0;
+}
+
+int fail(ExitCode code, const std::string& message) {
+  std::cout.flush();
+  std::cerr << "mfi: " << message << std::endl;
+  return static_cast<int>(code);
+}
+
+}  // namespace
+}  // namespace mfi
+
+int main(int argc, char** argv) {
+  using mfi::ExitCode;
+  mfi::keep_freed_memory();
+  try {
+    return mfi::command_line(argc, argv);
+  } catch (const mfi::Error& error) {
+    return mfi::fail(error.exit_code(), error.what());
+  } catch (const c10::Error& error) {
+    const std::string message = error.what_without_backtrace();
+    if (message.find("allocate memory") != std::string::npos)
+      return mfi::fail(ExitCode::internal, mfi::kOutOfMemory);
+    return mfi::fail(ExitCode::internal, message);
+  } catch (const std::bad_alloc&) {
+    return mfi::fail(ExitCode::internal, mfi::kOutOfMemory);
+  } catch (const std::exception& error) {
+    return mfi::fail(ExitCode::internal, error.what());
+  }
+}

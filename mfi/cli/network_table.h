@@ -1,0 +1,16 @@
+// A network, part by part, as a table.
+#pragma once
+
+#include <string>
+
+#include "mfi/nn/arch.h"
+
+namespace mfi {
+
+/// One row a part: what it is, output shape, parameters, MACs; then the totals.
+std::string network_table(const Arch& arch);
+
+/// "4 bottleneck blocks, width 64" or "flow: 2 modules, hidden 172".
+std::string stage_text(const StageArch& stage);
+
+}  // namespace mfi

@@ -1,0 +1,170 @@
+#include "mfi/cli/probe.h"
+
+#include <malloc.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <limits>
+#include <memory>
+#include <optional>
+
+#include "mfi/core/stop_signal.h"
+#include "mfi/nn/cost.h"
+#include "mfi/report/time_left.h"
+#include "mfi/train/mapping_task.h"
+#include "mfi/train/optimiser.h"
+#include "mfi/train/trainer.h"
+
+namespace mfi {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// "VmRSS" or "VmHWM" of this process; negative where the kernel does not tell.
+double process_bytes(const std::string& field) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(field + ":")) return 1024 * std::stod(line.substr(field.size() + 1));
+  return -1;
+}
+
+// From here on VmHWM is the peak of what follows. False where that is not allowed.
+bool restart_peak() {
+  malloc_trim(0);
+  std::ofstream file("/proc/self/clear_refs");
+  return static_cast<bool>(file << "5" << std::flush);
+}
+
+double tensor_bytes(const Arch& arch) { return 4 * static_cast<double>(total_cost(arch).parameters); }
+
+std::shared_ptr<Network> started_network(const Arch& arch) {
+  auto network = std::make_shared<Network>(arch);
+  initialise(*network, 1);
+  return network;
+}
+
+std::unique_ptr<Task> make_task(const PlannedStep& step, const Arch* teacher_arch, const Recipe& recipe) {
+  const auto dtype = activation_type(recipe.runtime);
+  std::shared_ptr<const Network> teacher = teacher_arch ? started_network(*teacher_arch) : nullptr;
+  if (step.kind == StepKind::map) {
+    MappingSettings settings;
+    for (size_t stage = 0; stage < step.arch.stages.size(); ++stage)
+      if (const auto* flow = std::get_if<FlowArch>(&step.arch.stages[stage].body)) settings.stages[stage] = *flow;
+    settings.objective = step.objective;
+    settings.dtype = dtype;
+    return std::make_unique<MappingTask>(*teacher, settings);
+  }
+  return std::make_unique<ClassificationTask>(started_network(step.arch), step.learns, step.settings, teacher,
+                                              Normalisation{}, dtype);
+}
+
+struct Measured {
+  double seconds_per_image = 0;
+  double bytes_per_image = -1;  // activations and work space
+  double fixed_bytes = 0;       // weights, gradients, optimiser
+};
+
+Measured measure(const PlannedStep& step, const Arch* teacher, const Recipe& recipe) {
+  const auto& settings = step.settings;
+  // About a second a training step on slow cores, whatever the network's size.
+  constexpr double kMacsPerProbe = 60e9;
+  const auto macs = std::max<double>(1, 3 * static_cast<double>(total_cost(step.arch).macs));
+  const auto batch_size = std::clamp(static_cast<int64_t>(kMacsPerProbe / macs), std::min<int64_t>(8, settings.batch_size),
+                                     settings.batch_size);
+
+  const bool knows_peak = restart_peak();
+  const double before = process_bytes("VmRSS");
+  const torch::Device device(recipe.runtime.device);
+  const auto task = make_task(step, teacher, recipe);
+  task->student().to(device);
+  std::vector<Optimiser> optimisers;
+  for (const auto& set : task->parameter_sets()) optimisers.emplace_back(set, settings);
+  task->set_training_mode();
+  Batch batch;
+  batch.images = torch::randn({batch_size, step.arch.in_channels, step.arch.image_size, step.arch.image_size})
+                     .to(device, activation_type(recipe.runtime))
+                     .contiguous(torch::MemoryFormat::ChannelsLast);
+  batch.labels = torch::randint(step.arch.classes, {batch_size}, torch::kInt64).to(device);
+
+  Measured out;
+  double best = std::numeric_limits<double>::infinity(), spent = 0;
+  // The first one compiles kernels and touches fresh memory; it only counts when it is all there is.
+  for (int i = 0; i < 4 && (i < 2 || spent < 0.8); ++i) {
+    throw_if_stopped();
+    const auto start = Clock::now();
+    for (auto& optimiser : optimisers) optimiser.zero_grad();
+    const auto losses = task->step(batch, {0, i}).losses;
+    torch::Tensor total = losses.at(0);
+    for (size_t k = 1; k < losses.size(); ++k) total = total + losses[k];
+    total.backward();
+    for (auto& optimiser : optimisers) optimiser.step(1e-6);
+    total.item<float>();  // waits for a GPU
+    const double seconds = seconds_since(start);
+    spent += seconds;
+    best = std::min(best, seconds);
+  }
+  out.seconds_per_image = best / static_cast<double>(batch_size);
+
+  // Weights, gradients and one or two moments.
+  out.fixed_bytes = tensor_bytes(step.arch) * (settings.optimiser == "sgd" ? 3 : 4) +
+                    (settings.ema > 0 ? tensor_bytes(step.arch) : 0) + (teacher ? 2 * tensor_bytes(*teacher) : 0);
+  const double peak = process_bytes("VmHWM");
+  if (knows_peak && peak > 0 && before > 0)
+    out.bytes_per_image = std::max(0.0, peak - before - out.fixed_bytes) / static_cast<double>(batch_size);
+  return out;
+}
+
+// Equal keys cost the same a step.
+std::string cost_key(const PlannedStep& step) {
+  auto arch = step.arch;
+  arch.name.clear();
+  std::string key = arch_to_json(arch) + step.teacher + step.settings.optimiser;
+  key += step.kind == StepKind::map ? " map" : " classify";
+  key += std::to_string(step.settings.batch_size);
+  for (const auto learns : step.learns) key += static_cast<char>('0' + static_cast<int>(learns));
+  if (step.kind == StepKind::map)
+    key += std::to_string(step.objective.meanflow > 0) + std::to_string(step.objective.endpoint > 0) +
+           std::to_string(step.objective.regression > 0);
+  return key;
+}
+
+}  // namespace
+
+std::map<std::string, StepEstimate> probe_plan(const Plan& plan, const Recipe& recipe, double budget_seconds) {
+  const auto start = Clock::now();
+  const double images_per_epoch = static_cast<double>(dataset_training_images(recipe.data));
+  const double program_bytes = std::max(0.0, process_bytes("VmRSS"));
+  std::map<std::string, Measured> measured;
+  std::map<std::string, StepEstimate> out;
+  TimeLeft speed;
+  for (const auto& step : plan.steps) {
+    const Arch* teacher = step.teacher.empty() ? nullptr : &plan.step(step.teacher).arch;
+    const double images = images_per_epoch * static_cast<double>(step.settings.epochs);
+    const double work = work_per_image(step, teacher);
+    auto& estimate = out[step.name];
+    const auto key = cost_key(step);
+    auto found = measured.find(key);
+    if (found == measured.end() && seconds_since(start) < budget_seconds) {
+      found = measured.emplace(key, measure(step, teacher, recipe)).first;
+      speed.measured(step.name, step.kind, work, 1, found->second.seconds_per_image);
+    }
+    if (found == measured.end()) {
+      estimate.seconds = speed.seconds(step.kind, work, images);
+      continue;
+    }
+    estimate.seconds = found->second.seconds_per_image * images;
+    if (found->second.bytes_per_image >= 0)
+      estimate.memory_bytes = program_bytes + found->second.fixed_bytes +
+                              found->second.bytes_per_image * static_cast<double>(step.settings.batch_size);
+  }
+  malloc_trim(0);
+  return out;
+}
+
+}  // namespace mfi

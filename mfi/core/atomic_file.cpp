@@ -1,0 +1,132 @@
+#include "mfi/core/atomic_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <system_error>
+
+#include "mfi/core/error.h"
+
+namespace mfi {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Closes on scope exit.
+class Descriptor {
+ public:
+  explicit Descriptor(int value) : value_(value) {}
+  ~Descriptor() {
+    if (value_ >= 0) ::close(value_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return value_; }
+  int release() {
+    const int value = value_;
+    value_ = -1;
+    return value;
+  }
+
+ private:
+  int value_;
+};
+
+[[noreturn]] void throw_io(const fs::path& path, int error) {
+  if (error == ENOSPC || error == EDQUOT)
+    throw IoError(path.string() + ": " +
+                  (error == ENOSPC ? "no space left on device" : "the disk quota is used up") +
+                  "; the file is as it was before: free some and run the same command again");
+  if (error == EFBIG)
+    throw IoError(path.string() + ": larger than this file system or the limit of the process (ulimit -f) allows");
+  throw IoError(path.string() + ": writing failed: " + std::strerror(error));
+}
+
+void write_all(int descriptor, const void* data, size_t bytes, const fs::path& path) {
+  const char* next = static_cast<const char*>(data);
+  while (bytes > 0) {
+    // Linux writes at most 2 GiB a call; a smaller piece also lets a signal through.
+    const ssize_t written = ::write(descriptor, next, std::min<size_t>(bytes, size_t{1} << 26));
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      throw_io(path, errno);
+    }
+    next += written;
+    bytes -= static_cast<size_t>(written);
+  }
+}
+
+/// Makes a rename in `folder` survive a power cut.
+void flush_folder(const fs::path& folder, const fs::path& path) {
+  const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Some file systems cannot flush a folder (EINVAL); the file is in place all the same.
+  if (descriptor.get() < 0 || (::fsync(descriptor.get()) != 0 && errno != EINVAL)) throw_io(path, errno);
+}
+
+}  // namespace
+
+void replace_file(const fs::path& path, const std::function<void(const ByteSink&)>& write) {
+  fs::path part = path;
+  part += ".part";
+  Descriptor file(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (file.get() < 0) {
+    const int error = errno;
+    if (error == ENOSPC || error == EDQUOT) throw_io(path, error);
+    throw CannotWriteError(path.string() + ": cannot be written: " + std::strerror(error));
+  }
+  try {
+    write([&](const void* data, size_t bytes) { write_all(file.get(), data, bytes, path); });
+    if (::fsync(file.get()) != 0) throw_io(path, errno);
+    // Network file systems report a full disk only here.
+    if (::close(file.release()) != 0) throw_io(path, errno);
+    if (::rename(part.c_str(), path.c_str()) != 0) throw_io(path, errno);
+  } catch (...) {
+    ::unlink(part.c_str());
+    throw;
+  }
+  const fs::path folder = path.parent_path();
+  flush_folder(folder.empty() ? fs::path(".") : folder, path);
+}
+
+void replace_file(const fs::path& path, std::string_view bytes) {
+  replace_file(path, [bytes](const ByteSink& sink) { sink(bytes.data(), bytes.size()); });
+}
+
+std::string read_file(const fs::path& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) throw NotFoundError(path.string() + ": cannot be read: " + std::strerror(errno));
+  struct stat status{};
+  if (::fstat(file.get(), &status) == 0 && S_ISDIR(status.st_mode))
+    throw NotFoundError(path.string() + ": is a folder, expected a file");
+
+  std::string bytes(status.st_size > 0 ? static_cast<size_t>(status.st_size) : 0, '\0');
+  size_t have = 0;
+  // The size is only a hint: the files of /proc say 0, and a file may grow meanwhile.
+  for (;;) {
+    if (have == bytes.size()) bytes.resize(have + 4096);
+    const ssize_t got = ::read(file.get(), bytes.data() + have, bytes.size() - have);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      throw IoError(path.string() + ": reading failed: " + std::strerror(errno));
+    }
+    if (got == 0) break;
+    have += static_cast<size_t>(got);
+  }
+  bytes.resize(have);
+  return bytes;
+}
+
+void make_folder(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (!error && !fs::is_directory(path, error) && !error) error = std::make_error_code(std::errc::not_a_directory);
+  if (error) throw CannotWriteError(path.string() + ": the folder cannot be made: " + error.message());
+}
+
+}  // namespace mfi

@@ -1,0 +1,82 @@
+#include "mfi/core/run_lock.h"
+
+#include <gmock/gmock.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <csignal>
+#include <optional>
+
+#include "mfi/core/atomic_file.h"
+#include "mfi/core/error.h"
+#include "mfi/core/test_folder.h"
+
+namespace mfi {
+namespace {
+
+using testing::HasSubstr;
+
+/// Another process that holds the lock from construction until `kill_it`.
+class Holder {
+ public:
+  explicit Holder(const std::filesystem::path& folder) {
+    std::array<int, 2> ready{};
+    if (pipe(ready.data()) != 0) throw std::runtime_error("pipe");
+    id_ = fork();
+    if (id_ == 0) {
+      const RunLock lock(folder);
+      if (write(ready[1], "x", 1) != 1) _exit(1);
+      for (;;) pause();
+    }
+    char byte;
+    if (read(ready[0], &byte, 1) != 1) throw std::runtime_error("the holder did not start");
+    close(ready[0]);
+    close(ready[1]);
+  }
+  ~Holder() { kill_it(); }
+  pid_t id() const { return id_; }
+  void kill_it() {
+    if (id_ <= 0) return;
+    kill(id_, SIGKILL);
+    waitpid(id_, nullptr, 0);
+    id_ = -1;
+  }
+
+ private:
+  pid_t id_ = -1;
+};
+
+TEST(RunLock, NamesTheProcessThatHoldsIt) {
+  TestFolder folder;
+  const Holder holder(folder.path());
+  EXPECT_THAT(message_of<BusyError>([&] { RunLock lock(folder.path()); }),
+              testing::AllOf(HasSubstr(folder.path().string()), HasSubstr("process " + std::to_string(holder.id()) + " on ")));
+}
+
+TEST(RunLock, IsFreeAfterItsOwnerWasKilled) {
+  TestFolder folder;
+  Holder holder(folder.path());
+  holder.kill_it();
+  EXPECT_NO_THROW(RunLock lock(folder.path()));
+}
+
+TEST(RunLock, IsFreeAfterItsScope) {
+  TestFolder folder;
+  { const RunLock lock(folder.path()); }
+  EXPECT_NO_THROW(RunLock lock(folder.path()));
+}
+
+TEST(RunLock, IsRefusedWithinTheSameProcessToo) {
+  TestFolder folder;
+  const RunLock lock(folder.path());
+  EXPECT_THROW(RunLock second(folder.path()), BusyError);
+}
+
+TEST(RunLock, SaysWhyItCannotBeMade) {
+  TestFolder folder;
+  replace_file(folder / "file", "");
+  EXPECT_THAT(message_of<CannotWriteError>([&] { RunLock lock(folder / "file"); }), HasSubstr("Not a directory"));
+}
+
+}  // namespace
+}  // namespace mfi

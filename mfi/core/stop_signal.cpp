@@ -1,0 +1,43 @@
+#include "mfi/core/stop_signal.h"
+
+#include <csignal>
+
+namespace mfi {
+
+namespace {
+
+volatile std::sig_atomic_t stop_signal = 0;
+
+void on_stop(int signal) {
+  if (stop_signal != 0) {
+    // The second one: die of it, as without a handler. It is delivered when this function returns.
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+    return;
+  }
+  stop_signal = signal;
+}
+
+}  // namespace
+
+void install_stop_handlers() {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    struct sigaction action {};
+    // nohup and background jobs of scripts ignore SIGINT on purpose; leave it so.
+    if (sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) continue;
+    action = {};
+    action.sa_handler = on_stop;
+    action.sa_flags = SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    sigaction(signal, &action, nullptr);
+  }
+}
+
+void throw_if_stopped() {
+  if (stop_signal == SIGINT)
+    throw Error(ExitCode::interrupted, "stopped by Ctrl-C (SIGINT); the same command goes on from what was saved");
+  if (stop_signal == SIGTERM)
+    throw Error(ExitCode::terminated, "stopped by SIGTERM; the same command goes on from what was saved");
+}
+
+}  // namespace mfi

@@ -1,0 +1,15 @@
+// Ending politely on Ctrl-C and on a scheduler's SIGTERM.
+#pragma once
+
+#include "mfi/core/error.h"
+
+namespace mfi {
+
+/// From now on the first SIGINT or SIGTERM only sets a flag; a second one ends the process at once.
+void install_stop_handlers();
+
+/// Throws Error with exit code interrupted or terminated when a stop has been asked for. Long loops
+/// call this between steps; what they have saved by then stays.
+void throw_if_stopped();
+
+}  // namespace mfi

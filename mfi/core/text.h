@@ -1,0 +1,33 @@
+// Small pieces of text that more than one room prints.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mfi {
+
+/// printf into a string.
+[[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);
+
+/// The items with `separator` between them.
+std::string join(const std::vector<std::string>& items, std::string_view separator);
+
+/// The candidate with the fewest edits from `word` (Levenshtein), or "" when none is near: more
+/// than a third of the word's length away.
+std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates);
+
+/// "12.38 M", "1.2 k", "87": a decimal unit, two decimals from a million on, one for thousands.
+std::string count_text(double count);
+
+/// "3.2 s", "4 min 05 s", "1 h 02 min".
+std::string duration_text(double seconds);
+
+/// "512 KiB", "1.4 GiB".
+std::string bytes_text(double bytes);
+
+/// Current time as 2026-01-31T12:00:00Z.
+std::string utc_time_text();
+
+}  // namespace mfi

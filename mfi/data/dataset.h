@@ -1,0 +1,61 @@
+// Labelled images in memory, as bytes.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <array>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace mfi {
+
+/// Labelled images.
+struct Dataset {
+  torch::Tensor images;                 // uint8 [N, 3, H, W], contiguous, RGB
+  torch::Tensor labels;                 // int64 [N]
+  std::vector<std::string> class_names; // one per class
+
+  int64_t size() const { return labels.defined() ? labels.size(0) : 0; }
+};
+
+/// Channel mean and standard deviation of pixels scaled to [0, 1].
+struct Normalisation {
+  std::array<float, 3> mean{0, 0, 0};
+  std::array<float, 3> stddev{1, 1, 1};
+};
+
+/// What a run trains on, chooses by, and is judged on.
+struct DataSplits {
+  std::string name;       // "cifar-10", "cifar-100" or "sample"
+  std::string source;     // the folder or archive that it was read from
+  std::string fingerprint;  // changes when any pixel or label changes
+  Dataset train;
+  Dataset validation;     // empty when nothing is held out
+  Dataset test;
+  Normalisation normalisation;
+};
+
+struct DataSettings {
+  std::string dataset = "cifar-10";  // cifar-10, cifar-100 or sample
+  double validation = 0.0;           // share of the training images held out, [0, 0.5]
+  int64_t limit = 0;                 // use only this many training and test images; 0: all
+  uint64_t seed = 0;                 // decides which images are held out
+};
+
+/// Reads a dataset.
+///
+/// folder: where to look; for CIFAR the official binary folder, a folder that holds it, or the
+/// official .tar.gz (or a folder that holds that). For the sample: the folder of its sheets, or empty
+/// for the one that comes with mfi ($MFI_SAMPLE, the source tree, <program>/../share/mfi/sample).
+/// Every record is checked. `limit` takes the first images of each class, equally many. The held-out
+/// images are drawn evenly from all classes, by seed; they are the same for every later step.
+/// The fingerprint covers what `limit` leaves, whatever is held out of it.
+/// Throws NotFoundError saying what was looked for and how to get it, DataError naming file and
+/// record, RecipeError naming the setting.
+DataSplits open_data(const DataSettings& settings, const std::filesystem::path& folder);
+
+/// Mean and standard deviation over all pixels of a channel; the latter at least 1/255.
+Normalisation measure_normalisation(const Dataset& data);
+
+}  // namespace mfi

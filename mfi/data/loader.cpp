@@ -1,0 +1,146 @@
+#include "mfi/data/loader.h"
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <limits>
+#include <mutex>
+#include <numeric>
+#include <thread>
+
+#include "mfi/core/error.h"
+#include "mfi/core/random.h"
+#include "mfi/data/augment.h"
+
+namespace mfi {
+
+namespace {
+
+// Enough to ride out one late batch; each costs 1.5 MB at 128 images of CIFAR.
+constexpr size_t kBatchesAhead = 3;
+
+// The stream of an epoch's order; no sample has this index.
+constexpr uint64_t kOrderStream = std::numeric_limits<uint64_t>::max();
+
+}  // namespace
+
+struct Loader::State {
+  State(const Dataset& data, const LoaderSettings& settings)
+      : data(data), settings(settings), writer(settings.normalisation, settings.dtype) {}
+
+  const Dataset data;
+  const LoaderSettings settings;
+  const PixelWriter writer;
+  int64_t batches = 0;
+
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  std::deque<Batch> ready;         // guarded by mutex, as are the next three
+  bool finished = true;            // the worker will add nothing more
+  bool started = false;
+  std::exception_ptr failure;
+  std::jthread worker;             // last: stopped and joined before what it uses goes away
+
+  std::vector<int64_t> order_of(int64_t epoch) const {
+    std::vector<int64_t> order(static_cast<size_t>(data.size()));
+    std::iota(order.begin(), order.end(), int64_t{0});
+    if (settings.shuffle) {
+      RandomStream stream(settings.seed, static_cast<uint64_t>(epoch), kOrderStream);
+      for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[stream.below(i)]);
+    }
+    return order;
+  }
+
+  Batch make_batch(const int64_t* indices, int64_t count, int64_t epoch) const {
+    const int64_t height = data.images.size(2), width = data.images.size(3), values = 3 * height * width;
+    Batch batch;
+    batch.images = torch::empty(
+        {count, 3, height, width},
+        torch::TensorOptions().dtype(settings.dtype).memory_format(torch::MemoryFormat::ChannelsLast));
+    batch.labels = torch::empty({count}, torch::kInt64);
+    const uint8_t* bytes = data.images.const_data_ptr<uint8_t>();
+    const int64_t* labels = data.labels.const_data_ptr<int64_t>();
+    char* out = static_cast<char*>(batch.images.data_ptr());
+    int64_t* out_labels = batch.labels.data_ptr<int64_t>();
+    for (int64_t i = 0; i < count; ++i) {
+      const View view = settings.augment ? random_view(settings.seed, epoch, indices[i]) : View{};
+      writer.write(bytes + indices[i] * values, height, width, view, out);
+      out += values * static_cast<int64_t>(batch.images.element_size());
+      out_labels[i] = labels[indices[i]];
+    }
+    return batch;
+  }
+
+  void work(std::stop_token stop, int64_t epoch) {
+    try {
+      const std::vector<int64_t> order = order_of(epoch);
+      for (int64_t b = 0; b < batches; ++b) {
+        const int64_t first = b * settings.batch_size;
+        Batch batch = make_batch(order.data() + first, std::min(settings.batch_size, data.size() - first), epoch);
+        std::unique_lock lock(mutex);
+        if (!changed.wait(lock, stop, [&] { return ready.size() < kBatchesAhead; })) return;
+        ready.push_back(std::move(batch));
+        changed.notify_all();
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      failure = std::current_exception();
+    }
+    const std::lock_guard lock(mutex);
+    finished = true;
+    changed.notify_all();
+  }
+};
+
+Loader::Loader(const Dataset& data, const LoaderSettings& settings)
+    : state_(std::make_unique<State>(data, settings)) {
+  if (settings.batch_size < 1)
+    throw RecipeError("batch_size is " + std::to_string(settings.batch_size) + ", expected 1 or more");
+  if (data.size() == 0) throw DataError("no images to load: this part of the dataset is empty");
+  const torch::Tensor& images = data.images;
+  if (images.dim() != 4 || images.size(1) != 3 || images.scalar_type() != torch::kUInt8 || !images.is_contiguous() ||
+      images.size(0) != data.size() || data.labels.scalar_type() != torch::kInt64 || !data.labels.is_contiguous())
+    throw ShapeError("Loader: images are " + c10::str(images.sizes()) + ", labels " + c10::str(data.labels.sizes()) +
+                     "; expected contiguous bytes [N, 3, H, W] and int64 [N]");
+  if (settings.drop_last && data.size() < settings.batch_size)
+    throw DataError("only " + std::to_string(data.size()) + " images for batches of " +
+                    std::to_string(settings.batch_size) + ": choose a smaller batch_size or a larger limit");
+  const int64_t rest = data.size() % settings.batch_size;
+  state_->batches = data.size() / settings.batch_size + (rest > 0 && !settings.drop_last ? 1 : 0);
+}
+
+Loader::~Loader() = default;
+
+int64_t Loader::batches_per_epoch() const { return state_->batches; }
+
+const LoaderSettings& Loader::settings() const { return state_->settings; }
+
+void Loader::start_epoch(int64_t epoch) {
+  // Assigning to the thread asks the old one to stop and joins it.
+  state_->worker = std::jthread();
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->ready.clear();
+    state_->failure = nullptr;
+    state_->finished = false;
+    state_->started = true;
+  }
+  state_->worker = std::jthread([state = state_.get(), epoch](std::stop_token stop) { state->work(stop, epoch); });
+}
+
+std::optional<Batch> Loader::next() {
+  std::unique_lock lock(state_->mutex);
+  if (!state_->started) throw Error(ExitCode::internal, "Loader::next was called before start_epoch");
+  state_->changed.wait(lock, [&] { return !state_->ready.empty() || state_->finished; });
+  if (state_->ready.empty()) {
+    // The batches made before a failure have been handed out by now.
+    if (state_->failure) std::rethrow_exception(state_->failure);
+    return std::nullopt;
+  }
+  Batch batch = std::move(state_->ready.front());
+  state_->ready.pop_front();
+  state_->changed.notify_all();
+  return batch;
+}
+
+}  // namespace mfi

@@ -1,0 +1,55 @@
+// Batches, augmented on a thread of their own while the previous batch trains.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "mfi/data/dataset.h"
+
+namespace mfi {
+
+/// One step's worth of images.
+struct Batch {
+  torch::Tensor images;  // [N, 3, H, W], channels-last, normalised, of LoaderSettings::dtype
+  torch::Tensor labels;  // int64 [N]
+};
+
+struct LoaderSettings {
+  int64_t batch_size = 128;
+  bool shuffle = true;      // a new order each epoch
+  bool augment = true;      // random crop of the image padded by 4 black pixels, random flip (augment.h)
+  bool drop_last = true;    // leave out a last, smaller batch (its batch statistics would be poor)
+  uint64_t seed = 0;
+  torch::Dtype dtype = torch::kFloat32;  // float32 or bfloat16
+  Normalisation normalisation;
+};
+
+/// Walks over a dataset once an epoch.
+///
+/// What a sample looks like depends on (seed, epoch, its index in the dataset) only; the order of
+/// samples on (seed, epoch). So epoch e can be had without the epochs before it.
+class Loader {
+ public:
+  /// Keeps `data`'s tensors (no copy). Throws DataError when the dataset is empty or smaller than a
+  /// batch that is not to be dropped.
+  Loader(const Dataset& data, const LoaderSettings& settings);
+  ~Loader();
+
+  int64_t batches_per_epoch() const;
+  const LoaderSettings& settings() const;
+
+  /// Starts epoch `epoch` (from 0), dropping what is left of the current one.
+  void start_epoch(int64_t epoch);
+
+  /// The next batch of the epoch, or nothing at its end.
+  std::optional<Batch> next();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace mfi

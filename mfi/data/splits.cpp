@@ -1,0 +1,86 @@
+#include "mfi/data/splits.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "mfi/core/random.h"
+#include "mfi/core/sha256.h"
+
+namespace mfi {
+
+namespace {
+
+/// Sample indices class by class, ascending.
+std::vector<std::vector<int64_t>> by_class(const Dataset& data) {
+  std::vector<std::vector<int64_t>> members(data.class_names.size());
+  const int64_t* labels = data.labels.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < data.size(); ++i) members[static_cast<size_t>(labels[i])].push_back(i);
+  return members;
+}
+
+torch::Tensor to_tensor(std::vector<int64_t> indices) {
+  std::sort(indices.begin(), indices.end());
+  return torch::tensor(indices, torch::kInt64);
+}
+
+/// Chooses `count` samples, those with the smallest rank; ties go to the smaller class.
+struct Ranked {
+  double rank;
+  int64_t index;
+};
+std::vector<int64_t> smallest(std::vector<Ranked> ranked, int64_t count) {
+  std::stable_sort(ranked.begin(), ranked.end(), [](const Ranked& a, const Ranked& b) { return a.rank < b.rank; });
+  std::vector<int64_t> chosen;
+  for (int64_t i = 0; i < count; ++i) chosen.push_back(ranked[static_cast<size_t>(i)].index);
+  return chosen;
+}
+
+}  // namespace
+
+Dataset pick(const Dataset& data, const torch::Tensor& indices) {
+  return {data.images.index_select(0, indices), data.labels.index_select(0, indices), data.class_names};
+}
+
+torch::Tensor first_of_each_class(const Dataset& data, int64_t limit) {
+  std::vector<Ranked> ranked;
+  for (const auto& members : by_class(data))
+    for (size_t i = 0; i < members.size(); ++i) ranked.push_back({static_cast<double>(i), members[i]});
+  return to_tensor(smallest(std::move(ranked), std::min(limit, data.size())));
+}
+
+HeldOut hold_out(const Dataset& data, double share, uint64_t seed) {
+  // Names this use of the seed; any number that no other use has.
+  constexpr uint64_t kHoldOut = 0x686F6C64;
+  std::vector<Ranked> ranked;
+  const auto classes = by_class(data);
+  for (size_t c = 0; c < classes.size(); ++c) {
+    std::vector<int64_t> members = classes[c];
+    RandomStream stream(seed, kHoldOut, c);
+    for (size_t i = members.size(); i > 1; --i) std::swap(members[i - 1], members[stream.below(i)]);
+    // Relative ranks, so that classes of different size give up the same share.
+    for (size_t i = 0; i < members.size(); ++i)
+      ranked.push_back({(static_cast<double>(i) + 0.5) / static_cast<double>(members.size()), members[i]});
+  }
+  const std::vector<int64_t> held = smallest(std::move(ranked), std::llround(share * static_cast<double>(data.size())));
+
+  std::vector<bool> is_held(static_cast<size_t>(data.size()), false);
+  for (const int64_t i : held) is_held[static_cast<size_t>(i)] = true;
+  std::vector<int64_t> kept;
+  for (int64_t i = 0; i < data.size(); ++i)
+    if (!is_held[static_cast<size_t>(i)]) kept.push_back(i);
+  return {to_tensor(std::move(kept)), to_tensor(held)};
+}
+
+std::string fingerprint(const Dataset& train, const Dataset& test) {
+  Sha256 hash;
+  for (const Dataset* data : {&train, &test}) {
+    const auto sizes = data->images.sizes();
+    hash.update(sizes.data(), sizes.size() * sizeof(int64_t));
+    hash.update(data->images.const_data_ptr(), data->images.nbytes());
+    hash.update(data->labels.const_data_ptr(), data->labels.nbytes());
+  }
+  return hash.hex_digest();
+}
+
+}  // namespace mfi

@@ -1,0 +1,27 @@
+// Parts of a dataset that hold every class alike.
+#pragma once
+
+#include <cstdint>
+
+#include "mfi/data/dataset.h"
+
+namespace mfi {
+
+/// Copies of the samples at `indices` (int64 [M]), in that order.
+Dataset pick(const Dataset& data, const torch::Tensor& indices);
+
+/// Indices, ascending, of at most `limit` samples with the classes as even as possible: the first ones
+/// of each class.
+torch::Tensor first_of_each_class(const Dataset& data, int64_t limit);
+
+struct HeldOut {
+  torch::Tensor train, validation;  // indices, ascending; together all samples
+};
+
+/// Holds out round(share * N) samples, from each class its share, drawn by seed.
+HeldOut hold_out(const Dataset& data, double share, uint64_t seed);
+
+/// Over shapes, pixels and labels: 64 hex digits (SHA-256).
+std::string fingerprint(const Dataset& train, const Dataset& test);
+
+}  // namespace mfi

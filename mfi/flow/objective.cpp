@@ -1,0 +1,83 @@
+#include "mfi/flow/objective.h"
+
+#include "mfi/core/error.h"
+#include "mfi/flow/mean_velocity.h"
+#include "mfi/flow/path.h"
+#include "mfi/flow/shape_text.h"
+#include "mfi/flow/squared_error.h"
+#include "mfi/flow/time_schedule.h"
+
+namespace mfi {
+namespace {
+
+constexpr double kAdaptiveOffset = 1e-3;
+
+// The batch's mean of w * e for differences [N, ...]; scale is the mean square of z0.
+torch::Tensor relative_error(const torch::Tensor& difference, const torch::Tensor& scale, double power) {
+  const auto error = mean_square_per_sample(difference) / scale;
+  if (power == 0) return error.mean();
+  return (error * (error.detach() + kAdaptiveOffset).pow(-power)).mean();
+}
+
+torch::Tensor meanflow_term(const FlowStage& stage, const torch::Tensor& z0, const torch::Tensor& z1,
+                            const torch::Tensor& v, const torch::Tensor& scale,
+                            const ObjectiveSettings& settings, RandomStream& random) {
+  const TimeSchedule schedule{settings.time_mean, settings.time_stddev, settings.r_equals_t};
+  const auto target_velocity = settings.gradient_through_velocity ? v : v.detach();
+  torch::Tensor sum;
+  for (int64_t module = 0; module < stage.arch().modules; ++module) {
+    const auto times = schedule.draw(z0.size(0), stage.module_interval(module), random);
+    const auto r = times.r.to(z0.device()), t = times.t.to(z0.device());
+    const auto z = path_point(z0, z1, t);
+    const NetworkField u(*stage.velocities()[static_cast<size_t>(module)]);
+    const auto target = mean_velocity_target(u, z, target_velocity, r, t, times.distinct);
+    const auto error = relative_error(u(z, r, t) - target, scale, settings.power);
+    sum = sum.defined() ? sum + error : error;
+  }
+  return sum / static_cast<double>(stage.arch().modules);
+}
+
+void require_output_shape(const torch::Tensor& z0, const torch::Tensor& z1) {
+  if (!z0.sizes().equals(z1.sizes()))
+    throw ShapeError("mapping_objective: the target is " + shape_text(z0) + ", the stage's aligned input " +
+                     shape_text(z1) + "; both must have the same shape");
+}
+
+}  // namespace
+
+ObjectiveValue mapping_objective(const FlowStage& stage, const torch::Tensor& x, const torch::Tensor& z0,
+                                 const ObjectiveSettings& settings, RandomStream random) {
+  const auto z1 = stage.align(x);
+  require_output_shape(z0, z1);
+  const auto scale = mean_square_per_sample(z0).mean();
+
+  ObjectiveValue value;
+  const auto add = [&value](double weight, const torch::Tensor& term) {
+    const auto weighted = term * weight;
+    value.loss = value.loss.defined() ? value.loss + weighted : weighted;
+    return term.detach();
+  };
+
+  torch::Tensor v;
+  if (settings.meanflow != 0 || settings.alignment != 0) v = path_velocity(z0, z1);
+  if (settings.meanflow != 0)
+    value.meanflow = add(settings.meanflow, meanflow_term(stage, z0, z1, v, scale, settings, random));
+  if (settings.alignment != 0)
+    value.alignment = add(settings.alignment, relative_error(v, scale, settings.power));
+
+  const int64_t own_steps = stage.arch().steps;
+  const int64_t endpoint_steps = settings.endpoint_steps == 0 ? own_steps : settings.endpoint_steps;
+  torch::Tensor difference;  // of the endpoint; regression's too when the steps are the same
+  if (settings.endpoint != 0) {
+    difference = stage.integrate(z1, endpoint_steps) - z0;
+    value.endpoint = add(settings.endpoint, relative_error(difference, scale, settings.power));
+  }
+  if (settings.regression != 0) {
+    if (!difference.defined() || endpoint_steps != own_steps) difference = stage.integrate(z1, own_steps) - z0;
+    value.regression = add(settings.regression, relative_error(difference, scale, 0));
+  }
+  if (!value.loss.defined()) throw RecipeError("objective: all four weights are 0, expected at least one above");
+  return value;
+}
+
+}  // namespace mfi

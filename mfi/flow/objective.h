@@ -1,0 +1,41 @@
+// The loss by which a flow stage learns to imitate a stage of the teacher.
+#pragma once
+
+#include <torch/torch.h>
+
+#include "mfi/core/random.h"
+#include "mfi/flow/objective_settings.h"
+#include "mfi/nn/flow_stage.h"
+
+namespace mfi {
+
+/// A mapping loss and what it is made of.
+struct ObjectiveValue {
+  torch::Tensor loss;  // scalar with graph: the weighted sum of the terms
+
+  // The terms before weighting, scalars without graph; undefined where the weight is 0.
+  torch::Tensor meanflow, endpoint, alignment, regression;
+};
+
+/// Loss of one batch.
+///
+///   meanflow    u(z_t, r, t) against its target (mean_velocity.h); with several modules each one on
+///               its own interval of the path, and the mean over the modules
+///   endpoint    z0 as integrated in endpoint_steps steps, against z0
+///   alignment   z1 = align(x) against z0
+///   regression  the stage's output, in the Arch's number of steps, against z0
+///
+/// A term is the batch's mean of w * e, where e is a sample's squared error, its mean over C, H, W,
+/// divided by the batch's mean square of z0, and w = 1 / (e + 1e-3)^power carries no gradient (Geng et
+/// al. 2025, section 4.3, with e relative). Regression takes w = 1 whatever the power, so with power 0
+/// and endpoint_steps equal to the stage's own steps it is the same as endpoint; both exist so that
+/// the control by regression does not change when endpoint's settings do.
+///
+/// stage: not folded; in training mode its batch norm uses and updates the batch's statistics, once.
+/// x: teacher's stage input [N, Cin, H, W], z0: its output [N, C, H', W'], same type, without graph.
+/// random: where the times are drawn from. Sums and the result are float32 (float64 for float64).
+/// Throws ShapeError when z0 does not have the shape of the stage's output.
+ObjectiveValue mapping_objective(const FlowStage& stage, const torch::Tensor& x, const torch::Tensor& z0,
+                                 const ObjectiveSettings& settings, RandomStream random);
+
+}  // namespace mfi

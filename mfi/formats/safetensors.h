@@ -1,0 +1,64 @@
+// The safetensors file format: a JSON header and raw little-endian tensors. No LibTorch here.
+//
+// Layout (github.com/huggingface/safetensors): 8 bytes header length, header JSON
+// {"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {string: string}}, data.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mfi {
+
+enum class TensorType { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean };
+
+/// Bytes of one element.
+size_t element_size(TensorType type);
+
+/// A tensor's bytes, borrowed: contiguous, row-major, little-endian.
+struct TensorBytes {
+  std::string name;
+  TensorType type = TensorType::f32;
+  std::vector<int64_t> shape;
+  const std::byte* data = nullptr;
+  size_t bytes = 0;
+};
+
+/// A whole file in memory. `tensors` point into `storage` (the data, without the header) and are
+/// ordered by name; a file of another program may hold tensors at odd addresses, so copy elements
+/// with memcpy. Moving keeps the pointers valid, copying would not.
+struct SafetensorsFile {
+  SafetensorsFile() = default;
+  SafetensorsFile(SafetensorsFile&&) = default;
+  SafetensorsFile& operator=(SafetensorsFile&&) = default;
+
+  std::map<std::string, std::string> metadata;
+  std::vector<TensorBytes> tensors;
+  std::vector<std::byte> storage;
+
+  /// The tensor of that name, or nullptr.
+  const TensorBytes* find(const std::string& name) const;
+};
+
+/// Reads and checks a file: offsets in range, without overlap or holes, sizes that match shapes, no
+/// duplicate keys, header of at most 100 MB. Throws NotFoundError, or CheckpointError naming file,
+/// tensor and what is wrong with it.
+SafetensorsFile read_safetensors(const std::filesystem::path& path);
+
+/// The same for bytes at hand; `name` stands for the file in messages.
+SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& name);
+
+/// Only the metadata: reads no further than the header, whose offsets are checked all the same.
+std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path);
+
+/// Writes a file by replace-on-success (see core/atomic_file.h). Tensors are laid out in the order
+/// given; the same input gives the same bytes. Throws ShapeError when a tensor's bytes do not fit its
+/// shape or a name comes twice, and what replace_file throws.
+void write_safetensors(const std::filesystem::path& path, const std::vector<TensorBytes>& tensors,
+                       const std::map<std::string, std::string>& metadata);
+
+}  // namespace mfi

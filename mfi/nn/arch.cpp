@@ -1,0 +1,121 @@
+#include "mfi/nn/arch.h"
+
+#include <algorithm>
+
+#include "mfi/core/error.h"
+#include "mfi/core/text.h"
+#include "mfi/nn/cost.h"
+
+namespace mfi {
+namespace {
+
+struct NamedResNet {
+  const char* name;
+  BlockKind kind;
+  std::vector<int64_t> counts;
+  int64_t usual_width;
+};
+
+const std::vector<NamedResNet>& resnets() {
+  using enum BlockKind;
+  static const std::vector<NamedResNet> table{
+      {"resnet18", basic, {2, 2, 2, 2}, 64},       {"resnet34", basic, {3, 4, 6, 3}, 64},
+      {"resnet50", bottleneck, {3, 4, 6, 3}, 64},  {"resnet101", bottleneck, {3, 4, 23, 3}, 64},
+      {"resnet152", bottleneck, {3, 8, 36, 3}, 64}, {"resnet20", basic, {3, 3, 3}, 16},
+      {"resnet32", basic, {5, 5, 5}, 16},          {"resnet44", basic, {7, 7, 7}, 16},
+      {"resnet56", basic, {9, 9, 9}, 16},          {"resnet110", basic, {18, 18, 18}, 16}};
+  return table;
+}
+
+void require(bool holds, const std::string& where, const std::string& message) {
+  if (!holds) throw ShapeError(where + ": " + message);
+}
+
+}  // namespace
+
+const std::vector<std::string>& resnet_names() {
+  static const auto names = [] {
+    std::vector<std::string> out;
+    for (const auto& net : resnets()) out.push_back(net.name);
+    return out;
+  }();
+  return names;
+}
+
+Arch resnet_arch(const std::string& name, int64_t width, int64_t classes) {
+  const auto& table = resnets();
+  const auto found = std::find_if(table.begin(), table.end(), [&](const auto& n) { return n.name == name; });
+  if (found == table.end()) {
+    const auto near = nearest_name(name, resnet_names());
+    throw RecipeError("unknown network '" + name + "'; " +
+                      (near.empty() ? "known are " + join(resnet_names(), ", ") : "did you mean " + near + "?"));
+  }
+  const int64_t w = width == 0 ? found->usual_width : width;
+  const int64_t expansion = found->kind == BlockKind::basic ? 1 : 4;
+  Arch arch;
+  arch.name = name + (w == found->usual_width ? "" : "-w" + std::to_string(w));
+  arch.stem_channels = w;
+  arch.classes = classes;
+  int64_t in = w;
+  for (size_t i = 0; i < found->counts.size(); ++i) {
+    StageArch stage;
+    stage.in_channels = in;
+    stage.out_channels = in = (w << i) * expansion;
+    stage.stride = i == 0 ? 1 : 2;
+    stage.body = BlocksArch{found->kind, w << i, found->counts[i]};
+    arch.stages.push_back(stage);
+  }
+  return arch;
+}
+
+void Arch::validate() const {
+  require(image_size >= 1 && in_channels >= 1 && stem_channels >= 1 && classes >= 1, "Arch " + name,
+          "image_size, in_channels, stem_channels and classes must be at least 1");
+  int64_t channels = stem_channels;
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const auto& s = stages[i];
+    const std::string where = format("Arch %s, stage %zu", name.c_str(), i + 1);
+    require(s.in_channels == channels, where,
+            format("takes %lld channels, but the part before it gives %lld",
+                   static_cast<long long>(s.in_channels), static_cast<long long>(channels)));
+    require(s.out_channels >= 1 && s.stride >= 1, where, "channels and stride must be at least 1");
+    if (const auto* b = std::get_if<BlocksArch>(&s.body)) {
+      require(b->width >= 1 && b->count >= 1, where, "width and count must be at least 1");
+      require(s.out_channels == b->width * (b->kind == BlockKind::basic ? 1 : 4), where,
+              "out_channels does not follow from the blocks' width");
+    } else {
+      const auto& f = std::get<FlowArch>(s.body);
+      require(f.hidden >= 1 && f.depth >= 1 && f.modules >= 1, where, "hidden, depth and modules must be at least 1");
+      require(f.steps >= f.modules && f.steps % f.modules == 0, where,
+              format("%lld steps with %lld modules; steps must be a multiple of modules",
+                     static_cast<long long>(f.steps), static_cast<long long>(f.modules)));
+      require(f.alignment == 1 || f.alignment == 3, where, "the alignment's kernel must be 1 or 3");
+    }
+    channels = s.out_channels;
+  }
+}
+
+Arch with_flow_stage(Arch arch, size_t stage, const FlowArch& flow) {
+  arch.stages.at(stage).body = flow;
+  arch.validate();
+  return arch;
+}
+
+int64_t hidden_for_budget(const StageArch& stage, const FlowArch& flow, int64_t budget) {
+  const auto parameters = [&](int64_t hidden) {
+    StageArch candidate = stage;
+    FlowArch body = flow;
+    body.hidden = hidden;
+    candidate.body = body;
+    return stage_cost(candidate, 1).parameters;
+  };
+  int64_t low = 0, high = 1;
+  while (parameters(high) <= budget) high *= 2;
+  while (high - low > 1) {
+    const int64_t middle = (low + high) / 2;
+    (parameters(middle) <= budget ? low : high) = middle;
+  }
+  return low;
+}
+
+}  // namespace mfi

@@ -1,0 +1,94 @@
+// Every shape of a network in one plain value.
+//
+// Teacher, meta model, incubating network, hybrid and folded network differ in nothing but their Arch.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace mfi {
+
+enum class BlockKind {
+  basic,       // 3x3, 3x3 (He et al. 2016)
+  bottleneck,  // 1x1, 3x3, 1x1 with four times the channels; the stride sits on the 3x3
+};
+
+/// A row of residual blocks. The first block takes the stage's stride; its shortcut is a strided
+/// 1x1 convolution with batch norm wherever stride or channels change (option B).
+struct BlocksArch {
+  BlockKind kind = BlockKind::basic;
+  int64_t width = 64;  // channels of the 3x3 convolutions
+  int64_t count = 2;
+  bool operator==(const BlocksArch&) const = default;
+};
+
+enum class VelocityKind {
+  bottleneck,  // 1x1 C->h, `depth` times 3x3 h->h, 1x1 h->C
+  pointwise,   // the same with 1x1 in the middle: the paper to the letter
+};
+
+/// MeanFlow modules after an alignment.
+struct FlowArch {
+  VelocityKind kind = VelocityKind::bottleneck;
+  int64_t hidden = 64;    // h
+  int64_t depth = 1;      // convolutions in the middle of a velocity network, at least 1
+  int64_t modules = 1;    // networks that share the path [0, 1] out among them, in equal parts
+  int64_t steps = 1;      // steps at inference, a multiple of modules
+  int64_t alignment = 1;  // kernel of the alignment convolution: 1 or 3
+  bool operator==(const FlowArch&) const = default;
+};
+
+/// One stage: everything at one resolution.
+struct StageArch {
+  int64_t in_channels = 64;
+  int64_t out_channels = 64;
+  int64_t stride = 1;
+  std::variant<BlocksArch, FlowArch> body;
+
+  bool is_flow() const { return std::holds_alternative<FlowArch>(body); }
+  bool operator==(const StageArch&) const = default;
+};
+
+/// A whole network for images [N, in_channels, image_size, image_size].
+struct Arch {
+  std::string name;           // "resnet34"; only a label
+  int64_t image_size = 32;    // height and width that cost is counted for
+  int64_t in_channels = 3;
+  int64_t stem_channels = 64; // CIFAR stem: 3x3 convolution, stride 1, batch norm, ReLU
+  std::vector<StageArch> stages;
+  int64_t classes = 10;
+  bool folded = false;        // batch norms and time embeddings folded into the convolutions' biases
+
+  int64_t head_features() const { return stages.empty() ? stem_channels : stages.back().out_channels; }
+  bool operator==(const Arch&) const = default;
+
+  /// Throws ShapeError when channels do not chain or a value is out of range.
+  void validate() const;
+};
+
+/// A ResNet by its usual name.
+///
+/// resnet18, 34, 50, 101, 152: four stages of width w, 2w, 4w, 8w; resnet20, 32, 44, 56, 110: the
+/// three-stage CIFAR family. width 0 means the usual one: 64, or 16 for the CIFAR family.
+/// Throws RecipeError for an unknown name, naming the nearest known one.
+Arch resnet_arch(const std::string& name, int64_t width, int64_t classes);
+
+/// Names that resnet_arch knows.
+const std::vector<std::string>& resnet_names();
+
+/// `arch` with stage `stage` (from 0) replaced by a flow stage of the same channels and stride.
+Arch with_flow_stage(Arch arch, size_t stage, const FlowArch& flow);
+
+/// The largest hidden width for which a flow stage stays at or under `budget` parameters; 0 if none.
+int64_t hidden_for_budget(const StageArch& stage, const FlowArch& flow, int64_t budget);
+
+/// JSON text of an Arch, and back. arch_from_json throws CheckpointError naming the field.
+std::string arch_to_json(const Arch& arch);
+Arch arch_from_json(const std::string& json);
+
+/// The field in which two networks first differ, as "stages[3].hidden: 104 here, 64 there"; "" if equal.
+std::string first_difference(const Arch& here, const Arch& there);
+
+}  // namespace mfi

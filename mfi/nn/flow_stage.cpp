@@ -1,0 +1,104 @@
+#include "mfi/nn/flow_stage.h"
+
+#include "mfi/core/error.h"
+#include "mfi/core/text.h"
+
+namespace mfi {
+
+std::vector<ConvShape> velocity_shapes(int64_t channels, const FlowArch& arch) {
+  const int64_t kernel = arch.kind == VelocityKind::pointwise ? 1 : 3;
+  std::vector<ConvShape> shapes{{channels, arch.hidden, 1, 1}};
+  for (int64_t i = 0; i < arch.depth; ++i) shapes.push_back({arch.hidden, arch.hidden, kernel, 1});
+  shapes.push_back({arch.hidden, channels, 1, 1});
+  return shapes;
+}
+
+VelocityNetwork::VelocityNetwork(int64_t channels, const FlowArch& arch, int64_t folded_steps)
+    : hidden_(arch.hidden) {
+  const auto shapes = velocity_shapes(channels, arch);
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    const bool last = i + 1 == shapes.size();
+    const std::string name = i == 0 ? "enter" : last ? "leave" : "middle" + std::to_string(i - 1);
+    convs_.push_back(register_module(name, std::make_shared<Convolution>(shapes[i], /*with_bias=*/last)));
+  }
+  const int64_t biases = (arch.depth + 1) * hidden_;
+  if (folded_steps > 0) {
+    time_bias = register_parameter("time_bias", torch::zeros({folded_steps, biases}));
+  } else {
+    time_weight = register_parameter("time_weight", torch::zeros({biases, 2}));
+    time_bias = register_parameter("time_bias", torch::zeros({biases}));
+  }
+}
+
+torch::Tensor VelocityNetwork::time_biases(const torch::Tensor& r, const torch::Tensor& t) const {
+  return at::linear(torch::stack({r, t - r}, 1), time_weight, time_bias);
+}
+
+torch::Tensor VelocityNetwork::run(const torch::Tensor& z, const torch::Tensor& biases) const {
+  auto y = z;
+  for (size_t i = 0; i + 1 < convs_.size(); ++i) {
+    const auto bias = biases.narrow(1, static_cast<int64_t>(i) * hidden_, hidden_);
+    // One time for the whole batch: the bias rides along in the convolution at no cost.
+    if (bias.size(0) == 1)
+      y = convs_[i]->forward(y, bias[0]);
+    else
+      y = convs_[i]->forward(y).add_(bias.to(y.scalar_type()).unsqueeze(-1).unsqueeze(-1));
+    y = y.relu_();
+  }
+  return convs_.back()->forward(y);
+}
+
+torch::Tensor VelocityNetwork::forward(const torch::Tensor& z, const torch::Tensor& r,
+                                       const torch::Tensor& t) const {
+  return run(z, time_biases(r, t));
+}
+
+torch::Tensor VelocityNetwork::forward_folded(const torch::Tensor& z, int64_t step) const {
+  return run(z, time_bias.narrow(0, step, 1));
+}
+
+FlowStage::FlowStage(const StageArch& arch, bool folded)
+    : arch_(std::get<FlowArch>(arch.body)), folded_(folded) {
+  alignment_ = register_module(
+      "alignment", std::make_shared<ConvNorm>(ConvShape{arch.in_channels, arch.out_channels,
+                                                        arch_.alignment, arch.stride}, folded));
+  for (int64_t i = 0; i < arch_.modules; ++i)
+    velocities_.push_back(register_module(
+        "velocity" + std::to_string(i),
+        std::make_shared<VelocityNetwork>(arch.out_channels, arch_,
+                                          folded ? arch_.steps / arch_.modules : 0)));
+}
+
+torch::Tensor FlowStage::align(const torch::Tensor& x) const { return alignment_->forward(x).relu_(); }
+
+torch::Tensor FlowStage::integrate(const torch::Tensor& z1, int64_t steps) const {
+  if (steps < 1 || steps % arch_.modules != 0 || (folded_ && steps != arch_.steps))
+    throw ShapeError(format("FlowStage::integrate: %lld steps with %lld modules%s; expected a multiple",
+                            static_cast<long long>(steps), static_cast<long long>(arch_.modules),
+                            folded_ ? ", folded" : ""));
+  const int64_t steps_per_module = steps / arch_.modules;
+  const double length = 1.0 / static_cast<double>(steps);
+  auto z = z1;
+  for (int64_t i = 0; i < steps; ++i) {
+    const auto& velocity = velocities_[i / steps_per_module];
+    torch::Tensor u;
+    if (folded_) {
+      u = velocity->forward_folded(z, i % steps_per_module);
+    } else {
+      const auto options = velocity->time_weight.options().requires_grad(false);
+      u = velocity->forward(z, torch::full({1}, 1 - (i + 1) * length, options),
+                            torch::full({1}, 1 - i * length, options));
+    }
+    z = torch::sub(z, u, length);
+  }
+  return z;
+}
+
+torch::Tensor FlowStage::forward(const torch::Tensor& x) { return integrate(align(x), arch_.steps); }
+
+Interval FlowStage::module_interval(int64_t module) const {
+  const double n = static_cast<double>(arch_.modules);
+  return {1 - (module + 1) / n, 1 - module / n};
+}
+
+}  // namespace mfi

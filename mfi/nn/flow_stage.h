@@ -1,0 +1,81 @@
+// A stage that takes a few steps along a learned mean velocity instead of many residual blocks.
+//
+// Time 1 is the aligned stage input z1 = ReLU(BN(conv(x))), time 0 the stage's output.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "mfi/nn/arch.h"
+#include "mfi/nn/part.h"
+
+namespace mfi {
+
+/// An interval of path time, 0 <= r < t <= 1.
+struct Interval {
+  double r = 0, t = 1;
+};
+
+/// The mean-velocity network u(z, r, t): `enter` C->h, `middle0..` h->h, `leave` h->C, ReLU between.
+///
+/// A linear layer of (r, t - r) gives the biases of enter and middle. `leave` starts at zero, so an
+/// untrained stage hands on its aligned input. Since (r, t) is fixed at inference, the folded network
+/// has those biases as plain parameters, one row for each step that the module takes.
+class VelocityNetwork : public torch::nn::Module {
+ public:
+  /// folded_steps: 0, or the number of steps whose biases a folded network keeps.
+  VelocityNetwork(int64_t channels, const FlowArch& arch, int64_t folded_steps);
+
+  /// z: [N, C, H, W]; r, t: float [N] or [1]. Returns [N, C, H, W] of z's type. Not when folded.
+  torch::Tensor forward(const torch::Tensor& z, const torch::Tensor& r, const torch::Tensor& t) const;
+
+  /// The same with the folded biases of step `step`. Only when folded.
+  torch::Tensor forward_folded(const torch::Tensor& z, int64_t step) const;
+
+  /// Biases of enter and middle for times r, t: float [N, (depth + 1) * h].
+  torch::Tensor time_biases(const torch::Tensor& r, const torch::Tensor& t) const;
+
+  const std::vector<std::shared_ptr<Convolution>>& convs() const { return convs_; }  // enter, middle, leave
+
+  torch::Tensor time_weight;  // [(depth + 1) * h, 2]; undefined when folded
+  torch::Tensor time_bias;    // [(depth + 1) * h], or [folded_steps, (depth + 1) * h]
+
+ private:
+  torch::Tensor run(const torch::Tensor& z, const torch::Tensor& biases) const;
+
+  int64_t hidden_;
+  std::vector<std::shared_ptr<Convolution>> convs_;
+};
+
+/// Alignment, then steps of equal length from time 1 to time 0.
+class FlowStage : public Part {
+ public:
+  FlowStage(const StageArch& arch, bool folded);
+
+  /// The stage's output after the Arch's number of steps.
+  torch::Tensor forward(const torch::Tensor& x) override;
+
+  /// z1 = ReLU(BN(conv(x))).
+  torch::Tensor align(const torch::Tensor& x) const;
+
+  /// z0 from z1 in `steps` steps, a multiple of the modules: z <- z - (t - r) u(z, r, t).
+  torch::Tensor integrate(const torch::Tensor& z1, int64_t steps) const;
+
+  /// Times between which module `module` moves: with n modules, [1 - (module + 1) / n, 1 - module / n].
+  Interval module_interval(int64_t module) const;
+
+  const FlowArch& arch() const { return arch_; }
+  const std::shared_ptr<ConvNorm>& alignment() const { return alignment_; }
+  const std::vector<std::shared_ptr<VelocityNetwork>>& velocities() const { return velocities_; }
+
+ private:
+  FlowArch arch_;
+  bool folded_;
+  std::shared_ptr<ConvNorm> alignment_;
+  std::vector<std::shared_ptr<VelocityNetwork>> velocities_;
+};
+
+/// Shapes of a velocity network's convolutions: enter, middle, leave.
+std::vector<ConvShape> velocity_shapes(int64_t channels, const FlowArch& arch);
+
+}  // namespace mfi

@@ -1,0 +1,44 @@
+#include "mfi/nn/layers.h"
+
+namespace mfi {
+
+Convolution::Convolution(const ConvShape& shape, bool with_bias) : shape_(shape) {
+  weight = register_parameter(
+      "weight", torch::zeros({shape.out, shape.in, shape.kernel, shape.kernel})
+                    .contiguous(torch::MemoryFormat::ChannelsLast));
+  if (with_bias) bias = register_parameter("bias", torch::zeros({shape.out}));
+}
+
+torch::Tensor Convolution::forward(const torch::Tensor& x, const torch::Tensor& extra_bias) const {
+  const torch::Tensor& b = bias.defined() ? bias : extra_bias;
+  const int64_t padding = shape_.kernel / 2;
+  return at::conv2d(x, weight.to(x.scalar_type()),
+                    b.defined() ? std::optional(b.to(x.scalar_type())) : std::nullopt,
+                    {shape_.stride, shape_.stride}, {padding, padding});
+}
+
+BatchNorm::BatchNorm(int64_t channels) {
+  weight = register_parameter("weight", torch::ones({channels}));
+  bias = register_parameter("bias", torch::zeros({channels}));
+  running_mean = register_buffer("running_mean", torch::zeros({channels}));
+  running_var = register_buffer("running_var", torch::ones({channels}));
+}
+
+torch::Tensor BatchNorm::forward(const torch::Tensor& x) const {
+  // LibTorch's CPU kernel takes float32 weights with bfloat16 activations, not with float64 ones,
+  // where the tests' finite differences need everything in one type (they convert the module).
+  return at::batch_norm(x, weight, bias, running_mean, running_var, is_training(), kMomentum,
+                        kEpsilon, /*cudnn_enabled=*/true);
+}
+
+ConvNorm::ConvNorm(const ConvShape& shape, bool folded) {
+  conv = register_module("conv", std::make_shared<Convolution>(shape, /*with_bias=*/folded));
+  if (!folded) norm = register_module("norm", std::make_shared<BatchNorm>(shape.out));
+}
+
+torch::Tensor ConvNorm::forward(const torch::Tensor& x) const {
+  auto y = conv->forward(x);
+  return norm ? norm->forward(y) : y;
+}
+
+}  // namespace mfi

@@ -1,0 +1,59 @@
+// Convolutions and batch norms whose float32 weights work on activations of any floating type.
+//
+// Activations are [N, C, H, W], channels-last, float32 or bfloat16. Weights and statistics stay
+// float32; a convolution casts its weights to the activations' type at each use, so mixed precision
+// needs no autocast: the type of the first activation decides.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+#include <string>
+
+namespace mfi {
+
+/// Shape of a square convolution; padding keeps the resolution at stride 1.
+struct ConvShape {
+  int64_t in = 1, out = 1, kernel = 3, stride = 1;
+};
+
+class Convolution : public torch::nn::Module {
+ public:
+  Convolution(const ConvShape& shape, bool with_bias);
+
+  /// y = w * x (+ bias). `extra_bias`, float32 [out], replaces the bias of a convolution without one.
+  torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& extra_bias = {}) const;
+
+  const ConvShape& shape() const { return shape_; }
+
+  torch::Tensor weight;  // [out, in, kernel, kernel]
+  torch::Tensor bias;    // [out], undefined without bias
+
+ private:
+  ConvShape shape_;
+};
+
+/// Batch norm over N, H, W with momentum 0.1 and epsilon 1e-5. In training mode it uses and updates
+/// the batch's statistics; in eval mode it uses the running ones.
+class BatchNorm : public torch::nn::Module {
+ public:
+  static constexpr double kEpsilon = 1e-5;
+  static constexpr double kMomentum = 0.1;
+
+  explicit BatchNorm(int64_t channels);
+  torch::Tensor forward(const torch::Tensor& x) const;
+
+  torch::Tensor weight, bias, running_mean, running_var;  // float32 [channels]
+};
+
+/// Convolution and batch norm; folded, a convolution with bias.
+class ConvNorm : public torch::nn::Module {
+ public:
+  ConvNorm(const ConvShape& shape, bool folded);
+  torch::Tensor forward(const torch::Tensor& x) const;
+
+  std::shared_ptr<Convolution> conv;
+  std::shared_ptr<BatchNorm> norm;  // nullptr when folded
+};
+
+}  // namespace mfi

@@ -1,0 +1,255 @@
+#include "mfi/pipeline/plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "mfi/core/error.h"
+#include "mfi/core/text.h"
+#include "mfi/nn/cost.h"
+
+namespace mfi {
+namespace {
+
+// Share of a stage's parameters that its flow stage may have when the recipe gives no hidden width.
+// With these, ResNet-34 and -50 stay under the paper's sizes of meta model and hybrid (a test).
+constexpr double kLastStageShareBasic = 0.32, kLastStageShareBottleneck = 0.27, kStageShare = 0.11;
+
+int64_t entry(const std::vector<int64_t>& list, size_t stage) {
+  return list.empty() ? 0 : list[std::min(stage, list.size() - 1)];
+}
+
+FlowArch flow_arch(const Recipe& recipe, const Arch& teacher, size_t stage) {
+  const bool last = stage + 1 == teacher.stages.size();
+  FlowArch flow;
+  flow.kind = recipe.flow.velocity == "pointwise" ? VelocityKind::pointwise : VelocityKind::bottleneck;
+  flow.depth = recipe.flow.depth;
+  flow.alignment = recipe.flow.alignment;
+  flow.modules = entry(recipe.flow.modules, stage);
+  if (flow.modules == 0) flow.modules = last ? 2 : 1;
+  flow.steps = entry(recipe.flow.steps, stage);
+  if (flow.steps == 0) flow.steps = flow.modules;
+  flow.hidden = entry(recipe.flow.hidden, stage);
+  const std::string where = format("flow, stage %zu", stage + 1);
+  if (flow.steps % flow.modules != 0)
+    throw RecipeError(format("%s: steps is %lld with %lld modules, expected a multiple", where.c_str(),
+                             static_cast<long long>(flow.steps), static_cast<long long>(flow.modules)));
+  if (flow.hidden == 0) {
+    const auto& blocks = std::get<BlocksArch>(teacher.stages[stage].body);
+    const double share = !last ? kStageShare
+                         : blocks.kind == BlockKind::basic ? kLastStageShareBasic : kLastStageShareBottleneck;
+    const auto budget = static_cast<int64_t>(share * static_cast<double>(part_costs(teacher)[stage + 1].parameters));
+    flow.hidden = hidden_for_budget(teacher.stages[stage], flow, budget);
+    if (flow.hidden < 1)
+      throw RecipeError(format("%s: %.0f %% of the teacher's stage leaves no room for a velocity network; "
+                               "give flow.hidden, or leave the stage as blocks", where.c_str(), 100 * share));
+  }
+  return flow;
+}
+
+std::vector<Learns> learn_all(const Arch& arch) { return std::vector<Learns>(arch.stages.size() + 2, Learns::all); }
+
+std::vector<std::string> all_from(const Arch& arch, const std::string& step) {
+  return std::vector<std::string>(arch.stages.size() + 2, step);
+}
+
+// Builds the list of steps; the members are what several of them need.
+class Planner {
+ public:
+  Planner(const Recipe& recipe, int64_t classes, int64_t image_size) : recipe_(recipe) {
+    plan_.teacher = resnet_arch(recipe.network.arch, recipe.network.width, classes);
+    plan_.teacher.image_size = image_size;
+    const size_t stages = plan_.teacher.stages.size();
+    if (recipe.pipeline.incubate_default) {
+      for (size_t k = 1; k < stages; ++k) incubated_.push_back(k - 1);
+    } else {
+      for (const auto k : recipe.pipeline.incubate) incubated_.push_back(static_cast<size_t>(k - 1));
+    }
+    plan_.meta = plan_.hybrid = plan_.teacher;
+    for (size_t k = 0; k < stages; ++k) {
+      const auto flow = flow_arch(recipe, plan_.teacher, k);
+      plan_.meta = with_flow_stage(plan_.meta, k, flow);
+      if (!is_incubated(k)) plan_.hybrid = with_flow_stage(plan_.hybrid, k, flow);
+    }
+    plan_.meta.name = "meta of " + plan_.teacher.name;
+    plan_.hybrid.name = "hybrid of " + plan_.teacher.name;
+  }
+
+  Plan make() {
+    add_teacher();
+    add_method("", "", recipe_.objective);
+    if (recipe_.controls.teacher_longer) add_teacher_longer();
+    if (recipe_.controls.no_mapping) add_no_mapping();
+    if (recipe_.controls.regression) {
+      ObjectiveSettings regression;
+      regression.meanflow = regression.endpoint = regression.alignment = 0;
+      regression.regression = 1;
+      add_method("regression-", ", mapped by plain regression", regression);
+    }
+    if (recipe_.controls.smaller_resnet) add_smaller_resnet();
+    return plan_;
+  }
+
+ private:
+  bool is_incubated(size_t stage) const {
+    return std::find(incubated_.begin(), incubated_.end(), stage) != incubated_.end();
+  }
+
+  // Epochs between the teacher and the hybrid that the hybrid's weights have seen: the controls get
+  // as many. The incubations run beside each other, so they count once.
+  int64_t epochs_after_teacher() const {
+    return recipe_.map.epochs + recipe_.meta.epochs + (incubated_.empty() ? 0 : recipe_.incubate.epochs) +
+           recipe_.hybrid.epochs;
+  }
+
+  PlannedStep& add(const std::string& name, const std::string& purpose, const Arch& arch, const std::string& section,
+                   const StepSettings& settings) {
+    PlannedStep step;
+    step.name = name;
+    step.purpose = purpose;
+    step.arch = arch;
+    step.section = section;
+    step.settings = settings;
+    step.part_from = all_from(arch, "");
+    step.learns = learn_all(arch);
+    if (settings.distillation > 0) step.teacher = "teacher";
+    plan_.steps.push_back(step);
+    return plan_.steps.back();
+  }
+
+  void add_teacher() { add("teacher", "the network to make smaller", plan_.teacher, "teacher", recipe_.teacher); }
+
+  // map, meta, incubate-k, hybrid. prefix and suffix tell a control's steps from the method's own.
+  void add_method(const std::string& prefix, const std::string& suffix, const ObjectiveSettings& objective) {
+    const size_t first = plan_.steps.size(), head = plan_.teacher.stages.size() + 1;
+    {
+      auto& map = add(prefix + "map", "each stage as mapped, before any fine-tuning" + suffix, plan_.meta, "map", recipe_.map);
+      map.kind = StepKind::map;
+      map.teacher = "teacher";
+      map.objective = objective;
+      map.part_from.front() = map.part_from.back() = "teacher";
+      map.learns.front() = map.learns.back() = Learns::nothing;
+    }
+    {
+      auto& meta = add(prefix + "meta", "every stage MeanFlow modules" + suffix, plan_.meta, "meta", recipe_.meta);
+      meta.part_from = all_from(plan_.meta, prefix + "map");
+      meta.learns.front() = Learns::nothing;
+      const auto& train = recipe_.meta_parts.train;
+      for (size_t part = 1; part < head; ++part)
+        meta.learns[part] = train == "velocity" ? Learns::velocity : Learns::all;
+      meta.learns[head] = train == "all" ? Learns::all : Learns::nothing;
+    }
+    for (const size_t stage : incubated_) {
+      Arch arch = plan_.meta;
+      arch.stages[stage] = plan_.teacher.stages[stage];
+      arch.name = format("meta of %s, stage %zu incubated", plan_.teacher.name.c_str(), stage + 1);
+      auto& step = add(prefix + "incubate-" + std::to_string(stage + 1),
+                       format("stage %zu grown back from the teacher%s", stage + 1, suffix.c_str()), arch, "incubate",
+                       recipe_.incubate);
+      step.part_from = all_from(arch, prefix + "meta");
+      step.part_from[stage + 1] = "teacher";
+      step.learns.assign(step.learns.size(), Learns::nothing);
+      step.learns[stage + 1] = Learns::all;
+    }
+    auto& hybrid = add(prefix + "hybrid", "the result" + suffix, plan_.hybrid, "hybrid", recipe_.hybrid);
+    hybrid.part_from = all_from(plan_.hybrid, prefix + "meta");
+    for (const size_t stage : incubated_)
+      hybrid.part_from[stage + 1] = prefix + "incubate-" + std::to_string(stage + 1);
+    if (!prefix.empty())
+      for (size_t i = first; i < plan_.steps.size(); ++i) {
+        plan_.steps[i].control = true;
+        plan_.steps[i].shown = i + 1 == plan_.steps.size();
+      }
+  }
+
+  void add_teacher_longer() {
+    auto settings = recipe_.hybrid;
+    settings.epochs = epochs_after_teacher();
+    auto& step = add("teacher-longer", "the teacher, trained for the hybrid's extra epochs", plan_.teacher, "hybrid", settings);
+    step.part_from = all_from(plan_.teacher, "teacher");
+    step.control = true;
+  }
+
+  void add_no_mapping() {
+    auto settings = recipe_.hybrid;
+    settings.epochs = epochs_after_teacher();
+    Arch arch = plan_.hybrid;
+    arch.name += ", not mapped";
+    auto& step = add("no-mapping", "the hybrid with untrained flow stages, for the same epochs", arch, "hybrid", settings);
+    step.part_from = all_from(arch, "teacher");
+    for (size_t k = 0; k < arch.stages.size(); ++k)
+      if (arch.stages[k].is_flow()) step.part_from[k + 1] = "";
+    step.control = true;
+  }
+
+  void add_smaller_resnet() {
+    auto settings = recipe_.teacher;
+    settings.epochs += epochs_after_teacher();
+    auto& step = add("smaller-resnet", "a plain ResNet of at most the hybrid's size, for all the epochs", smaller_resnet(),
+                     "teacher", settings);
+    step.control = true;
+  }
+
+  // The recipe's width, or the widest that has no more parameters than the hybrid.
+  Arch smaller_resnet() const {
+    const auto at_width = [&](int64_t width) {
+      auto arch = resnet_arch(recipe_.network.arch, width, plan_.teacher.classes);
+      arch.image_size = plan_.teacher.image_size;
+      return arch;
+    };
+    const int64_t limit = total_cost(plan_.hybrid).parameters;
+    int64_t width = recipe_.controls.smaller_width;
+    if (width == 0) {
+      width = plan_.teacher.stem_channels;
+      while (width > 1 && total_cost(at_width(width)).parameters > limit) --width;
+    }
+    const auto arch = at_width(width);
+    if (total_cost(arch).parameters > limit)
+      throw RecipeError(format("controls.smaller_width is %lld, which gives %s parameters; expected at most the hybrid's %s",
+                               static_cast<long long>(width),
+                               count_text(static_cast<double>(total_cost(arch).parameters)).c_str(),
+                               count_text(static_cast<double>(limit)).c_str()));
+    return arch;
+  }
+
+  const Recipe& recipe_;
+  std::vector<size_t> incubated_;  // stages from 0
+  Plan plan_;
+};
+
+}  // namespace
+
+std::vector<std::string> PlannedStep::inputs() const {
+  std::vector<std::string> out;
+  const auto add = [&](const std::string& step) {
+    if (!step.empty() && std::find(out.begin(), out.end(), step) == out.end()) out.push_back(step);
+  };
+  add(teacher);
+  for (const auto& step : part_from) add(step);
+  return out;
+}
+
+const PlannedStep& Plan::step(const std::string& name) const {
+  std::vector<std::string> names;
+  for (const auto& step : steps) {
+    if (step.name == name) return step;
+    names.push_back(step.name);
+  }
+  const auto near = nearest_name(name, names);
+  throw UsageError("no step '" + name + "' in this recipe; " +
+                   (near.empty() ? "its steps are " + join(names, ", ") : "did you mean " + near + "?"));
+}
+
+Plan make_plan(const Recipe& recipe, int64_t classes, int64_t image_size) {
+  recipe.validate();
+  return Planner(recipe, classes, image_size).make();
+}
+
+int64_t dataset_classes(const std::string& dataset) { return dataset == "cifar-100" ? 100 : 10; }
+
+int64_t dataset_training_images(const DataSettings& data) {
+  int64_t images = data.dataset == "sample" ? 5000 : 50000;
+  if (data.limit > 0) images = std::min(images, data.limit);
+  return images - static_cast<int64_t>(std::llround(static_cast<double>(images) * data.validation));
+}
+
+}  // namespace mfi

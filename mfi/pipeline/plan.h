@@ -1,0 +1,56 @@
+// The steps that a recipe means, in order.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "mfi/nn/arch.h"
+#include "mfi/pipeline/recipe.h"
+#include "mfi/train/classification_task.h"
+
+namespace mfi {
+
+/// How a step trains its network.
+enum class StepKind {
+  classify,  // cross-entropy on labels
+  map,       // every flow stage learns the teacher's stage, all in one pass of the teacher
+};
+
+/// One step: a network, where each of its parts comes from, and which of them learn. Moving parts
+/// between networks is all that mapping, incubating and assembling are made of.
+struct PlannedStep {
+  std::string name;                    // "teacher", "incubate-2", "no-mapping"; also its folder
+  std::string purpose;                 // a few words for people
+  StepKind kind = StepKind::classify;
+  bool control = false;                // not part of the method
+  bool shown = true;                   // stands in the final table
+  Arch arch;                           // of the student
+  std::vector<std::string> part_from;  // a part: the step whose model it is taken from; "": starting weights
+  std::vector<Learns> learns;          // a part: what of it learns
+  std::string teacher;                 // step whose model teaches (mapping, distillation); "" for none
+  std::string section;                 // of the recipe that its settings come from
+  StepSettings settings;
+  ObjectiveSettings objective;         // of a mapping
+
+  /// Steps that must be finished before, without repetition.
+  std::vector<std::string> inputs() const;
+};
+
+struct Plan {
+  Arch teacher, meta, hybrid;
+  std::vector<PlannedStep> steps;
+
+  /// Throws UsageError naming the nearest step when there is none of that name.
+  const PlannedStep& step(const std::string& name) const;
+};
+
+/// classes, image_size: of the dataset. Throws RecipeError where the recipe cannot be carried out.
+Plan make_plan(const Recipe& recipe, int64_t classes, int64_t image_size = 32);
+
+/// Classes of a dataset by its recipe name, known without reading it.
+int64_t dataset_classes(const std::string& dataset);
+
+/// Training images that a step sees in an epoch, by the recipe, for the known datasets.
+int64_t dataset_training_images(const DataSettings& data);
+
+}  // namespace mfi

@@ -1,0 +1,175 @@
+#include "mfi/pipeline/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "mfi/core/error.h"
+#include "mfi/nn/cost.h"
+#include "mfi/pipeline/student.h"
+
+namespace mfi {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::vector<std::string> names(const Plan& plan) {
+  std::vector<std::string> out;
+  for (const auto& step : plan.steps) out.push_back(step.name);
+  return out;
+}
+
+Recipe small_recipe() {
+  Recipe recipe;
+  recipe.network = {"resnet18", 8};
+  return recipe;
+}
+
+struct Budget {
+  const char* recipe;
+  double meta_millions, hybrid_millions;
+};
+
+class PaperRecipe : public testing::TestWithParam<Budget> {};
+
+// docs/method.md, the paper's sizes: ours stay at or under each.
+TEST_P(PaperRecipe, StaysUnderThePapersSizes) {
+  const auto file = std::string(MFI_SOURCE_DIR) + "/recipes/paper/" + GetParam().recipe;
+  const auto recipe = read_recipe(file);
+  const auto plan = make_plan(recipe, dataset_classes(recipe.data.dataset));
+  const double meta = static_cast<double>(total_cost(plan.meta).parameters) / 1e6;
+  const double hybrid = static_cast<double>(total_cost(plan.hybrid).parameters) / 1e6;
+  EXPECT_LE(meta, GetParam().meta_millions);
+  EXPECT_LE(hybrid, GetParam().hybrid_millions);
+  // Not far under either: a tenth less would be another network.
+  EXPECT_GT(meta, 0.9 * GetParam().meta_millions);
+  EXPECT_GT(hybrid, 0.9 * GetParam().hybrid_millions);
+}
+
+INSTANTIATE_TEST_SUITE_P(Paper, PaperRecipe,
+                         testing::Values(Budget{"cifar10-resnet34.toml", 5.08, 12.38},
+                                         Budget{"cifar100-resnet34.toml", 5.39, 12.59},
+                                         Budget{"cifar10-resnet50.toml", 5.11, 12.62},
+                                         Budget{"cifar100-resnet50.toml", 5.43, 12.88}));
+
+TEST(Plan, IsThePapersOrderByDefault) {
+  EXPECT_THAT(names(make_plan(small_recipe(), 10)),
+              ElementsAre("teacher", "map", "meta", "incubate-1", "incubate-2", "incubate-3", "hybrid"));
+}
+
+TEST(Plan, HasThreeStagesForTheCifarFamily) {
+  auto recipe = small_recipe();
+  recipe.network = {"resnet20", 8};
+  EXPECT_THAT(names(make_plan(recipe, 10)), ElementsAre("teacher", "map", "meta", "incubate-1", "incubate-2", "hybrid"));
+}
+
+TEST(Plan, KeepsTheStagesThatTheRecipeNamesAsFlow) {
+  auto recipe = small_recipe();
+  recipe.pipeline.incubate_default = false;
+  recipe.pipeline.incubate = {1};
+  const auto plan = make_plan(recipe, 10);
+  EXPECT_FALSE(plan.hybrid.stages[0].is_flow());
+  for (const size_t stage : {1, 2, 3}) EXPECT_TRUE(plan.hybrid.stages[stage].is_flow());
+}
+
+TEST(Plan, PutsOneStageOfTheTeacherIntoEachIncubation) {
+  const auto plan = make_plan(small_recipe(), 10);
+  const auto& step = plan.step("incubate-2");
+  EXPECT_THAT(step.part_from, ElementsAre("meta", "meta", "teacher", "meta", "meta", "meta"));
+  using enum Learns;
+  EXPECT_THAT(step.learns, ElementsAre(nothing, nothing, all, nothing, nothing, nothing));
+}
+
+TEST(Plan, BuildsTheHybridFromTheIncubationsAndTheMetaModel) {
+  EXPECT_THAT(make_plan(small_recipe(), 10).step("hybrid").part_from,
+              ElementsAre("meta", "incubate-1", "incubate-2", "incubate-3", "meta", "meta"));
+}
+
+TEST(Plan, TrainsOnlyVelocitiesOfTheMetaModelWhenTheRecipeSaysSo) {
+  auto recipe = small_recipe();
+  recipe.meta_parts.train = "velocity";
+  using enum Learns;
+  EXPECT_THAT(make_plan(recipe, 10).step("meta").learns,
+              ElementsAre(nothing, velocity, velocity, velocity, velocity, nothing));
+}
+
+// A control that trained for fewer epochs than the hybrid would flatter the method.
+TEST(Controls, TrainForAllTheEpochsThatTheHybridHasSeen) {
+  auto recipe = small_recipe();
+  recipe.teacher.epochs = 100;
+  recipe.map.epochs = 1;
+  recipe.meta.epochs = 2;
+  recipe.incubate.epochs = 4;
+  recipe.hybrid.epochs = 8;
+  recipe.controls = {.teacher_longer = true, .no_mapping = true, .regression = false, .smaller_resnet = true};
+  const auto plan = make_plan(recipe, 10);
+  EXPECT_EQ(plan.step("teacher-longer").settings.epochs, 15);
+  EXPECT_EQ(plan.step("no-mapping").settings.epochs, 15);
+  EXPECT_EQ(plan.step("smaller-resnet").settings.epochs, 115);
+}
+
+TEST(Controls, NoMappingStartsFlowStagesFromNothingAndTheRestFromTheTeacher) {
+  auto recipe = small_recipe();
+  recipe.controls.no_mapping = true;
+  const auto plan = make_plan(recipe, 10);
+  const auto& step = plan.step("no-mapping");
+  EXPECT_EQ(first_difference(step.arch, plan.hybrid), "");
+  EXPECT_THAT(step.part_from, ElementsAre("teacher", "teacher", "teacher", "teacher", "", "teacher"));
+}
+
+TEST(Controls, RegressionRepeatsTheMethodWithRegressionAlone) {
+  auto recipe = small_recipe();
+  recipe.controls.regression = true;
+  const auto plan = make_plan(recipe, 10);
+  EXPECT_THAT(plan.step("regression-hybrid").inputs(),
+              ElementsAre("regression-meta", "regression-incubate-1", "regression-incubate-2", "regression-incubate-3"));
+  const auto& objective = plan.step("regression-map").objective;
+  EXPECT_EQ(objective.meanflow + objective.endpoint + objective.alignment, 0);
+  EXPECT_EQ(objective.regression, 1);
+}
+
+TEST(Controls, SmallerResNetIsTheWidestThatFits) {
+  auto recipe = small_recipe();
+  recipe.network.width = 64;
+  recipe.controls.smaller_resnet = true;
+  const auto plan = make_plan(recipe, 10);
+  const auto& arch = plan.step("smaller-resnet").arch;
+  EXPECT_LE(total_cost(arch).parameters, total_cost(plan.hybrid).parameters);
+  EXPECT_GT(total_cost(resnet_arch("resnet18", arch.stem_channels + 1, 10)).parameters,
+            total_cost(plan.hybrid).parameters);
+}
+
+TEST(Controls, RefuseASmallerResNetThatIsNotSmaller) {
+  auto recipe = small_recipe();
+  recipe.controls.smaller_resnet = true;
+  recipe.controls.smaller_width = 8;
+  EXPECT_THROW(make_plan(recipe, 10), RecipeError);
+}
+
+TEST(Plan, NamesTheNearestStep) {
+  try {
+    make_plan(small_recipe(), 10).step("hybird");
+    FAIL() << "found";
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("did you mean hybrid?"));
+  }
+}
+
+TEST(AssembleStudent, TakesEachPartFromItsStep) {
+  const auto plan = make_plan(small_recipe(), 10);
+  std::map<std::string, std::shared_ptr<Network>> models;
+  uint64_t seed = 1;
+  for (const auto* name : {"teacher", "meta", "incubate-1", "incubate-2", "incubate-3"}) {
+    models[name] = std::make_shared<Network>(plan.step(name).arch);
+    initialise(*models[name], ++seed);
+  }
+  const auto& step = plan.step("hybrid");
+  const auto student = assemble_student(step, 0, [&](const std::string& name) { return models.at(name); });
+  for (size_t part = 0; part < student->part_count(); ++part)
+    EXPECT_TRUE(torch::equal(student->part(part)->parameters()[0],
+                             models.at(step.part_from[part])->part(part)->parameters()[0]))
+        << part_name(step.arch, part);
+}
+
+}  // namespace
+}  // namespace mfi

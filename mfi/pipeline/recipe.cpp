@@ -1,0 +1,353 @@
+#include "mfi/pipeline/recipe.h"
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <iterator>
+#include <sstream>
+#include <system_error>
+
+#include "mfi/core/error.h"
+#include "mfi/core/text.h"
+#include "mfi/pipeline/recipe_table.h"
+
+namespace mfi {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uintmax_t kMaxFileBytes = 1 << 20;  // a recipe has a few KiB; more is some other file
+
+// ---- Names -------------------------------------------------------------------------------------
+
+const RecipeEntry* find_entry(const std::string& path) {
+  for (const auto& entry : recipe_entries())
+    if (entry.key.path == path) return &entry;
+  return nullptr;
+}
+
+std::vector<std::string> section_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : recipe_entries()) {
+    const auto section = entry.section();
+    if (!section.empty() && std::find(names.begin(), names.end(), section) == names.end())
+      names.push_back(section);
+  }
+  return names;
+}
+
+bool is_section(const std::string& name) {
+  const auto names = section_names();
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::string unknown_section(const std::string& name) {
+  const auto nearest = nearest_name(name, section_names());
+  return "unknown section " + name +
+         (nearest.empty() ? "; the sections are " + join(section_names(), ", ")
+                          : "; did you mean " + nearest + "?");
+}
+
+// What was meant is looked for in this order: the same name in another section, a near name in this
+// one, a near path anywhere.
+std::string unknown_key(const std::string& path) {
+  const auto dot = path.find('.');
+  const auto section = dot == std::string::npos ? "" : path.substr(0, dot);
+  const auto name = path.substr(dot == std::string::npos ? 0 : dot + 1);
+
+  std::vector<std::string> homes, neighbours, paths;
+  for (const auto& entry : recipe_entries()) {
+    paths.push_back(entry.key.path);
+    if (entry.section() == section) neighbours.push_back(entry.name());
+    if (entry.name() == name)
+      homes.push_back(entry.section().empty() ? "at the top, before any section" : "in [" + entry.section() + "]");
+  }
+  if (!homes.empty()) return "unknown key " + path + "; " + name + " belongs " + join(homes, " or ");
+  if (!section.empty() && !is_section(section)) return unknown_section(section);
+  auto nearest = nearest_name(name, neighbours);
+  if (!nearest.empty())
+    nearest = section.empty() ? nearest : section + "." + nearest;
+  else
+    nearest = nearest_name(path, paths);
+  if (!nearest.empty()) return "unknown key " + path + "; did you mean " + nearest + "?";
+  return "unknown key " + path + "; " + (section.empty() ? "the top" : "[" + section + "]") + " has " +
+         join(neighbours, ", ");
+}
+
+// ---- Values ------------------------------------------------------------------------------------
+
+std::string node_text(const toml::node& node) {
+  if (node.is_table()) return "a section";
+  if (node.is_array_of_tables()) return "a list of sections";
+  if (const auto* text = node.as_string()) return recipe_value_text(text->get());
+  if (const auto* number = node.as_floating_point()) return recipe_value_text(number->get());
+  std::ostringstream out;
+  node.visit([&](const auto& held) { out << held; });
+  return out.str();
+}
+
+/// The node as the entry's type; nothing when it is of another. Only an integer where a number is
+/// expected is converted.
+std::optional<RecipeValue> value_of(const toml::node& node, const RecipeEntry& entry) {
+  return std::visit([&](const auto& sample) -> std::optional<RecipeValue> {
+    using Held = std::decay_t<decltype(sample)>;
+    if constexpr (std::is_same_v<Held, std::vector<int64_t>>) {
+      const auto* array = node.as_array();
+      if (!array) return std::nullopt;
+      Held list;
+      for (const auto& item : *array) {
+        const auto* integer = item.as_integer();
+        if (!integer) return std::nullopt;
+        list.push_back(integer->get());
+      }
+      return list;
+    } else {
+      if constexpr (std::is_same_v<Held, double>)
+        if (const auto* integer = node.as_integer()) return static_cast<double>(integer->get());
+      const auto* value = node.as<Held>();
+      if (!value) return std::nullopt;
+      return Held(value->get());
+    }
+  }, entry.default_value);
+}
+
+const char* expected_type(const RecipeEntry& entry) {
+  switch (entry.default_value.index()) {
+    case 0: return "true or false";
+    case 1: return "an integer";
+    case 2: return "a number";
+    case 3: return "a text in quotes";
+    default: return "a list of integers";
+  }
+}
+
+/// Sets the field, or says what is wrong.
+std::string assign(Recipe& recipe, const RecipeEntry& entry, const toml::node& node) {
+  const auto value = value_of(node, entry);
+  if (!value) {
+    auto problem = entry.key.path + " is " + node_text(node) + ", expected " + expected_type(entry);
+    if (entry.default_value.index() != 0) problem += " (" + entry.key.range + ")";
+    return problem;
+  }
+  auto problem = range_problem(entry, *value);
+  if (problem.empty()) entry.set(recipe, *value);
+  return problem;
+}
+
+// ---- Keys that depend on each other ------------------------------------------------------------
+
+struct Problem {
+  std::string path;  // the key to blame
+  std::string text;
+};
+
+int64_t stage_entry(const std::vector<int64_t>& list, size_t stage) {
+  return list.size() == 1 ? list[0] : list[stage];
+}
+
+std::optional<Problem> check_stages(const Recipe& recipe) {
+  const auto stages = resnet_arch(recipe.network.arch, recipe.network.width, 10).stages.size();
+  const auto of_arch = " (" + recipe.network.arch + " has " + std::to_string(stages) + " stages)";
+  const auto& flow = recipe.flow;
+  for (const auto& [path, list] : {std::pair{"flow.hidden", &flow.hidden},
+                                   std::pair{"flow.modules", &flow.modules},
+                                   std::pair{"flow.steps", &flow.steps}})
+    if (list->size() != 1 && list->size() != stages)
+      return Problem{path, std::string(path) + " has " + std::to_string(list->size()) +
+                               " entries, expected 1 or " + std::to_string(stages) + of_arch};
+  for (const auto stage : recipe.pipeline.incubate)
+    if (stage > static_cast<int64_t>(stages))
+      return Problem{"pipeline.incubate", "pipeline.incubate names stage " + std::to_string(stage) +
+                                              ", expected 1 to " + std::to_string(stages) + of_arch};
+  for (size_t stage = 0; stage < stages; ++stage) {
+    auto modules = stage_entry(flow.modules, stage);
+    if (modules == 0) modules = stage + 1 == stages ? 2 : 1;
+    const auto whole = [&](const char* path, int64_t steps) -> std::optional<Problem> {
+      if (steps % modules == 0) return std::nullopt;
+      return Problem{path, format("%s is %lld for stage %zu, expected a multiple of its %lld modules", path,
+                                  static_cast<long long>(steps), stage + 1, static_cast<long long>(modules))};
+    };
+    if (auto problem = whole("flow.steps", stage_entry(flow.steps, stage))) return problem;
+    if (auto problem = whole("objective.endpoint_steps", recipe.objective.endpoint_steps)) return problem;
+  }
+  return std::nullopt;
+}
+
+std::optional<Problem> check_steps(const Recipe& recipe) {
+  const std::pair<const char*, const StepSettings*> steps[] = {{"teacher", &recipe.teacher},
+                                                               {"map", &recipe.map},
+                                                               {"meta", &recipe.meta},
+                                                               {"incubate", &recipe.incubate},
+                                                               {"hybrid", &recipe.hybrid}};
+  for (const auto& [section, step] : steps)
+    if (step->warmup_epochs > static_cast<double>(step->epochs)) {
+      const auto path = std::string(section) + ".warmup_epochs";
+      return Problem{path, path + " is " + recipe_value_text(step->warmup_epochs) + ", expected at most " +
+                               section + ".epochs, " + std::to_string(step->epochs)};
+    }
+  const auto& objective = recipe.objective;
+  if (objective.meanflow + objective.endpoint + objective.alignment + objective.regression <= 0)
+    return Problem{"objective.meanflow",
+                   "objective.meanflow, endpoint, alignment and regression are all 0, "
+                   "expected at least one above 0"};
+  return std::nullopt;
+}
+
+std::optional<Problem> first_problem(const Recipe& recipe) {
+  for (const auto& entry : recipe_entries())
+    if (auto text = range_problem(entry, entry.get(recipe)); !text.empty())
+      return Problem{entry.key.path, text};
+  if (auto problem = check_stages(recipe)) return problem;
+  return check_steps(recipe);
+}
+
+// ---- Files and overrides -----------------------------------------------------------------------
+
+std::string read_text(const fs::path& file) {
+  std::error_code error;
+  const auto status = fs::status(file, error);
+  if (status.type() == fs::file_type::not_found) {
+    const auto folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+    auto message = file.string() + ": no such recipe";
+    if (!fs::is_directory(folder, error))
+      throw NotFoundError(message + "; there is no folder " + folder.string() + " either");
+    std::vector<std::string> stems;
+    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+      if (it->path().extension() == ".toml") stems.push_back(it->path().stem().string());
+    std::sort(stems.begin(), stems.end());  // a folder has no order; the answer should
+    const auto nearest = nearest_name(file.stem().string(), stems);
+    if (!nearest.empty()) message += "; did you mean " + (file.parent_path() / (nearest + ".toml")).string() + "?";
+    throw NotFoundError(message);
+  }
+  if (status.type() == fs::file_type::directory)
+    throw NotFoundError(file.string() + ": is a folder, expected a recipe file");
+  if (fs::file_size(file, error) > kMaxFileBytes && !error)
+    throw RecipeError(file.string() + ": is larger than 1 MiB, which no recipe is");
+  std::ifstream in(file, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (!in.is_open() || in.bad()) throw NotFoundError(file.string() + ": cannot be read");
+  return text;
+}
+
+/// Reads into a recipe and remembers where each key came from, for the checks that come last.
+class Reader {
+ public:
+  explicit Reader(const fs::path& file) : file_(file.string()) {}
+
+  void read_file(const std::string& text) {
+    toml::table document;
+    try {
+      document = toml::parse(text);
+    } catch (const toml::parse_error& error) {
+      fail(file_ + ":" + std::to_string(error.source().begin.line),
+           "not TOML: " + std::string(error.description()));
+    }
+    std::vector<Found> found;
+    for (const auto& [key, node] : document) {
+      const std::string name(key.str());
+      if (is_section(name) && node.is_table()) {
+        for (const auto& [inner, value] : *node.as_table())
+          found.push_back({inner.source().begin, name + "." + std::string(inner.str()), &value});
+      } else {
+        found.push_back({key.source().begin, name, &node});
+      }
+    }
+    // toml++ sorts by name; the first mistake that a reader of the file meets is the one to report.
+    std::sort(found.begin(), found.end(),
+              [](const Found& a, const Found& b) { return a.place < b.place; });
+    for (const auto& [place, path, node] : found)
+      take(file_ + ":" + std::to_string(place.line), path, *node);
+  }
+
+  void read_override(const std::string& text) {
+    const auto where = "--set " + text;
+    const auto equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) fail(where, "expected section.key=value");
+    const auto path = text.substr(0, equals), value = text.substr(equals + 1);
+    const auto* entry = find_entry(path);
+    if (!entry) fail(where, is_section(path) ? path + " is a section, expected section.key=value" : unknown_key(path));
+    const bool bare = value.find_first_of("\"'") != 0;
+    toml::table parsed;
+    // A text may stand without quotes, so that a shell need not quote twice.
+    if (!(bare && std::holds_alternative<std::string>(entry->default_value))) {
+      try {
+        parsed = toml::parse("value = " + value);
+      } catch (const toml::parse_error&) {
+      }
+    }
+    if (parsed.size() != 1) {
+      parsed = toml::table{};
+      parsed.insert("value", value);
+    }
+    take(where, path, *parsed.get("value"));
+  }
+
+  Recipe finish() {
+    recipe_.data.seed = recipe_.seed;
+    if (const auto problem = first_problem(recipe_)) {
+      const auto origin = origins_.find(problem->path);
+      fail(origin == origins_.end() ? file_ : origin->second, problem->text);
+    }
+    return recipe_;
+  }
+
+ private:
+  struct Found {
+    toml::source_position place;
+    std::string path;
+    const toml::node* node;
+  };
+
+  [[noreturn]] static void fail(const std::string& where, const std::string& what) {
+    throw RecipeError(where + ": " + what);
+  }
+
+  void take(const std::string& where, const std::string& path, const toml::node& node) {
+    const auto* entry = find_entry(path);
+    if (!entry) {
+      if (is_section(path))
+        fail(where, path + " is " + node_text(node) + ", expected a section [" + path + "]");
+      fail(where, node.is_table() && path.find('.') == std::string::npos ? unknown_section(path)
+                                                                         : unknown_key(path));
+    }
+    const auto problem = assign(recipe_, *entry, node);
+    if (!problem.empty()) fail(where, problem);
+    origins_[path] = where;
+  }
+
+  std::string file_;
+  Recipe recipe_;
+  std::map<std::string, std::string> origins_;
+};
+
+}  // namespace
+
+void Recipe::validate() const {
+  if (const auto problem = first_problem(*this)) throw RecipeError(problem->text);
+}
+
+Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  Reader reader(file);
+  reader.read_file(read_text(file));
+  for (const auto& text : overrides) reader.read_override(text);
+  return reader.finish();
+}
+
+std::string recipe_to_toml(const Recipe& recipe) {
+  std::string text, section;
+  for (const auto& entry : recipe_entries()) {
+    if (entry.section() != section) {
+      section = entry.section();
+      text += "\n[" + section + "]\n";
+    }
+    text += entry.is_given(recipe)
+                ? entry.name() + " = " + recipe_value_text(entry.get(recipe)) + "\n"
+                : "# " + entry.name() + ": not given, so " + entry.key.default_text + "\n";
+  }
+  return text;
+}
+
+}  // namespace mfi

@@ -1,0 +1,92 @@
+// All settings of a run.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mfi/data/dataset.h"
+#include "mfi/flow/objective_settings.h"
+#include "mfi/nn/arch.h"
+#include "mfi/train/settings.h"
+
+namespace mfi {
+
+/// [network]: the teacher.
+struct NetworkSettings {
+  std::string arch = "resnet34";
+  int64_t width = 0;  // 0: the usual width of that network
+};
+
+/// [flow]: what replaces a stage. Lists have one entry a stage, or one entry for all.
+struct FlowSettings {
+  std::string velocity = "bottleneck";  // bottleneck or pointwise
+  std::vector<int64_t> hidden = {0};    // width h of the velocity network; 0: from the budget of the method
+  int64_t depth = 1;                    // convolutions in its middle
+  std::vector<int64_t> modules = {0};   // 0: one, and two in the last stage
+  std::vector<int64_t> steps = {0};     // steps at inference; 0: one a module
+  int64_t alignment = 1;                // kernel of the alignment: 1 or 3
+};
+
+/// [pipeline]
+struct PipelineSettings {
+  std::vector<int64_t> incubate;        // stages grown back, from 1; empty in TOML: all but the last
+  bool incubate_default = true;         // `incubate` was not given
+};
+
+/// [controls]: what a sceptic would ask for.
+struct ControlSettings {
+  bool teacher_longer = false;
+  bool no_mapping = false;
+  bool regression = false;
+  bool smaller_resnet = false;
+  int64_t smaller_width = 0;            // width of the smaller ResNet; 0: the widest that fits
+};
+
+struct Recipe {
+  std::string name = "run";
+  uint64_t seed = 0;
+  DataSettings data;                    // its seed is this recipe's seed
+  NetworkSettings network;
+  FlowSettings flow;
+  PipelineSettings pipeline;
+  RuntimeSettings runtime;              // [runtime]: device, threads, precision
+  ObjectiveSettings objective;          // [objective]: what a mapping minimises
+  // A plain SGD recipe for the teacher; the later steps start from trained weights and stay short.
+  StepSettings teacher{.epochs = 24, .optimiser = "sgd", .learning_rate = 0.1, .weight_decay = 5e-4,
+                       .schedule = "one-cycle"};
+  StepSettings map{.epochs = 2, .label_smoothing = 0};
+  StepSettings meta{.epochs = 2};
+  StepSettings incubate{.epochs = 1};
+  StepSettings hybrid{.epochs = 6};
+  MetaSettings meta_parts;              // [meta] train = ...
+  ControlSettings controls;
+
+  /// Checks every range and every choice. Throws RecipeError naming field, range and value.
+  void validate() const;
+};
+
+/// One key of a recipe, for the reader, for `--set`, for docs/recipes.md and its test.
+struct RecipeKey {
+  std::string path;         // "teacher.learning_rate"
+  std::string type;         // "integer", "number", "boolean", "text", "list of integers"
+  std::string default_text; // as it would stand in TOML, or in words where other keys decide it
+  std::string range;        // "above 0", "0 to 1", "adamw or sgd"
+  std::string meaning;      // one sentence, with unit
+};
+
+/// Every key, in the order in which the reference lists them.
+const std::vector<RecipeKey>& recipe_keys();
+
+/// Reads a recipe file and then applies `overrides`, each "section.key=value" with a TOML value
+/// (text may stand without quotes).
+/// Throws NotFoundError, or RecipeError as "FILE:LINE: KEY is VALUE, expected RANGE"; an unknown key
+/// names the nearest known one.
+Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+/// The recipe as TOML with every key; read_recipe of it gives the same recipe.
+std::string recipe_to_toml(const Recipe& recipe);
+
+}  // namespace mfi

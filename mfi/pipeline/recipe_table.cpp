@@ -1,0 +1,355 @@
+#include "mfi/pipeline/recipe_table.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+#include "mfi/core/text.h"
+
+namespace mfi {
+namespace {
+
+using Integers = std::vector<int64_t>;
+
+constexpr const char* kTypeNames[] = {"boolean", "integer", "number", "text", "list of integers"};
+constexpr int64_t kMaxInteger = std::numeric_limits<int64_t>::max();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// A range in words and as a predicate.
+struct Range {
+  std::string text;
+  std::function<bool(const RecipeValue&)> contains;
+  std::vector<std::string> choices;
+};
+
+Range integers(int64_t low, int64_t high = kMaxInteger) {
+  const auto text = high == kMaxInteger ? "at least " + std::to_string(low)
+                                        : std::to_string(low) + " to " + std::to_string(high);
+  return {text, [=](const RecipeValue& value) {
+            const auto x = std::get<int64_t>(value);
+            return low <= x && x <= high;
+          }, {}};
+}
+
+// TOML knows inf and nan: comparisons are written so that both fall outside every range.
+Range numbers(const std::string& text, double low, double high) {
+  return {text, [=](const RecipeValue& value) {
+            const auto x = std::get<double>(value);
+            return std::isfinite(x) && low <= x && x <= high;
+          }, {}};
+}
+
+Range at_least_zero() { return numbers("at least 0", 0, kInfinity); }
+Range above_zero() { return numbers("above 0", std::numeric_limits<double>::min(), kInfinity); }
+Range zero_to_one() { return numbers("0 to 1", 0, 1); }
+Range zero_to_below_one() { return numbers("at least 0, below 1", 0, std::nextafter(1.0, 0.0)); }
+
+Range either() {
+  return {"true or false", [](const RecipeValue&) { return true; }, {}};
+}
+
+Range one_of(std::vector<std::string> choices) {
+  auto head = choices;
+  head.pop_back();
+  const auto text = join(head, ", ") + " or " + choices.back();
+  return {text, [choices](const RecipeValue& value) {
+            const auto& word = std::get<std::string>(value);
+            return std::find(choices.begin(), choices.end(), word) != choices.end();
+          }, choices};
+}
+
+Range one_or_three() {
+  return {"1 or 3", [](const RecipeValue& value) {
+            const auto x = std::get<int64_t>(value);
+            return x == 1 || x == 3;
+          }, {}};
+}
+
+// How many stages there are depends on network.arch; Recipe::validate compares the length with it.
+Range entries_per_stage(int64_t low, int64_t high) {
+  return {"entries " + std::to_string(low) + " to " + std::to_string(high) +
+              "; one for all stages, or one a stage",
+          [=](const RecipeValue& value) {
+            const auto& list = std::get<Integers>(value);
+            for (const auto x : list)
+              if (x < low || x > high) return false;
+            return !list.empty();
+          }, {}};
+}
+
+Range distinct_stages() {
+  return {"distinct stages of the network, from 1", [](const RecipeValue& value) {
+            auto list = std::get<Integers>(value);
+            std::sort(list.begin(), list.end());
+            return (list.empty() || list.front() >= 1) &&
+                   std::adjacent_find(list.begin(), list.end()) == list.end();
+          }, {}};
+}
+
+// The name becomes a folder: nothing that a shell or a file system could read otherwise.
+Range folder_name() {
+  return {"1 to 100 letters, digits, - _ or ., not starting with - or .", [](const RecipeValue& value) {
+            const auto& name = std::get<std::string>(value);
+            const auto allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+            return !name.empty() && name.size() <= 100 && name[0] != '-' && name[0] != '.' &&
+                   name.find_first_not_of(allowed) == std::string::npos;
+          }, {}};
+}
+
+template <class Field>
+RecipeValue to_value(const Field& field) {
+  if constexpr (std::is_same_v<Field, uint64_t>)
+    return static_cast<int64_t>(field);  // TOML integers are signed; past 2^63 the range refuses it
+  else
+    return field;
+}
+
+template <class Field>
+Field from_value(const RecipeValue& value) {
+  if constexpr (std::is_same_v<Field, uint64_t>)
+    return static_cast<uint64_t>(std::get<int64_t>(value));
+  else
+    return std::get<Field>(value);
+}
+
+/// Collects entries. An accessor takes a (const) Recipe& and gives a reference to the field.
+class Table {
+ public:
+  template <class Accessor>
+  RecipeEntry& add(const std::string& path, Accessor access, Range range, const std::string& meaning) {
+    using Field = std::remove_cvref_t<decltype(access(std::declval<Recipe&>()))>;
+    RecipeEntry entry;
+    entry.get = [access](const Recipe& recipe) { return to_value<Field>(access(recipe)); };
+    entry.set = [access](Recipe& recipe, const RecipeValue& value) {
+      access(recipe) = from_value<Field>(value);
+    };
+    entry.default_value = entry.get(Recipe{});
+    entry.key = {path, kTypeNames[entry.default_value.index()], recipe_value_text(entry.default_value),
+                 range.text, meaning};
+    entry.in_range = std::move(range.contains);
+    entry.choices = std::move(range.choices);
+    entry.is_given = [](const Recipe&) { return true; };
+    entries_.push_back(std::move(entry));
+    return entries_.back();
+  }
+
+  std::vector<RecipeEntry> take() { return std::move(entries_); }
+
+ private:
+  std::vector<RecipeEntry> entries_;
+};
+
+#define MFI_FIELD(field) [](auto& recipe) -> auto& { return recipe.field; }
+
+void add_run(Table& table) {
+  table.add("name", MFI_FIELD(name), folder_name(), "Name of the run; its folder is runs/NAME.");
+  table.add("seed", MFI_FIELD(seed), integers(0),
+            "Seed of every random stream: weights, order, augmentation, held-out images.");
+
+  table.add("data.dataset", MFI_FIELD(data.dataset), one_of({"cifar-10", "cifar-100", "sample"}),
+            "Images to train on; sample ships with mfi.");
+  table.add("data.validation", MFI_FIELD(data.validation), numbers("0 to 0.5", 0, 0.5),
+            "Share of the training images held out for choosing settings.");
+  table.add("data.limit", MFI_FIELD(data.limit), integers(0),
+            "Use only this many training and test images; 0: all.");
+
+  table.add("network.arch", MFI_FIELD(network.arch), one_of(resnet_names()), "The teacher's ResNet.");
+  table.add("network.width", MFI_FIELD(network.width), integers(0, 4096),
+            "Channels of its first stage; 0: the usual width of that ResNet.");
+
+  table.add("flow.velocity", MFI_FIELD(flow.velocity), one_of({"bottleneck", "pointwise"}),
+            "Velocity network: bottleneck has 3x3 convolutions in its middle, pointwise only 1x1.");
+  table.add("flow.hidden", MFI_FIELD(flow.hidden), entries_per_stage(0, 16384),
+            "Channels in the middle of a velocity network; 0: from the budget in docs/method.md.");
+  table.add("flow.depth", MFI_FIELD(flow.depth), integers(1, 16),
+            "Convolutions in the middle of a velocity network.");
+  table.add("flow.modules", MFI_FIELD(flow.modules), entries_per_stage(0, 16),
+            "Velocity networks that share a stage's path; 0: one, and two in the last stage.");
+  table.add("flow.steps", MFI_FIELD(flow.steps), entries_per_stage(0, 64),
+            "Steps through a stage at inference, a multiple of its modules; 0: one a module.");
+  table.add("flow.alignment", MFI_FIELD(flow.alignment), one_or_three(),
+            "Kernel, in pixels, of the convolution that aligns a stage's input with its output.");
+
+  auto& incubate = table.add(
+      "pipeline.incubate", MFI_FIELD(pipeline.incubate), distinct_stages(),
+      "Stages grown back from the teacher's blocks; the others stay flow. [] grows none back.");
+  incubate.key.default_text = "all but the last";
+  incubate.is_given = [](const Recipe& recipe) { return !recipe.pipeline.incubate_default; };
+  incubate.set = [](Recipe& recipe, const RecipeValue& value) {
+    recipe.pipeline.incubate = std::get<Integers>(value);
+    recipe.pipeline.incubate_default = false;
+  };
+
+  table.add("runtime.device", MFI_FIELD(runtime.device), one_of({"cpu", "cuda"}), "Where to compute.");
+  table.add("runtime.precision", MFI_FIELD(runtime.precision), one_of({"bf16", "fp32"}),
+            "Precision of convolutions; with bf16, weights and statistics stay float32.");
+  table.add("runtime.threads", MFI_FIELD(runtime.threads), integers(0, 1024),
+            "Compute threads; 0: one a core.");
+}
+
+void add_objective(Table& table) {
+  table.add("objective.meanflow", MFI_FIELD(objective.meanflow), at_least_zero(),
+            "Weight of the MeanFlow identity at random times (r, t).");
+  table.add("objective.endpoint", MFI_FIELD(objective.endpoint), at_least_zero(),
+            "Weight of the distance between the result after endpoint_steps steps and the target.");
+  table.add("objective.alignment", MFI_FIELD(objective.alignment), at_least_zero(),
+            "Weight of the distance between the aligned input and the target.");
+  table.add("objective.regression", MFI_FIELD(objective.regression), at_least_zero(),
+            "Weight of plain squares on the stage's output, as for any network.");
+  table.add("objective.gradient_through_velocity", MFI_FIELD(objective.gradient_through_velocity), either(),
+            "Let the MeanFlow term reach the alignment through the path's velocity.");
+  table.add("objective.endpoint_steps", MFI_FIELD(objective.endpoint_steps), integers(0, 64),
+            "Steps of the endpoint term, a multiple of every stage's modules; 0: flow.steps.");
+  table.add("objective.power", MFI_FIELD(objective.power), numbers("0 to 2", 0, 2),
+            "Power p of the adaptive weight 1 / (error + 1e-3)^p; 0: plain squares.");
+  table.add("objective.r_equals_t", MFI_FIELD(objective.r_equals_t), zero_to_one(),
+            "Share of the samples with r = t, which need no Jacobian-vector product.");
+  table.add("objective.time_mean", MFI_FIELD(objective.time_mean), numbers("-10 to 10", -10, 10),
+            "Mean of the normal whose sigmoid is a time.");
+  table.add("objective.time_stddev", MFI_FIELD(objective.time_stddev),
+            numbers("above 0, at most 10", std::numeric_limits<double>::min(), 10),
+            "Standard deviation of that normal.");
+}
+
+/// [teacher], [map], [meta], [incubate] or [hybrid].
+void add_step(Table& table, const std::string& section, StepSettings Recipe::*step) {
+  const bool classifies = section != "map";
+  const bool has_teacher = classifies && section != "teacher";
+  const auto add = [&](const std::string& name, auto StepSettings::*field, const Range& range,
+                       const std::string& meaning) {
+    table.add(section + "." + name,
+              [step, field](auto& recipe) -> auto& { return recipe.*step.*field; }, range, meaning);
+  };
+  add("epochs", &StepSettings::epochs, integers(1, 100000),
+      section == "incubate" ? "Passes over the training images, for each incubated stage."
+                            : "Passes over the training images.");
+  add("batch_size", &StepSettings::batch_size, integers(1, 65536), "Images in a batch.");
+  add("optimiser", &StepSettings::optimiser, one_of({"adamw", "sgd"}), "sgd has Nesterov momentum.");
+  add("learning_rate", &StepSettings::learning_rate, above_zero(), "Peak of the learning rate.");
+  add("weight_decay", &StepSettings::weight_decay, at_least_zero(),
+      "Decay of weights, not of biases and norms; decoupled from the gradient for adamw.");
+  add("momentum", &StepSettings::momentum, zero_to_below_one(), "Momentum of sgd.");
+  add("schedule", &StepSettings::schedule, one_of({"cosine", "one-cycle", "constant"}),
+      "How the learning rate changes over the step.");
+  add("warmup_epochs", &StepSettings::warmup_epochs, numbers("0 to the step's epochs", 0, 100000),
+      "Epochs of linear rise from 0; with one-cycle, 0 means 30 % of the epochs.");
+  if (classifies)
+    add("label_smoothing", &StepSettings::label_smoothing, zero_to_below_one(),
+        "Share of the target spread over all classes.");
+  add("ema", &StepSettings::ema, zero_to_below_one(),
+      "Decay a step of the weights' moving average; 0: none.");
+  if (has_teacher) {
+    add("distillation", &StepSettings::distillation, zero_to_one(),
+        "Share of the teacher's soft labels in the loss.");
+    add("temperature", &StepSettings::temperature,
+        numbers("above 0, at most 1000", std::numeric_limits<double>::min(), 1000),
+        "Temperature of the soft labels.");
+  }
+  add("augment", &StepSettings::augment, either(), "Random crop (4 pixels of padding) and flip.");
+}
+
+void add_controls(Table& table) {
+  table.add("controls.teacher_longer", MFI_FIELD(controls.teacher_longer), either(),
+            "Also train the teacher for the hybrid's extra epochs.");
+  table.add("controls.no_mapping", MFI_FIELD(controls.no_mapping), either(),
+            "Also train the hybrid with flow stages from random weights, for as many epochs.");
+  table.add("controls.regression", MFI_FIELD(controls.regression), either(),
+            "Also run the pipeline with mapping by regression alone.");
+  table.add("controls.smaller_resnet", MFI_FIELD(controls.smaller_resnet), either(),
+            "Also train a plain ResNet of at most the hybrid's parameters, for all the epochs.");
+  table.add("controls.smaller_width", MFI_FIELD(controls.smaller_width), integers(0, 4096),
+            "Width of that ResNet; 0: the widest that fits.");
+}
+
+#undef MFI_FIELD
+
+std::vector<RecipeEntry> make_entries() {
+  Table table;
+  add_run(table);
+  add_step(table, "teacher", &Recipe::teacher);
+  add_step(table, "map", &Recipe::map);
+  add_objective(table);
+  table.add("meta.train", [](auto& recipe) -> auto& { return recipe.meta_parts.train; },
+            one_of({"velocity", "flow", "all"}),
+            "What learns: velocity networks, flow stages with alignments, or all but the stem.");
+  add_step(table, "meta", &Recipe::meta);
+  add_step(table, "incubate", &Recipe::incubate);
+  add_step(table, "hybrid", &Recipe::hybrid);
+  add_controls(table);
+  return table.take();
+}
+
+std::string number_text(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+  char buffer[32];
+  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;  // shortest that reads back
+  std::string text(buffer, end);
+  if (const auto zero = text.find("e-0"); zero != std::string::npos) text.erase(zero + 2, 1);  // 5e-04
+  return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+}
+
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const unsigned char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (c < 0x20 || c == 0x7f)
+      out += format("\\u%04x", c);
+    else
+      out += static_cast<char>(c);
+  }
+  return out + "\"";
+}
+
+}  // namespace
+
+std::string RecipeEntry::section() const {
+  const auto dot = key.path.find('.');
+  return dot == std::string::npos ? "" : key.path.substr(0, dot);
+}
+
+std::string RecipeEntry::name() const { return key.path.substr(key.path.find('.') + 1); }
+
+const std::vector<RecipeEntry>& recipe_entries() {
+  static const auto entries = make_entries();
+  return entries;
+}
+
+const std::vector<RecipeKey>& recipe_keys() {
+  static const auto keys = [] {
+    std::vector<RecipeKey> all;
+    for (const auto& entry : recipe_entries()) all.push_back(entry.key);
+    return all;
+  }();
+  return keys;
+}
+
+std::string recipe_value_text(const RecipeValue& value) {
+  return std::visit([](const auto& held) -> std::string {
+    using Held = std::decay_t<decltype(held)>;
+    if constexpr (std::is_same_v<Held, bool>) return held ? "true" : "false";
+    else if constexpr (std::is_same_v<Held, int64_t>) return std::to_string(held);
+    else if constexpr (std::is_same_v<Held, double>) return number_text(held);
+    else if constexpr (std::is_same_v<Held, std::string>) return quoted(held);
+    else {
+      std::vector<std::string> items;
+      for (const auto x : held) items.push_back(std::to_string(x));
+      return "[" + join(items, ", ") + "]";
+    }
+  }, value);
+}
+
+std::string range_problem(const RecipeEntry& entry, const RecipeValue& value) {
+  if (entry.in_range(value)) return "";
+  auto problem = entry.key.path + " is " + recipe_value_text(value) + ", expected " + entry.key.range;
+  if (!entry.choices.empty()) {
+    const auto nearest = nearest_name(std::get<std::string>(value), entry.choices);
+    if (!nearest.empty()) problem += "; did you mean " + nearest + "?";
+  }
+  return problem;
+}
+
+}  // namespace mfi

@@ -1,0 +1,102 @@
+#include "mfi/pipeline/results.h"
+
+#include <nlohmann/json.hpp>
+
+#include "mfi/core/atomic_file.h"
+#include "mfi/core/error.h"
+
+namespace mfi {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json to_json(const StepResult& r) {
+  Json details = Json::object();
+  for (const auto& [name, value] : r.details) details[name] = value;
+  return {{"step", r.step},
+          {"purpose", r.purpose},
+          {"network", r.network},
+          {"control", r.control},
+          {"shown", r.shown},
+          {"epochs", r.epochs},
+          {"parameters", r.parameters},
+          {"macs", r.macs},
+          {"test_top1_percent", r.test_top1_percent},
+          {"test_loss", r.test_loss},
+          {"seconds", r.seconds},
+          {"seconds_per_step", r.seconds_per_step},
+          {"details", details},
+          {"fingerprint", r.fingerprint},
+          {"model_sha256", r.model_sha256}};
+}
+
+StepResult step_from_json(const Json& json) {
+  StepResult r;
+  r.step = json.at("step");
+  r.purpose = json.at("purpose");
+  r.network = json.at("network");
+  r.control = json.at("control");
+  r.shown = json.at("shown");
+  r.epochs = json.at("epochs");
+  r.parameters = json.at("parameters");
+  r.macs = json.at("macs");
+  r.test_top1_percent = json.at("test_top1_percent");
+  r.test_loss = json.at("test_loss");
+  r.seconds = json.at("seconds");
+  r.seconds_per_step = json.at("seconds_per_step");
+  for (const auto& item : json.at("details").items()) r.details.emplace_back(item.key(), item.value());
+  r.fingerprint = json.at("fingerprint");
+  r.model_sha256 = json.at("model_sha256");
+  return r;
+}
+
+template <typename Read>
+auto read_json(const std::filesystem::path& file, const Read& read) {
+  const auto text = read_file(file);
+  try {
+    return read(Json::parse(text));
+  } catch (const nlohmann::json::exception& error) {
+    throw DataError(file.string() + ": expected what `mfi run` writes there, but it cannot be read (" + error.what() +
+                    "); run the recipe again");
+  }
+}
+
+}  // namespace
+
+void write_results(const std::filesystem::path& file, const RunResults& results) {
+  Json json{{"run", results.run},
+            {"dataset", results.dataset},
+            {"training_images", results.training_images},
+            {"test_images", results.test_images},
+            {"machine", results.machine},
+            {"version", results.version},
+            {"precision", results.precision},
+            {"steps", Json::array()}};
+  for (const auto& step : results.steps) json["steps"].push_back(to_json(step));
+  replace_file(file, json.dump(2) + "\n");
+}
+
+RunResults read_results(const std::filesystem::path& file) {
+  return read_json(file, [](const Json& json) {
+    RunResults out;
+    out.run = json.at("run");
+    out.dataset = json.at("dataset");
+    out.training_images = json.at("training_images");
+    out.test_images = json.at("test_images");
+    out.machine = json.at("machine");
+    out.version = json.at("version");
+    out.precision = json.at("precision");
+    for (const auto& step : json.at("steps")) out.steps.push_back(step_from_json(step));
+    return out;
+  });
+}
+
+void write_step_result(const std::filesystem::path& file, const StepResult& result) {
+  replace_file(file, to_json(result).dump(2) + "\n");
+}
+
+StepResult read_step_result(const std::filesystem::path& file) {
+  return read_json(file, [](const Json& json) { return step_from_json(json); });
+}
+
+}  // namespace mfi

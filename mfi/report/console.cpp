@@ -1,0 +1,182 @@
+#include "mfi/report/console.h"
+
+#include <algorithm>
+#include <ostream>
+#include <utility>
+
+#include "mfi/core/text.h"
+
+namespace mfi {
+namespace {
+
+double value_of(const Metrics& row, const std::string& name, double otherwise) {
+  for (const auto& [key, value] : row)
+    if (key == name) return value;
+  return otherwise;
+}
+
+// "7.9 k images/s" says less than 7913; narrow networks reach five digits at most.
+std::string speed_text(double images_per_second) { return format("%.0f images/s", images_per_second); }
+
+}  // namespace
+
+ConsoleObserver::ConsoleObserver(std::ostream& out, Plan plan, int64_t training_images, ConsoleSettings settings)
+    : out_(out), plan_(std::move(plan)), training_images_(static_cast<double>(training_images)),
+      settings_(std::move(settings)) {}
+
+ConsoleObserver::~ConsoleObserver() {
+  // The last position stays to be read: this is also how an interrupted run ends.
+  if (live_line_) out_ << "\n" << std::flush;
+}
+
+const PlannedStep* ConsoleObserver::find(const std::string& step) const {
+  for (const auto& planned : plan_.steps)
+    if (planned.name == step) return &planned;
+  return nullptr;
+}
+
+double ConsoleObserver::work(const PlannedStep& step) const {
+  const auto* teacher = step.teacher.empty() ? nullptr : find(step.teacher);
+  return work_per_image(step, teacher ? &teacher->arch : nullptr);
+}
+
+std::string ConsoleObserver::label(const std::string& step) const {
+  for (size_t i = 0; i < plan_.steps.size(); ++i)
+    if (plan_.steps[i].name == step) return format("[%zu/%zu] %s", i + 1, plan_.steps.size(), step.c_str());
+  return step;
+}
+
+void ConsoleObserver::on_step_start(const PlannedStep& step, const std::vector<const PlannedStep*>& remaining) {
+  later_.clear();
+  for (const auto* other : remaining)
+    if (other->name != step.name) later_.push_back(other->name);
+  last_ = {};
+  last_written_ = settings_.now();
+  if (settings_.style == ProgressStyle::none) return;
+  print(label(step.name) + ": " + step.arch.name + ", " + step.purpose);
+}
+
+void ConsoleObserver::on_step_done(const StepResult& result, bool was_already_done) {
+  if (const auto* step = find(result.step))
+    time_left_.measured(result.step, step->kind, work(*step),
+                        training_images_ * static_cast<double>(result.epochs), result.seconds);
+  const auto accuracy = format("test top-1 %.2f %%", result.test_top1_percent);
+  if (was_already_done) {
+    if (settings_.style != ProgressStyle::none) print(label(result.step) + ": already done, " + accuracy);
+    return;
+  }
+  print(label(result.step) + ": done, " + accuracy + ", " + duration_text(result.seconds));
+  if (settings_.style == ProgressStyle::none) return;
+  for (const auto& line : detail_lines(result.details)) print("      " + line);
+}
+
+void ConsoleObserver::on_progress(const Progress& progress) {
+  last_ = progress;
+  if (const auto* step = find(progress.step); step && progress.images_per_second > 0) {
+    const double images = static_cast<double>((progress.epoch - 1) * progress.batches + progress.batch) *
+                          static_cast<double>(step->settings.batch_size);
+    time_left_.measured(progress.step, step->kind, work(*step), images, images / progress.images_per_second);
+  }
+  if (settings_.style == ProgressStyle::none) return;
+
+  const bool live = settings_.style == ProgressStyle::live;
+  const auto now = settings_.now();
+  const double since = std::chrono::duration<double>(now - last_written_).count();
+  if (since < (live ? settings_.live_seconds : settings_.plain_seconds)) return;
+  last_written_ = now;
+  if (!live) {
+    print(progress_text(progress));
+    return;
+  }
+  auto line = progress_text(progress);
+  // The last column stays empty: some terminals wrap as soon as it is written.
+  const size_t width = settings_.width();
+  if (width > 1 && line.size() > width - 1) line.resize(width - 1);
+  out_ << "\r" << line << "\x1b[K" << std::flush;
+  live_line_ = true;
+}
+
+void ConsoleObserver::on_epoch(const std::string& step, const Metrics& row) {
+  if (settings_.style == ProgressStyle::none) return;
+  // A live line has shown all of this; between the steps' results it would be noise.
+  if (settings_.style == ProgressStyle::live) return;
+  std::vector<std::string> parts;
+  double loss = value_of(row, "loss", last_.loss);
+  parts.push_back(format("loss %.4g", loss));
+  if (const double train = value_of(row, "train_percent", -1); train >= 0)
+    parts.push_back(format("train %.2f %%", train));
+  if (const double held_out = value_of(row, "validation_top1_percent", -1); held_out >= 0)
+    parts.push_back(format("validation %.2f %%", held_out));
+  parts.push_back(speed_text(value_of(row, "images_per_second", last_.images_per_second)));
+  auto done = last_;
+  done.batch = done.batches;
+  if (last_.epochs > 0) {
+    if (last_.epoch < last_.epochs) parts.push_back(duration_text(last_.seconds_left_in_step) + " left in step");
+    parts.push_back(duration_text(run_seconds_left(done)) + " in run");
+  }
+  print(format("%s: epoch %.0f/%lld, ", label(step).c_str(), value_of(row, "epoch", 0),
+               static_cast<long long>(last_.epochs)) +
+        join(parts, ", "));
+  last_written_ = settings_.now();
+}
+
+void ConsoleObserver::on_message(const std::string& text) {
+  if (settings_.style != ProgressStyle::none) print(text);
+}
+
+std::string ConsoleObserver::progress_text(const Progress& progress) const {
+  const double percent =
+      progress.batches > 0 ? 100.0 * static_cast<double>(progress.batch) / static_cast<double>(progress.batches) : 0;
+  auto text = format("%s: epoch %lld/%lld %3.0f %%, loss %.4g", label(progress.step).c_str(),
+                     static_cast<long long>(progress.epoch), static_cast<long long>(progress.epochs), percent,
+                     progress.loss);
+  if (progress.accuracy_percent >= 0) text += format(", train %.1f %%", progress.accuracy_percent);
+  text += ", " + speed_text(progress.images_per_second);
+  text += ", " + duration_text(progress.seconds_left_in_step) + " left in step, ";
+  return text + duration_text(run_seconds_left(progress)) + " in run";
+}
+
+double ConsoleObserver::run_seconds_left(const Progress& progress) const {
+  double seconds = progress.seconds_left_in_step;
+  for (const auto& name : later_)
+    if (const auto* step = find(name))
+      seconds += std::max(0.0, time_left_.seconds(step->kind, work(*step),
+                                                  training_images_ * static_cast<double>(step->settings.epochs)));
+  return seconds;
+}
+
+void ConsoleObserver::print(const std::string& line) {
+  erase_live_line();
+  out_ << line << "\n" << std::flush;
+}
+
+void ConsoleObserver::erase_live_line() {
+  if (live_line_) out_ << "\r\x1b[K";
+  live_line_ = false;
+}
+
+std::vector<std::string> detail_lines(const Metrics& details) {
+  std::vector<std::string> lines;
+  std::string last_stage;
+  for (const auto& [name, value] : details) {
+    const auto split = name.find('_');
+    const auto stage = name.substr(0, split);
+    const auto what = split == std::string::npos ? "" : name.substr(split + 1);
+    if (stage != last_stage) lines.push_back(stage + ":");
+    auto& line = lines.back();
+    if (what.starts_with("error_")) {
+      auto steps = what.substr(6);  // "1step", "2steps"
+      steps.insert(std::min(steps.find_first_not_of("0123456789"), steps.size()), " ");
+      line += format("%s %.3f in %s", line.ends_with(":") ? " relative error" : ",", value, steps.c_str());
+    } else {
+      line += line.ends_with(":") ? " " : "; ";
+      if (what == "swap_in_percent") line += format("swapped in %.2f %%", value);
+      else if (what == "percent") line += format("test top-1 %.2f %%", value);
+      else line += format("%s %.4g", what.c_str(), value);
+    }
+    last_stage = stage;
+  }
+  return lines;
+}
+
+}  // namespace mfi

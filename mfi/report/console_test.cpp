@@ -1,0 +1,180 @@
+#include "mfi/report/console.h"
+
+#include <gmock/gmock.h>
+
+#include <sstream>
+
+namespace mfi {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::steady_clock;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+
+// teacher (2 epochs), hybrid (4 epochs) of the same network: an epoch of one costs that of the other.
+Plan two_steps() {
+  Plan plan;
+  for (const auto& [name, epochs] : {std::pair<const char*, int64_t>{"teacher", 2}, {"hybrid", 4}}) {
+    PlannedStep step;
+    step.name = name;
+    step.purpose = "the purpose";
+    step.arch = resnet_arch("resnet20", 16, 10);
+    step.learns.assign(5, Learns::all);
+    step.settings.epochs = epochs;
+    step.settings.batch_size = 100;
+    plan.steps.push_back(step);
+  }
+  return plan;
+}
+
+// The first of two epochs of 10 batches, 5 of them done, at 50 images/s: 10 s so far, 30 s left.
+Progress halfway() {
+  Progress out;
+  out.step = "teacher";
+  out.epoch = 1;
+  out.epochs = 2;
+  out.batch = 5;
+  out.batches = 10;
+  out.loss = 1.5;
+  out.accuracy_percent = 42;
+  out.images_per_second = 50;
+  out.seconds_left_in_step = 30;
+  return out;
+}
+
+class Console : public testing::Test {
+ protected:
+  ConsoleObserver make(ProgressStyle style) {
+    ConsoleSettings settings;
+    settings.style = style;
+    settings.width = [this] { return width_; };
+    settings.now = [this] { return now_; };
+    return ConsoleObserver(out_, two_steps(), /*training_images=*/1000, settings);
+  }
+  void start(ConsoleObserver& console) {
+    const auto plan = two_steps();
+    console.on_step_start(plan.steps[0], {&plan.steps[0], &plan.steps[1]});
+    out_.str("");
+  }
+  void pass_seconds(double seconds) {
+    now_ += duration_cast<steady_clock::duration>(std::chrono::duration<double>(seconds));
+  }
+
+  size_t width_ = 200;
+  steady_clock::time_point now_{};
+  std::ostringstream out_;
+};
+
+TEST_F(Console, TellsTimeLeftForTheStepAndForTheRun) {
+  auto console = make(ProgressStyle::plain);
+  start(console);
+  pass_seconds(31);
+  console.on_progress(halfway());
+  // The hybrid: 4 epochs of 1000 images at 50 a second are 80 s.
+  EXPECT_EQ(out_.str(), "[1/2] teacher: epoch 1/2  50 %, loss 1.5, train 42.0 %, 50 images/s, 30.0 s left in step, "
+                        "1 min 50 s in run\n");
+}
+
+TEST_F(Console, InPlainStyleWritesAtMostOneLineIn30Seconds) {
+  auto console = make(ProgressStyle::plain);
+  start(console);
+  for (int second = 0; second < 65; ++second) {
+    pass_seconds(1);
+    console.on_progress(halfway());
+  }
+  const auto text = out_.str();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2);
+}
+
+TEST_F(Console, InPlainStyleWritesALineAnEpoch) {
+  auto console = make(ProgressStyle::plain);
+  start(console);
+  console.on_progress(halfway());
+  console.on_epoch("teacher", {{"epoch", 1}, {"loss", 1.25}, {"train_percent", 50}, {"validation_top1_percent", 48},
+                               {"images_per_second", 50}});
+  EXPECT_EQ(out_.str(), "[1/2] teacher: epoch 1/2, loss 1.25, train 50.00 %, validation 48.00 %, 50 images/s, "
+                        "30.0 s left in step, 1 min 50 s in run\n");
+}
+
+TEST_F(Console, InPlainStyleWritesNoControlCharacters) {
+  auto console = make(ProgressStyle::plain);
+  start(console);
+  pass_seconds(31);
+  console.on_progress(halfway());
+  EXPECT_THAT(out_.str(), Not(HasSubstr("\r")));
+  EXPECT_THAT(out_.str(), Not(HasSubstr("\x1b")));
+}
+
+TEST_F(Console, CutsTheLiveLineToTheTerminal) {
+  auto console = make(ProgressStyle::live);
+  start(console);
+  width_ = 30;
+  pass_seconds(1);
+  console.on_progress(halfway());
+  EXPECT_EQ(out_.str(), "\r[1/2] teacher: epoch 1/2  50 \x1b[K");
+}
+
+TEST_F(Console, ClearsTheLiveLineBeforeAMessage) {
+  auto console = make(ProgressStyle::live);
+  start(console);
+  pass_seconds(1);
+  console.on_progress(halfway());
+  console.on_message("a word");
+  EXPECT_THAT(out_.str(), EndsWith("\r\x1b[Ka word\n"));
+}
+
+TEST_F(Console, LeavesTheLiveLineStandingWhenARunIsCutOff) {
+  {
+    auto console = make(ProgressStyle::live);
+    start(console);
+    pass_seconds(1);
+    console.on_progress(halfway());
+  }
+  EXPECT_THAT(out_.str(), EndsWith("in run\x1b[K\n"));
+}
+
+TEST_F(Console, TellsWhatAStepReached) {
+  auto console = make(ProgressStyle::plain);
+  StepResult result;
+  result.step = "hybrid";
+  result.test_top1_percent = 91.234;
+  result.seconds = 65;
+  console.on_step_done(result, /*was_already_done=*/false);
+  EXPECT_EQ(out_.str(), "[2/2] hybrid: done, test top-1 91.23 %, 1 min 05 s\n");
+}
+
+TEST_F(Console, GivesAStepThatWasDoneOneLine) {
+  auto console = make(ProgressStyle::plain);
+  StepResult result;
+  result.step = "teacher";
+  result.test_top1_percent = 90;
+  result.details = {{"stage1_swap_in_percent", 1}};
+  console.on_step_done(result, /*was_already_done=*/true);
+  EXPECT_EQ(out_.str(), "[1/2] teacher: already done, test top-1 90.00 %\n");
+}
+
+TEST_F(Console, InStyleNoneTellsOnlyWhatAStepReached) {
+  auto console = make(ProgressStyle::none);
+  start(console);
+  pass_seconds(100);
+  console.on_progress(halfway());
+  console.on_epoch("teacher", {{"epoch", 1}});
+  console.on_message("a word");
+  EXPECT_EQ(out_.str(), "");
+}
+
+TEST(DetailLines, GiveAMappedStageALine) {
+  EXPECT_THAT(detail_lines({{"teacher_percent", 90.5},
+                            {"stage1_error_1step", 0.25},
+                            {"stage1_error_2steps", 0.5},
+                            {"stage1_swap_in_percent", 80.125},
+                            {"stage2_error_2steps", 0.125}}),
+              testing::ElementsAre("teacher: test top-1 90.50 %",
+                                   "stage1: relative error 0.250 in 1 step, 0.500 in 2 steps; swapped in 80.12 %",
+                                   "stage2: relative error 0.125 in 2 steps"));
+}
+
+}  // namespace
+}  // namespace mfi

@@ -1,0 +1,23 @@
+#include "mfi/report/text_table.h"
+
+#include <gtest/gtest.h>
+
+namespace mfi {
+namespace {
+
+TEST(TextTable, AlignsColumnsAndLeavesNoBlanksAtLineEnds) {
+  TextTable table({{"name"}, {"count", TextTable::Align::right}, {"note"}});
+  table.add_row({"a", "1", "first"});
+  table.add_rule();
+  table.add_row({"longer", "1000"});
+
+  EXPECT_EQ(table.text(),
+            "name    count  note\n"
+            "--------------------\n"
+            "a           1  first\n"
+            "--------------------\n"
+            "longer   1000\n");
+}
+
+}  // namespace
+}  // namespace mfi

@@ -1,0 +1,66 @@
+#include "mfi/report/time_left.h"
+
+#include <gtest/gtest.h>
+
+#include "mfi/nn/cost.h"
+
+namespace mfi {
+namespace {
+
+PlannedStep classify_step(const Arch& arch, Learns learns) {
+  PlannedStep step;
+  step.arch = arch;
+  step.learns.assign(arch.stages.size() + 2, learns);
+  return step;
+}
+
+TEST(WorkPerImage, OfAFrozenNetworkIsAThirdAtLeastOfALearningOne) {
+  const auto arch = resnet_arch("resnet20", 16, 10);
+  const double frozen = work_per_image(classify_step(arch, Learns::nothing), nullptr);
+  const double learning = work_per_image(classify_step(arch, Learns::all), nullptr);
+  EXPECT_GT(learning, 2.5 * frozen);  // the stem needs no gradient of its input
+  EXPECT_LE(learning, 3 * frozen);
+}
+
+TEST(WorkPerImage, OfOneLearningStageLiesBetween) {
+  const auto arch = resnet_arch("resnet20", 16, 10);
+  auto step = classify_step(arch, Learns::nothing);
+  const double frozen = work_per_image(step, nullptr);
+  step.learns[3] = Learns::all;
+  EXPECT_GT(work_per_image(step, nullptr), frozen);
+  EXPECT_LT(work_per_image(step, nullptr), work_per_image(classify_step(arch, Learns::all), nullptr));
+}
+
+TEST(WorkPerImage, CountsTheTeacherOnce) {
+  const auto arch = resnet_arch("resnet20", 16, 10);
+  const auto step = classify_step(arch, Learns::all);
+  const double teacher = work_per_image(step, &arch) - work_per_image(step, nullptr);
+  EXPECT_DOUBLE_EQ(teacher, work_per_image(classify_step(arch, Learns::nothing), nullptr));
+}
+
+TEST(TimeLeft, IsUnknownBeforeAnythingIsMeasured) { EXPECT_LT(TimeLeft().seconds(StepKind::classify, 1, 1), 0); }
+
+TEST(TimeLeft, ScalesWithWorkAndImages) {
+  TimeLeft left;
+  left.measured("teacher", StepKind::classify, /*work_per_image=*/10, /*images=*/100, /*seconds=*/5);
+  EXPECT_DOUBLE_EQ(left.seconds(StepKind::classify, 20, 300), 30);
+}
+
+TEST(TimeLeft, TakesTheSpeedOfStepsOfTheSameKind) {
+  TimeLeft left;
+  left.measured("teacher", StepKind::classify, 10, 100, 5);
+  EXPECT_DOUBLE_EQ(left.seconds(StepKind::map, 10, 100), 5);  // nothing better is known
+  left.measured("map", StepKind::map, 10, 100, 50);
+  EXPECT_DOUBLE_EQ(left.seconds(StepKind::map, 10, 100), 50);
+  EXPECT_DOUBLE_EQ(left.seconds(StepKind::classify, 10, 100), 5);
+}
+
+TEST(TimeLeft, ReplacesWhatItKnewOfAStep) {
+  TimeLeft left;
+  left.measured("teacher", StepKind::classify, 1, 10, 100);
+  left.measured("teacher", StepKind::classify, 1, 100, 100);
+  EXPECT_DOUBLE_EQ(left.seconds(StepKind::classify, 1, 10), 10);
+}
+
+}  // namespace
+}  // namespace mfi

@@ -1,0 +1,51 @@
+// Models and training states as safetensors files.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mfi/data/dataset.h"
+#include "mfi/nn/network.h"
+
+namespace mfi {
+
+using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
+
+/// Writes tensors (any device, any strides) and text by replace-on-success.
+void save_tensors(const std::filesystem::path& file, const NamedTensors& tensors,
+                  const std::map<std::string, std::string>& metadata);
+
+/// Copies a file's tensors into `into`, by name. Every name must be there, with the same shape and
+/// type, and none may be left over. Throws CheckpointError naming file, tensor and the difference;
+/// `into` is then unchanged. Returns the metadata.
+std::map<std::string, std::string> load_tensors(const std::filesystem::path& file, const NamedTensors& into);
+
+/// What a model file holds beside its weights.
+struct ModelInfo {
+  std::vector<std::string> class_names;
+  Normalisation normalisation;
+  std::string dataset;   // what it was trained on
+  std::string step;      // the pipeline step that made it
+};
+
+/// Saves a network with its Arch, so that the file alone rebuilds it.
+void save_model(const std::filesystem::path& file, const Network& network, const ModelInfo& info);
+
+struct Model {
+  std::shared_ptr<Network> network;  // in eval mode, float32, on the CPU
+  ModelInfo info;
+};
+
+/// Throws NotFoundError, or CheckpointError naming file and what is wrong.
+Model load_model(const std::filesystem::path& file);
+
+/// Throws CheckpointError when the network in `file` is not of this Arch, naming the first difference.
+Model load_model(const std::filesystem::path& file, const Arch& expected);
+
+}  // namespace mfi

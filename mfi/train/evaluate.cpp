@@ -1,0 +1,45 @@
+#include "mfi/train/evaluate.h"
+
+#include "mfi/core/error.h"
+#include "mfi/core/stop_signal.h"
+#include "mfi/nn/fold.h"
+
+namespace mfi {
+
+Loader evaluation_loader(const Dataset& data, const Normalisation& normalisation, torch::Dtype dtype,
+                         int64_t batch_size) {
+  LoaderSettings settings;
+  settings.batch_size = batch_size;
+  settings.shuffle = settings.augment = settings.drop_last = false;
+  settings.dtype = dtype;
+  settings.normalisation = normalisation;
+  return Loader(data, settings);
+}
+
+Accuracy evaluate_classifier(const Network& network, const Dataset& data, const Normalisation& normalisation,
+                             torch::Dtype dtype) {
+  if (static_cast<int64_t>(data.class_names.size()) != network.arch().classes)
+    throw DataError("the dataset has " + std::to_string(data.class_names.size()) + " classes, the network " +
+                    std::to_string(network.arch().classes) + "; they must be the same");
+  torch::NoGradGuard no_grad;
+  const auto folded = fold(network);
+  const auto device = folded->parameters().front().device();
+  Accuracy out;
+  double loss = 0;
+  int64_t correct = 0;
+  auto loader = evaluation_loader(data, normalisation, dtype);
+  loader.start_epoch(0);
+  while (const auto batch = loader.next()) {
+    throw_if_stopped();
+    const auto labels = batch->labels.to(device);
+    const auto logits = folded->forward(batch->images.to(device));
+    loss += at::cross_entropy_loss(logits, labels, {}, at::Reduction::Sum).item<double>();
+    correct += logits.argmax(1).eq(labels).sum().item<int64_t>();
+    out.images += labels.size(0);
+  }
+  out.top1_percent = 100.0 * static_cast<double>(correct) / static_cast<double>(out.images);
+  out.loss = loss / static_cast<double>(out.images);
+  return out;
+}
+
+}  // namespace mfi

@@ -1,0 +1,283 @@
+#include "mfi/train/mapping_task.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "mfi/core/error.h"
+
+namespace mfi {
+namespace {
+
+// Two stages, small enough for a test and with a stride.
+Arch tiny_arch() {
+  Arch arch;
+  arch.name = "tiny";
+  arch.image_size = 8;
+  arch.stem_channels = 8;
+  arch.classes = 3;
+  for (const auto& [in, out, stride] : {std::tuple{8, 8, 1}, std::tuple{8, 16, 2}}) {
+    StageArch stage;
+    stage.in_channels = in;
+    stage.out_channels = out;
+    stage.stride = stride;
+    stage.body = BlocksArch{BlockKind::basic, out, 2};
+    arch.stages.push_back(stage);
+  }
+  return arch;
+}
+
+// Random weights, and statistics that fit the images below.
+std::shared_ptr<Network> make_teacher(const Arch& arch = tiny_arch()) {
+  auto teacher = std::make_shared<Network>(arch);
+  initialise(*teacher, 11);
+  torch::manual_seed(1);
+  torch::NoGradGuard no_grad;
+  for (int i = 0; i < 30; ++i) teacher->forward(torch::randn({32, 3, 8, 8}));
+  teacher->eval();
+  return teacher;
+}
+
+FlowArch flow_arch(int64_t modules = 1, int64_t steps = 0) {
+  FlowArch flow;
+  flow.hidden = 12;
+  flow.modules = modules;
+  flow.steps = steps == 0 ? modules : steps;
+  return flow;
+}
+
+MappingSettings both_stages() {
+  MappingSettings settings;
+  settings.stages = {{0, flow_arch(1)}, {1, flow_arch(2)}};
+  settings.seed = 5;
+  settings.normalisation = {{0.5f, 0.5f, 0.5f}, {0.3f, 0.3f, 0.3f}};
+  return settings;
+}
+
+Batch make_batch(torch::Dtype type = torch::kFloat32, uint64_t seed = 2) {
+  torch::manual_seed(seed);
+  return {torch::randn({32, 3, 8, 8}).to(type).contiguous(torch::MemoryFormat::ChannelsLast),
+          torch::randint(3, {32})};
+}
+
+Dataset make_dataset() {
+  torch::manual_seed(3);
+  return {torch::randint(256, {90, 3, 8, 8}, torch::kUInt8), torch::randint(3, {90}), {"a", "b", "c"}};
+}
+
+using Snapshot = std::vector<std::pair<std::string, torch::Tensor>>;
+
+Snapshot snapshot(const torch::nn::Module& module) {
+  auto out = named_tensors(module);
+  for (auto& [name, tensor] : out) tensor = tensor.detach().clone();
+  return out;
+}
+
+void expect_unchanged(const Snapshot& before, const torch::nn::Module& module) {
+  const auto now = named_tensors(module);
+  ASSERT_EQ(before.size(), now.size());
+  for (size_t i = 0; i < now.size(); ++i) EXPECT_TRUE(torch::equal(before[i].second, now[i].second)) << now[i].first;
+}
+
+double metric(const Metrics& metrics, const std::string& name) {
+  for (const auto& [key, value] : metrics)
+    if (key == name) return value;
+  ADD_FAILURE() << "no metric " << name;
+  return std::nan("");
+}
+
+void train(MappingTask& task, int64_t steps, torch::Dtype type = torch::kFloat32) {
+  std::vector<torch::Tensor> parameters;
+  for (const auto& set : task.parameter_sets())
+    for (const auto& [name, parameter] : set.parameters) parameters.push_back(parameter);
+  torch::optim::Adam optimiser(parameters, torch::optim::AdamOptions(3e-3));
+  task.set_training_mode();
+  for (int64_t i = 0; i < steps; ++i) {
+    optimiser.zero_grad();
+    const auto losses = task.step(make_batch(type, 100 + i), {0, i}).losses;
+    torch::stack(losses).sum().backward();
+    optimiser.step();
+  }
+}
+
+TEST(MappingTask, HasALossAndAParameterSetForEveryMappedStage) {
+  MappingTask task(*make_teacher(), both_stages());
+  const auto sets = task.parameter_sets();
+  ASSERT_EQ(sets.size(), 2u);
+  EXPECT_EQ(sets[0].name, "stage1");
+  EXPECT_EQ(sets[1].name, "stage2");
+  task.set_training_mode();
+  const auto result = task.step(make_batch(), {});
+  EXPECT_EQ(result.losses.size(), 2u);
+  EXPECT_EQ(result.correct, -1);
+}
+
+TEST(MappingTask, NamesParametersAsTheStudentDoes) {
+  MappingTask task(*make_teacher(), both_stages());
+  const auto all = task.student().named_parameters();
+  for (const auto& set : task.parameter_sets())
+    for (const auto& [name, parameter] : set.parameters) EXPECT_TRUE(all[name].is_same(parameter)) << name;
+}
+
+TEST(MappingTask, TakesEveryPartThatIsNotMappedFromTheTeacher) {
+  const auto teacher = make_teacher();
+  auto settings = both_stages();
+  settings.stages.erase(0);
+  const MappingTask task(*teacher, settings);
+  for (const size_t part : {0, 1, 3}) expect_unchanged(snapshot(*teacher->part(part)), *task.network()->part(part));
+  EXPECT_TRUE(task.network()->arch().stages[1].is_flow());
+}
+
+TEST(MappingTask, StartsFromWeightsThatTheSeedDecides) {
+  const auto teacher = make_teacher();
+  auto settings = both_stages();
+  MappingTask once(*teacher, settings), again(*teacher, settings);
+  expect_unchanged(snapshot(once.student()), again.student());
+  settings.seed = 6;
+  MappingTask other(*teacher, settings);
+  EXPECT_FALSE(torch::equal(once.network()->flow_stage(0).alignment()->conv->weight,
+                            other.network()->flow_stage(0).alignment()->conv->weight));
+}
+
+TEST(MappingTask, LeavesTheTeacherBitForBitUnchanged) {
+  const auto teacher = make_teacher();
+  const auto before = snapshot(*teacher);
+  MappingTask task(*teacher, both_stages());
+  train(task, 3);
+  expect_unchanged(before, *teacher);
+}
+
+TEST(MappingTask, LeavesTheStudentsFrozenPartsBitForBitUnchanged) {
+  auto settings = both_stages();
+  settings.stages.erase(0);
+  MappingTask task(*make_teacher(), settings);
+  std::vector<Snapshot> before;
+  for (const size_t part : {0, 1, 3}) before.push_back(snapshot(*task.network()->part(part)));
+  train(task, 3);
+  size_t i = 0;
+  for (const size_t part : {0, 1, 3}) expect_unchanged(before[i++], *task.network()->part(part));
+}
+
+// The folded teacher that training looks at: its targets must stay where they are.
+TEST(MappingTask, AimsAtTheSameTargetsAfterTraining) {
+  MappingTask task(*make_teacher(), both_stages());
+  const auto data = make_dataset();
+  const auto before = metric(task.evaluate(data), "teacher_percent");
+  const auto start = snapshot(task.student());
+  task.set_training_mode();
+  const auto loss = task.step(make_batch(), {}).losses[1].item<double>();
+  train(task, 3);
+  for (auto& [name, tensor] : named_tensors(task.student())) {
+    torch::NoGradGuard no_grad;
+    for (const auto& [old_name, old] : start)
+      if (name == old_name) tensor.copy_(old);
+  }
+  EXPECT_EQ(task.step(make_batch(), {}).losses[1].item<double>(), loss);
+  EXPECT_EQ(metric(task.evaluate(data), "teacher_percent"), before);
+}
+
+TEST(MappingTask, RepeatsAStepAtTheSamePosition) {
+  MappingTask task(*make_teacher(), both_stages());
+  task.set_training_mode();
+  const auto once = task.step(make_batch(), {3, 4}).losses, again = task.step(make_batch(), {3, 4}).losses;
+  for (size_t i = 0; i < once.size(); ++i) EXPECT_EQ(once[i].item<double>(), again[i].item<double>());
+}
+
+TEST(MappingTask, DrawsOtherTimesInOtherBatchesAndEpochs) {
+  auto settings = both_stages();
+  settings.objective.endpoint = 0;
+  MappingTask task(*make_teacher(), settings);
+  task.set_training_mode();
+  const auto loss = [&](const StepPosition& position) { return task.step(make_batch(), position).losses[1].item<double>(); };
+  train(task, 2);  // until then u is 0 and the loss does not depend on the times
+  EXPECT_NE(loss({0, 0}), loss({0, 1}));
+  EXPECT_NE(loss({0, 0}), loss({1, 0}));
+}
+
+TEST(MappingTask, LowersTheEndpointErrorOfEveryStage) {
+  MappingTask task(*make_teacher(), both_stages());
+  const auto data = make_dataset();
+  train(task, 20);  // the running statistics of an untrained alignment are not those of any data
+  const auto before = task.evaluate(data);
+  train(task, 100);
+  const auto after = task.evaluate(data);
+  EXPECT_LT(metric(after, "stage1_error_1step"), 0.8 * metric(before, "stage1_error_1step"));
+  EXPECT_LT(metric(after, "stage2_error_2steps"), 0.8 * metric(before, "stage2_error_2steps"));
+}
+
+TEST(MappingTask, StepsInBfloat16CloseToFloat32) {
+  MappingTask task(*make_teacher(), both_stages());
+  train(task, 20);
+  const auto exact = task.step(make_batch(), {}).losses, rounded = task.step(make_batch(torch::kBFloat16), {}).losses;
+  // bfloat16 rounds at 2^-9 = 0.2 %, in inputs and targets too, over a dozen layers; the errors of
+  // thousands of elements average out in the loss.
+  for (size_t i = 0; i < exact.size(); ++i)
+    EXPECT_NEAR(rounded[i].item<double>() / exact[i].item<double>(), 1, 0.02) << "stage " << i + 1;
+}
+
+TEST(MappingTask, EvaluatesEveryNumberOfStepsThatTheModulesAllow) {
+  MappingTask task(*make_teacher(), both_stages());
+  std::vector<std::string> names;
+  for (const auto& [name, value] : task.evaluate(make_dataset())) names.push_back(name);
+  EXPECT_EQ(names, (std::vector<std::string>{"stage1_error_1step", "stage1_error_2steps", "stage1_error_4steps",
+                                             "stage1_swap_in_percent", "stage2_error_2steps", "stage2_error_4steps",
+                                             "stage2_swap_in_percent", "teacher_percent"}));
+}
+
+// A teacher whose second stage is itself a flow stage, given to the student weight by weight.
+TEST(MappingTask, FindsNoErrorAndTheTeachersAccuracyInAStageThatIsTheTeachers) {
+  const auto arch = with_flow_stage(tiny_arch(), 1, flow_arch(1, 2));
+  const auto teacher = make_teacher(arch);
+  {
+    torch::NoGradGuard no_grad;
+    teacher->flow_stage(1).velocities()[0]->convs().back()->weight.normal_(0, 0.2);
+  }
+  auto settings = both_stages();
+  settings.stages = {{1, flow_arch(1, 2)}};
+  settings.evaluation_batch_size = 40;  // the last batch is smaller
+  MappingTask task(*teacher, settings);
+  const auto data = make_dataset();
+  EXPECT_GT(metric(task.evaluate(data), "stage2_error_2steps"), 0.1);
+
+  copy_part(*teacher, *task.network(), 2);
+
+  const auto metrics = task.evaluate(data);
+  // Folding moves the teacher's features by float32 rounding.
+  EXPECT_LT(metric(metrics, "stage2_error_2steps"), 1e-5);
+  EXPECT_GT(metric(metrics, "stage2_error_1step"), 1e-2);
+  EXPECT_EQ(metric(metrics, "stage2_swap_in_percent"), metric(metrics, "teacher_percent"));
+}
+
+TEST(MappingTask, CountsTheTeachersRightAnswers) {
+  const auto teacher = make_teacher();
+  auto settings = both_stages();
+  settings.stages.erase(1);  // the teacher goes on where the mapped stages end
+  auto data = make_dataset();
+  {
+    torch::NoGradGuard no_grad;
+    const auto images = (data.images.to(torch::kFloat32) / 255 - 0.5) / 0.3;
+    data.labels = teacher->forward(images).argmax(1);
+  }
+  MappingTask task(*teacher, settings);
+  EXPECT_GE(metric(task.evaluate(data), "teacher_percent"), 98);  // folding may flip a near tie
+}
+
+TEST(MappingTask, LeavesWeightsStatisticsAndModesAloneWhenItEvaluates) {
+  MappingTask task(*make_teacher(), both_stages());
+  task.set_training_mode();
+  const auto before = snapshot(task.student());
+  task.evaluate(make_dataset());
+  expect_unchanged(before, task.student());
+  EXPECT_TRUE(task.network()->stage(0)->is_training());
+  EXPECT_TRUE(task.network()->flow_stage(0).alignment()->norm->is_training());
+  EXPECT_FALSE(task.network()->part(0)->is_training());
+}
+
+TEST(MappingTask, RejectsAStageThatTheTeacherDoesNotHave) {
+  auto settings = both_stages();
+  settings.stages[2] = flow_arch();
+  EXPECT_THROW(MappingTask(*make_teacher(), settings), ShapeError);
+}
+
+}  // namespace
+}  // namespace mfi

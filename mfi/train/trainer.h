@@ -1,0 +1,49 @@
+// The only training loop.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "mfi/data/dataset.h"
+#include "mfi/train/observer.h"
+#include "mfi/train/settings.h"
+#include "mfi/train/task.h"
+
+namespace mfi {
+
+/// One training, and where its state lives.
+struct TrainJob {
+  std::string step;                    // name for progress and messages
+  StepSettings settings;
+  RuntimeSettings runtime;
+  uint64_t seed = 0;
+  const Dataset* train = nullptr;
+  const Dataset* validation = nullptr; // may be nullptr or empty: no evaluation between epochs
+  Normalisation normalisation;
+  std::filesystem::path folder;        // state.safetensors and metrics.csv go here
+  std::string fingerprint;             // of inputs and settings; a state with another one is not resumed
+};
+
+struct TrainOutcome {
+  std::vector<Metrics> rows;   // one an epoch
+  double seconds = 0;          // spent on training, over all attempts, up to the last saved state
+  double seconds_per_step = 0; // median of the last epoch
+};
+
+/// Trains `task` to the end, from the saved state if there is one.
+///
+/// After each epoch the whole state (weights, statistics, optimisers, moving average, position,
+/// metrics) replaces "<folder>/state.safetensors" in one move, and metrics.csv is written anew from
+/// it. Random streams are addressed by seed, epoch and index, so the position is all of their state.
+/// A training that was interrupted therefore ends with the same bytes as one that was not, given the
+/// same machine and number of threads.
+///
+/// When it returns, the student holds the final weights: their moving average where settings.ema > 0.
+/// Throws DivergedError (the last good state stays), or Error with exit code interrupted.
+TrainOutcome train(Task& task, const TrainJob& job, Observer& observer);
+
+/// Element type of activations for a precision: bf16 or fp32.
+torch::Dtype activation_type(const RuntimeSettings& runtime);
+
+}  // namespace mfi
