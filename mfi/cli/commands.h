@@ -25,7 +25,7 @@ void add_version_command(CLI::App& program, Action& action);
 std::filesystem::path data_folder(const std::string& given, const std::string& dataset);
 
 /// Refuses a command or flag that `program` does not have, naming the nearest one. CLI11 alone would
-/// complain about whatever it misses first.
-void check_words(const CLI::App& program, int argc, const char* const* argv);
+/// complain about whatever it misses first. Returns the command as spoken, "mfi data get".
+std::string check_words(const CLI::App& program, int argc, const char* const* argv);
 
 }  // namespace mfi

@@ -42,12 +42,12 @@ int command_line(int argc, char** argv) {
     std::cerr << program.help();
     return static_cast<int>(ExitCode::usage);
   }
-  check_words(program, argc, argv);
+  const auto command = check_words(program, argc, argv);
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return program.exit(error, std::cout, std::cerr);  // --help, --version
-    throw UsageError(std::string(error.what()) + "; see 'mfi --help'");
+    throw UsageError(std::string(error.what()) + "; see '" + command + " --help'");
   }
   action();
   if (!std::cout.flush()) throw IoError("standard output could not be written");

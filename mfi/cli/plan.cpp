@@ -97,7 +97,7 @@ void print_text(const Recipe& recipe, const Plan& plan, const Estimates& estimat
             << machine_text() << "\n\n"
             << steps_table(plan, estimates);
   if (!estimates.empty())
-    std::cout << "Times and memory are estimates from a short probe on this machine, for the training alone.\n";
+    std::cout << "Times and memory are estimates from a short probe on this machine, for training without tests and dataset.\n";
   for (const auto& [name, arch] : networks(plan))
     std::cout << "\n" << name << ": " << arch->name << "\n" << network_table(*arch);
   std::cout << "\n" << totals_table(plan);

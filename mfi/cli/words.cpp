@@ -14,7 +14,7 @@ std::filesystem::path data_folder(const std::string& given, const std::string& d
                       " --into DIR' downloads it");
 }
 
-void check_words(const CLI::App& program, int argc, const char* const* argv) {
+std::string check_words(const CLI::App& program, int argc, const char* const* argv) {
   const CLI::App* command = &program;
   std::string spoken = "mfi";
   int i = 1;
@@ -53,6 +53,7 @@ void check_words(const CLI::App& program, int argc, const char* const* argv) {
     throw UsageError("unknown flag " + word + " of '" + spoken + "'; " +
                      (nearest.empty() ? "see '" + spoken + " --help'" : "did you mean " + nearest + "?"));
   }
+  return spoken;
 }
 
 }  // namespace mfi

@@ -98,7 +98,8 @@ std::string bytes_text(double bytes) {
     bytes /= 1024;
     ++unit;
   }
-  const bool fraction = unit > 0 && std::abs(bytes) < 9.95 && bytes != std::floor(bytes);
+  const double tenths = std::round(bytes * 10);
+  const bool fraction = unit > 0 && std::abs(tenths) < 100 && std::fmod(tenths, 10) != 0;
   return format(fraction ? "%.1f %s" : "%.0f %s", bytes, kUnits[unit]);
 }
 

@@ -1,1 +1,194 @@
-#include <gtest/gtest.h>
+#include "mfi/data/loader.h"
+
+#include <gmock/gmock.h>
+
+#include <thread>
+
+#include "mfi/core/error.h"
+#include "mfi/core/test_folder.h"
+#include "mfi/data/augment.h"
+
+namespace mfi {
+namespace {
+
+using testing::HasSubstr;
+
+/// `count` images whose first pixel and label are the index.
+Dataset numbered(int64_t count) {
+  Dataset data;
+  data.images = torch::zeros({count, 3, 32, 32}, torch::kUInt8);
+  data.images.select(1, 0).select(1, 0).select(1, 0).copy_(torch::arange(count));
+  data.labels = torch::arange(count, torch::kInt64);
+  data.class_names = std::vector<std::string>(static_cast<size_t>(count), "c");
+  return data;
+}
+
+LoaderSettings plain(int64_t batch_size) {
+  LoaderSettings settings;
+  settings.batch_size = batch_size;
+  settings.shuffle = settings.augment = settings.drop_last = false;
+  return settings;
+}
+
+std::vector<int64_t> labels_of_epoch(Loader& loader, int64_t epoch) {
+  std::vector<int64_t> labels;
+  loader.start_epoch(epoch);
+  while (const auto batch = loader.next())
+    labels.insert(labels.end(), batch->labels.data_ptr<int64_t>(), batch->labels.data_ptr<int64_t>() + batch->labels.size(0));
+  return labels;
+}
+
+/// All images of an epoch, in the dataset's order.
+torch::Tensor images_of_epoch(Loader& loader, int64_t epoch) {
+  std::vector<torch::Tensor> images, labels;
+  loader.start_epoch(epoch);
+  while (const auto batch = loader.next()) {
+    images.push_back(batch->images);
+    labels.push_back(batch->labels);
+  }
+  return torch::cat(images).index_select(0, torch::cat(labels).argsort());
+}
+
+std::vector<int64_t> counting(int64_t count) {
+  std::vector<int64_t> numbers(static_cast<size_t>(count));
+  std::iota(numbers.begin(), numbers.end(), 0);
+  return numbers;
+}
+
+TEST(Loader, WalksInOrderWithoutShuffle) {
+  Loader loader(numbered(50), plain(16));
+  EXPECT_EQ(loader.batches_per_epoch(), 4);
+  EXPECT_EQ(labels_of_epoch(loader, 0), counting(50));
+  EXPECT_EQ(labels_of_epoch(loader, 1), counting(50));
+}
+
+TEST(Loader, GivesNormalisedChannelsLastImages) {
+  const Dataset data = numbered(5);
+  LoaderSettings settings = plain(5);
+  settings.normalisation = {{0.1f, 0.2f, 0.3f}, {0.5f, 0.6f, 0.7f}};
+  for (const auto dtype : {torch::kFloat32, torch::kBFloat16}) {
+    settings.dtype = dtype;
+    Loader loader(data, settings);
+    loader.start_epoch(0);
+    const auto batch = loader.next();
+    ASSERT_TRUE(batch);
+    EXPECT_EQ(batch->images.sizes(), (std::vector<int64_t>{5, 3, 32, 32}));
+    EXPECT_EQ(batch->images.scalar_type(), dtype);
+    EXPECT_TRUE(batch->images.is_contiguous(torch::MemoryFormat::ChannelsLast));
+    EXPECT_TRUE(torch::equal(batch->images, normalise(data.images, settings.normalisation, dtype)));
+  }
+}
+
+TEST(Loader, DropsTheRestWhenAskedTo) {
+  LoaderSettings settings = plain(16);
+  settings.drop_last = true;
+  Loader loader(numbered(50), settings);
+  EXPECT_EQ(loader.batches_per_epoch(), 3);
+  EXPECT_EQ(labels_of_epoch(loader, 0).size(), 48u);
+}
+
+TEST(Loader, ShufflesEachEpochAnewAndShowsEverySampleOnce) {
+  LoaderSettings settings = plain(16);
+  settings.shuffle = true;
+  Loader loader(numbered(100), settings);
+  auto first = labels_of_epoch(loader, 0), second = labels_of_epoch(loader, 1);
+  EXPECT_NE(first, counting(100));
+  EXPECT_NE(first, second);
+  std::sort(first.begin(), first.end());
+  EXPECT_EQ(first, counting(100));
+}
+
+TEST(Loader, GivesAnEpochWithoutTheEpochsBeforeIt) {
+  LoaderSettings settings = plain(16);
+  settings.shuffle = settings.augment = true;
+  settings.seed = 5;
+  const Dataset data = numbered(60);
+  Loader all(data, settings), resumed(data, settings);
+  images_of_epoch(all, 0);
+  images_of_epoch(all, 1);
+  const auto expected = labels_of_epoch(all, 2);
+  EXPECT_EQ(labels_of_epoch(resumed, 2), expected);
+  EXPECT_TRUE(torch::equal(images_of_epoch(resumed, 2), images_of_epoch(all, 2)));
+}
+
+TEST(Loader, AugmentsASampleAlikeWhateverTheBatchSizeAndOrder) {
+  const Dataset data = numbered(60);
+  LoaderSettings settings = plain(16);
+  settings.augment = true;
+  Loader in_order(data, settings);
+  settings.batch_size = 7;
+  settings.shuffle = true;
+  Loader shuffled(data, settings);
+  EXPECT_TRUE(torch::equal(images_of_epoch(in_order, 3), images_of_epoch(shuffled, 3)));
+  EXPECT_FALSE(torch::equal(images_of_epoch(in_order, 3), images_of_epoch(in_order, 4)));
+}
+
+TEST(Loader, AnotherSeedGivesAnotherOrder) {
+  LoaderSettings settings = plain(16);
+  settings.shuffle = true;
+  Loader a(numbered(60), settings);
+  settings.seed = 1;
+  Loader b(numbered(60), settings);
+  EXPECT_NE(labels_of_epoch(a, 0), labels_of_epoch(b, 0));
+}
+
+TEST(Loader, StartsAnEpochWhileAnotherIsUnderWay) {
+  Loader loader(numbered(50), plain(4));
+  loader.start_epoch(0);
+  loader.next();
+  loader.next();
+  EXPECT_EQ(labels_of_epoch(loader, 1), counting(50));
+}
+
+TEST(Loader, StaysAtTheEndOfAnEpoch) {
+  Loader loader(numbered(4), plain(4));
+  loader.start_epoch(0);
+  EXPECT_TRUE(loader.next());
+  EXPECT_FALSE(loader.next());
+  EXPECT_FALSE(loader.next());
+}
+
+TEST(Loader, HandsOutBatchesThatLaterOnesLeaveAlone) {
+  Loader loader(numbered(64), plain(8));
+  loader.start_epoch(0);
+  const auto kept = loader.next();
+  const auto copy = kept->images.clone();
+  while (loader.next()) {
+  }
+  EXPECT_TRUE(torch::equal(kept->images, copy));
+}
+
+// The thread waits for room in the queue most of the time: destruction must wake it.
+TEST(Loader, EndsCleanlyInTheMiddleOfAnEpoch) {
+  for (int i = 0; i < 50; ++i) {
+    Loader loader(numbered(64), plain(2));
+    if (i % 3 > 0) loader.start_epoch(0);
+    if (i % 3 > 1) loader.next();
+  }
+}
+
+TEST(Loader, CarriesAnErrorOfItsThreadToTheCaller) {
+  Dataset data = numbered(8);
+  LoaderSettings settings = plain(8);
+  // A batch of 4e18 values: the allocation fails on the thread.
+  data.images = torch::zeros({1, 3, 1, 1}, torch::kUInt8).expand({8, 3, 1 << 28, 1 << 28});
+  EXPECT_THROW(Loader(data, settings), ShapeError);  // not contiguous, so refused before it gets there
+  data.images = torch::from_blob(&data, {8, 3, 1 << 28, 1 << 28}, torch::kUInt8);
+  Loader loader(data, settings);
+  loader.start_epoch(0);
+  EXPECT_ANY_THROW(loader.next());
+}
+
+TEST(Loader, RefusesAnEmptyDatasetAndTooFewImages) {
+  Dataset empty = numbered(0);
+  EXPECT_THROW(Loader(empty, plain(4)), DataError);
+  EXPECT_THROW(Loader(Dataset{}, plain(4)), DataError);
+  LoaderSettings settings = plain(16);
+  settings.drop_last = true;
+  EXPECT_THAT(message_of<DataError>([&] { Loader(numbered(10), settings); }), HasSubstr("only 10 images for batches of 16"));
+  settings.drop_last = false;
+  EXPECT_NO_THROW(Loader(numbered(10), settings));
+}
+
+}  // namespace
+}  // namespace mfi

@@ -31,12 +31,12 @@ std::string problem(const std::string& header, size_t data_bytes = 0) {
   return message_of<CheckpointError>([&] { parse_safetensors(file_of(header, data_bytes), "m.safetensors"); });
 }
 
-// Written by the Python package safetensors 0.4:
+// Written by the Python package safetensors 0.8.0:
 //   save({"b": np.array([[1, 2]], "int16"), "a": np.array(1.5, "float32")}, {"k": "v"})
 TEST(Safetensors, ReadsAFileInTheReferenceLayout) {
   const std::string header =
       R"({"__metadata__":{"k":"v"},"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
-      R"("b":{"dtype":"I16","shape":[1,2],"data_offsets":[4,8]}}  )";
+      R"("b":{"dtype":"I16","shape":[1,2],"data_offsets":[4,8]}}   )";
   std::string bytes = file_of(header);
   const float a = 1.5f;
   const int16_t b[] = {1, 2};

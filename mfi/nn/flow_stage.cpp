@@ -13,6 +13,19 @@ std::vector<ConvShape> velocity_shapes(int64_t channels, const FlowArch& arch) {
   return shapes;
 }
 
+namespace {
+
+// ReLU(y + bias) for y [N, C, H, W] and bias [N, C]. In channels-last memory a broadcast over C alone
+// makes loops of C elements, too short for vector instructions; a row of pixels makes them W times as long.
+torch::Tensor relu_with_sample_bias(const torch::Tensor& y, const torch::Tensor& bias) {
+  const int64_t n = y.size(0), c = y.size(1), h = y.size(2), w = y.size(3);
+  const auto rows = y.permute({0, 2, 3, 1}).reshape({n, h, w * c});
+  const auto row_bias = bias.to(y.scalar_type()).repeat({1, w}).unsqueeze(1);
+  return (rows + row_bias).relu_().view({n, h, w, c}).permute({0, 3, 1, 2});
+}
+
+}  // namespace
+
 VelocityNetwork::VelocityNetwork(int64_t channels, const FlowArch& arch, int64_t folded_steps)
     : hidden_(arch.hidden) {
   const auto shapes = velocity_shapes(channels, arch);
@@ -40,10 +53,9 @@ torch::Tensor VelocityNetwork::run(const torch::Tensor& z, const torch::Tensor& 
     const auto bias = biases.narrow(1, static_cast<int64_t>(i) * hidden_, hidden_);
     // One time for the whole batch: the bias rides along in the convolution at no cost.
     if (bias.size(0) == 1)
-      y = convs_[i]->forward(y, bias[0]);
+      y = convs_[i]->forward(y, bias[0]).relu_();
     else
-      y = convs_[i]->forward(y).add_(bias.to(y.scalar_type()).unsqueeze(-1).unsqueeze(-1));
-    y = y.relu_();
+      y = relu_with_sample_bias(convs_[i]->forward(y), bias);
   }
   return convs_.back()->forward(y);
 }

@@ -255,6 +255,7 @@ TEST_F(RecipeFile, NamesTheLineThatIsNotToml) {
 
 TEST_F(RecipeFile, ReportsTheFirstMistakeInTheFile) {
   EXPECT_THAT(error_of("[teacher]\nepochs = 0\n[flow]\ndepth = 0\n"), HasSubstr("x.toml:2: teacher.epochs"));
+  EXPECT_THAT(error_of("[flow]\ndepth = 0\n[teacher]\nepochs = 0\n"), HasSubstr("x.toml:2: flow.depth"));
 }
 
 TEST_F(RecipeFile, NamesTheArchNearestToAnUnknownOne) {

@@ -18,6 +18,17 @@ double value_of(const Metrics& row, const std::string& name, double otherwise) {
 // "7.9 k images/s" says less than 7913; narrow networks reach five digits at most.
 std::string speed_text(double images_per_second) { return format("%.0f images/s", images_per_second); }
 
+// "4:05", "1:02:00": shorter than duration_text, and of a steady width while it counts down.
+std::string clock_text(double seconds) {
+  const auto whole = static_cast<long long>(std::max(0.0, seconds) + 0.5);
+  if (whole < 3600) return format("%lld:%02lld", whole / 60, whole % 60);
+  return format("%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
+double epoch_percent(const Progress& progress) {
+  return progress.batches > 0 ? 100.0 * static_cast<double>(progress.batch) / static_cast<double>(progress.batches) : 0;
+}
+
 }  // namespace
 
 ConsoleObserver::ConsoleObserver(std::ostream& out, Plan plan, int64_t training_images, ConsoleSettings settings)
@@ -88,7 +99,7 @@ void ConsoleObserver::on_progress(const Progress& progress) {
     print(progress_text(progress));
     return;
   }
-  auto line = progress_text(progress);
+  auto line = live_text(progress);
   // The last column stays empty: some terminals wrap as soon as it is written.
   const size_t width = settings_.width();
   if (width > 1 && line.size() > width - 1) line.resize(width - 1);
@@ -125,15 +136,23 @@ void ConsoleObserver::on_message(const std::string& text) {
 }
 
 std::string ConsoleObserver::progress_text(const Progress& progress) const {
-  const double percent =
-      progress.batches > 0 ? 100.0 * static_cast<double>(progress.batch) / static_cast<double>(progress.batches) : 0;
   auto text = format("%s: epoch %lld/%lld %3.0f %%, loss %.4g", label(progress.step).c_str(),
-                     static_cast<long long>(progress.epoch), static_cast<long long>(progress.epochs), percent,
-                     progress.loss);
+                     static_cast<long long>(progress.epoch), static_cast<long long>(progress.epochs),
+                     epoch_percent(progress), progress.loss);
   if (progress.accuracy_percent >= 0) text += format(", train %.1f %%", progress.accuracy_percent);
   text += ", " + speed_text(progress.images_per_second);
   text += ", " + duration_text(progress.seconds_left_in_step) + " left in step, ";
   return text + duration_text(run_seconds_left(progress)) + " in run";
+}
+
+// What one looks for most comes first: a narrow terminal cuts the end off.
+std::string ConsoleObserver::live_text(const Progress& progress) const {
+  auto text = format("%s %lld/%lld %3.0f %%, left %s, run %s, loss %.4g", progress.step.c_str(),
+                     static_cast<long long>(progress.epoch), static_cast<long long>(progress.epochs),
+                     epoch_percent(progress), clock_text(progress.seconds_left_in_step).c_str(),
+                     clock_text(run_seconds_left(progress)).c_str(), progress.loss);
+  if (progress.accuracy_percent >= 0) text += format(", train %.1f %%", progress.accuracy_percent);
+  return text + ", " + speed_text(progress.images_per_second);
 }
 
 double ConsoleObserver::run_seconds_left(const Progress& progress) const {
@@ -166,7 +185,7 @@ std::vector<std::string> detail_lines(const Metrics& details) {
     auto& line = lines.back();
     if (what.starts_with("error_")) {
       auto steps = what.substr(6);  // "1step", "2steps"
-      steps.insert(std::min(steps.find_first_not_of("0123456789"), steps.size()), " ");
+      steps.insert(std::min(steps.find_first_not_of("0123456789"), steps.size()), 1, ' ');
       line += format("%s %.3f in %s", line.ends_with(":") ? " relative error" : ",", value, steps.c_str());
     } else {
       line += line.ends_with(":") ? " " : "; ";

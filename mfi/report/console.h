@@ -44,7 +44,8 @@ class ConsoleObserver : public RunObserver {
   const PlannedStep* find(const std::string& step) const;
   double work(const PlannedStep& step) const;
   std::string label(const std::string& step) const;  // "[2/8] map"
-  std::string progress_text(const Progress& progress) const;
+  std::string progress_text(const Progress& progress) const;  // a plain line
+  std::string live_text(const Progress& progress) const;
   double run_seconds_left(const Progress& progress) const;
   void print(const std::string& line);
   void erase_live_line();

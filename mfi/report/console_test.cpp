@@ -113,7 +113,15 @@ TEST_F(Console, CutsTheLiveLineToTheTerminal) {
   width_ = 30;
   pass_seconds(1);
   console.on_progress(halfway());
-  EXPECT_EQ(out_.str(), "\r[1/2] teacher: epoch 1/2  50 \x1b[K");
+  EXPECT_EQ(out_.str(), "\rteacher 1/2  50 %, left 0:30,\x1b[K");
+}
+
+TEST_F(Console, FitsItsLiveLineInto80Columns) {
+  auto console = make(ProgressStyle::live);
+  start(console);
+  pass_seconds(1);
+  console.on_progress(halfway());
+  EXPECT_EQ(out_.str(), "\rteacher 1/2  50 %, left 0:30, run 1:50, loss 1.5, train 42.0 %, 50 images/s\x1b[K");
 }
 
 TEST_F(Console, ClearsTheLiveLineBeforeAMessage) {
@@ -132,7 +140,7 @@ TEST_F(Console, LeavesTheLiveLineStandingWhenARunIsCutOff) {
     pass_seconds(1);
     console.on_progress(halfway());
   }
-  EXPECT_THAT(out_.str(), EndsWith("in run\x1b[K\n"));
+  EXPECT_THAT(out_.str(), EndsWith("images/s\x1b[K\n"));
 }
 
 TEST_F(Console, TellsWhatAStepReached) {

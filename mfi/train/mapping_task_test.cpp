@@ -90,11 +90,11 @@ void train(MappingTask& task, int64_t steps, torch::Dtype type = torch::kFloat32
   std::vector<torch::Tensor> parameters;
   for (const auto& set : task.parameter_sets())
     for (const auto& [name, parameter] : set.parameters) parameters.push_back(parameter);
-  torch::optim::Adam optimiser(parameters, torch::optim::AdamOptions(3e-3));
+  torch::optim::Adam optimiser(parameters, torch::optim::AdamOptions(1e-2));
   task.set_training_mode();
   for (int64_t i = 0; i < steps; ++i) {
     optimiser.zero_grad();
-    const auto losses = task.step(make_batch(type, 100 + i), {0, i}).losses;
+    const auto losses = task.step(make_batch(type, static_cast<uint64_t>(100 + i)), {0, i}).losses;
     torch::stack(losses).sum().backward();
     optimiser.step();
   }
@@ -194,15 +194,23 @@ TEST(MappingTask, DrawsOtherTimesInOtherBatchesAndEpochs) {
   EXPECT_NE(loss({0, 0}), loss({1, 0}));
 }
 
+// The teacher's stages are flow stages too, so the student's wider ones could do all that they do.
 TEST(MappingTask, LowersTheEndpointErrorOfEveryStage) {
-  MappingTask task(*make_teacher(), both_stages());
+  auto narrow = flow_arch();
+  narrow.hidden = 4;
+  const auto teacher = make_teacher(with_flow_stage(with_flow_stage(tiny_arch(), 0, narrow), 1, narrow));
+  for (const size_t stage : {0, 1}) {
+    torch::NoGradGuard no_grad;
+    torch::manual_seed(4);
+    teacher->flow_stage(stage).velocities()[0]->convs().back()->weight.normal_(0, 0.5);
+  }
+  MappingTask task(*teacher, both_stages());
   const auto data = make_dataset();
-  train(task, 20);  // the running statistics of an untrained alignment are not those of any data
   const auto before = task.evaluate(data);
-  train(task, 100);
+  train(task, 60);
   const auto after = task.evaluate(data);
-  EXPECT_LT(metric(after, "stage1_error_1step"), 0.8 * metric(before, "stage1_error_1step"));
-  EXPECT_LT(metric(after, "stage2_error_2steps"), 0.8 * metric(before, "stage2_error_2steps"));
+  EXPECT_LT(metric(after, "stage1_error_1step"), 0.6 * metric(before, "stage1_error_1step"));
+  EXPECT_LT(metric(after, "stage2_error_2steps"), 0.6 * metric(before, "stage2_error_2steps"));
 }
 
 TEST(MappingTask, StepsInBfloat16CloseToFloat32) {

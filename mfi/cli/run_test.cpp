@@ -1,0 +1,172 @@
+// The whole pipeline on a tiny network, through the program.
+#include <gmock/gmock.h>
+
+#include <memory>
+
+#include "mfi/cli/program.h"
+#include "mfi/pipeline/results.h"
+
+namespace mfi {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+// Small enough for seconds, large enough that nothing is left out. One thread: threads wait for each
+// other longer than they work on networks of this size.
+constexpr const char* kRecipe = R"(
+name = "tiny"
+[data]
+dataset = "sample"
+limit = 256
+[network]
+arch = "resnet20"
+width = 8
+[runtime]
+precision = "fp32"
+threads = 1
+[teacher]
+epochs = 2
+batch_size = 64
+[map]
+epochs = 1
+batch_size = 64
+[meta]
+epochs = 1
+batch_size = 64
+[incubate]
+epochs = 1
+batch_size = 64
+[hybrid]
+epochs = 2
+batch_size = 64
+)";
+
+const std::vector<std::string> kSteps{"teacher", "map", "meta", "incubate-1", "incubate-2", "hybrid"};
+
+class Run : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = std::make_unique<TemporaryFolder>();
+    std::ofstream(recipe()) << kRecipe;
+    first_ = run_program(arguments("whole"));
+    ASSERT_EQ(first_.exit_code, 0) << first_.error;
+  }
+  static void TearDownTestSuite() { folder_.reset(); }
+
+  static fs::path recipe() { return folder_->path() / "tiny.toml"; }
+  static fs::path run(const std::string& name) { return folder_->path() / name; }
+  static std::vector<std::string> arguments(const std::string& name) {
+    return {"run", recipe().string(), "--out", run(name).string()};
+  }
+  static std::string model(const std::string& name, const std::string& step) {
+    return file_text(run(name) / step / "model.safetensors");
+  }
+  static void expect_same_models(const std::string& name) {
+    for (const auto& step : kSteps) EXPECT_TRUE(model(name, step) == model("whole", step)) << step;
+  }
+
+  static std::unique_ptr<TemporaryFolder> folder_;
+  static Ended first_;
+};
+std::unique_ptr<TemporaryFolder> Run::folder_;
+Ended Run::first_;
+
+TEST_F(Run, EndsWithATableOfEveryStepOnStandardOutput) {
+  for (const auto& step : kSteps) EXPECT_THAT(first_.out, HasSubstr("\n" + step + " "));
+  EXPECT_THAT(first_.out, HasSubstr("The hybrid has "));
+}
+
+TEST_F(Run, TellsItsProgressOnStandardErrorInPlainLines) {
+  EXPECT_THAT(first_.error, HasSubstr("[1/6] teacher: epoch 2/2, loss "));
+  EXPECT_THAT(first_.error, HasSubstr("stage1: relative error "));
+  EXPECT_THAT(first_.error, Not(HasSubstr("\r")));
+}
+
+TEST_F(Run, LeavesResultsAndMetricsOfEveryStep) {
+  const auto results = read_results(run("whole") / "results.json");
+  std::vector<std::string> steps;
+  for (const auto& step : results.steps) steps.push_back(step.step);
+  EXPECT_EQ(steps, kSteps);
+  for (const auto& step : kSteps) EXPECT_TRUE(fs::exists(run("whole") / step / "metrics.csv")) << step;
+}
+
+TEST_F(Run, IsReportedWithTheSameTable) {
+  const auto report = run_program({"report", run("whole")});
+  EXPECT_EQ(report.exit_code, 0);
+  EXPECT_EQ(report.out, first_.out);
+}
+
+TEST_F(Run, DoesNothingASecondTime) {
+  const auto before = fs::last_write_time(run("whole") / "hybrid/model.safetensors");
+  const auto again = run_program(arguments("whole"));
+  EXPECT_EQ(again.exit_code, 0);
+  EXPECT_EQ(again.out, first_.out);
+  for (const auto& step : kSteps) EXPECT_THAT(again.error, HasSubstr(step + ": already done"));
+  EXPECT_EQ(fs::last_write_time(run("whole") / "hybrid/model.safetensors"), before);
+}
+
+TEST_F(Run, HasModelsThatCanBeEvaluated) {
+  const auto ended = run_program({"eval", run("whole") / "hybrid/model.safetensors"});
+  EXPECT_EQ(ended.exit_code, 0) << ended.error;
+  EXPECT_THAT(ended.out, HasSubstr("test images of sample"));
+}
+
+TEST_F(Run, HasModelsThatCanBeInspected) {
+  const auto ended = run_program({"inspect", run("whole") / "hybrid/model.safetensors"});
+  EXPECT_EQ(ended.exit_code, 0) << ended.error;
+  EXPECT_THAT(ended.out, HasSubstr("flow: 2 modules"));
+}
+
+TEST_F(Run, EndsWithTheSameModelsWhenItWasKilledOnTheWay) {
+  Program killed(arguments("killed"));
+  ASSERT_TRUE(killed.wait_for(run("killed") / "teacher/state.safetensors"));
+  killed.send(SIGKILL);
+  EXPECT_EQ(killed.wait().exit_code, 128 + SIGKILL);
+  ASSERT_FALSE(fs::exists(run("killed") / "hybrid"));
+
+  const auto ended = run_program(arguments("killed"));
+  ASSERT_EQ(ended.exit_code, 0) << ended.error;
+  EXPECT_THAT(ended.error, HasSubstr("teacher: going on after epoch "));  // not from the start
+  expect_same_models("killed");
+}
+
+TEST_F(Run, StopsPolitelyOnSignalsAndGoesOn) {
+  Program interrupted(arguments("stopped"));
+  ASSERT_TRUE(interrupted.wait_for(run("stopped") / "teacher/state.safetensors"));
+  interrupted.send(SIGINT);
+  const auto first = interrupted.wait();
+  EXPECT_EQ(first.exit_code, 130);
+  EXPECT_THAT(first.error, HasSubstr("mfi: stopped by Ctrl-C"));
+
+  Program terminated(arguments("stopped"));
+  ASSERT_TRUE(terminated.wait_for(run("stopped") / "map/metrics.csv"));
+  terminated.send(SIGTERM);
+  EXPECT_EQ(terminated.wait().exit_code, 143);
+
+  const auto ended = run_program(arguments("stopped"));
+  ASSERT_EQ(ended.exit_code, 0) << ended.error;
+  expect_same_models("stopped");
+}
+
+TEST_F(Run, RunsAStepAgainWhenForced) {
+  fs::copy(run("whole"), run("forced"), fs::copy_options::recursive);
+  auto words = arguments("forced");
+  words.insert(words.end(), {"--force", "meta"});
+  const auto ended = run_program(words);
+  EXPECT_EQ(ended.exit_code, 0) << ended.error;
+  EXPECT_THAT(ended.error, HasSubstr("map: already done"));
+  EXPECT_THAT(ended.error, HasSubstr("meta: done"));
+  expect_same_models("forced");  // the same settings again give the same bytes
+}
+
+TEST_F(Run, WritesNothingButTheTableWithProgressNone) {
+  auto words = arguments("whole");
+  words.insert(words.end(), {"--progress", "none"});
+  const auto ended = run_program(words);
+  EXPECT_EQ(ended.error, "");
+  EXPECT_EQ(ended.out, first_.out);
+}
+
+}  // namespace
+}  // namespace mfi

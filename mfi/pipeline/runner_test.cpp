@@ -1,0 +1,200 @@
+#include "mfi/pipeline/runner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "mfi/core/error.h"
+#include "mfi/core/run_lock.h"
+#include "mfi/train/checkpoint.h"
+#include "mfi/train/test_data.h"
+
+namespace mfi {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// The whole pipeline on a few of the sample's images: seconds, not minutes.
+Recipe tiny_recipe() {
+  Recipe recipe;
+  recipe.name = "tiny";
+  recipe.data.dataset = "sample";
+  recipe.data.limit = 100;
+  recipe.network = {"resnet20", 4};
+  recipe.flow.hidden = {4};
+  recipe.runtime.precision = "fp32";
+  for (auto* step : {&recipe.teacher, &recipe.map, &recipe.meta, &recipe.incubate, &recipe.hybrid}) {
+    step->epochs = 1;
+    step->batch_size = 50;
+  }
+  recipe.controls = {.teacher_longer = true, .no_mapping = true, .regression = true, .smaller_resnet = true};
+  return recipe;
+}
+
+class Log : public RunObserver {
+ public:
+  void on_step_done(const StepResult& result, bool was_already_done) override {
+    (was_already_done ? skipped : done).push_back(result.step);
+  }
+  void on_message(const std::string& text) override { messages += text + "\n"; }
+  std::vector<std::string> done, skipped;
+  std::string messages;
+};
+
+RunOptions options(const std::filesystem::path& out) {
+  RunOptions o;
+  o.out = out;
+  return o;
+}
+
+// One finished run for all the tests that only look at it or start from a copy of it.
+class FinishedRun : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new TemporaryFolder;
+    first_ = new Log;
+    results_ = new RunResults(run_pipeline(tiny_recipe(), options(folder_->path() / "run"), *first_));
+  }
+  static void TearDownTestSuite() {
+    delete results_;
+    delete first_;
+    delete folder_;
+  }
+  void SetUp() override {
+    std::filesystem::remove_all(copy());
+    std::filesystem::copy(folder_->path() / "run", copy(), std::filesystem::copy_options::recursive);
+  }
+  static std::filesystem::path copy() { return folder_->path() / "copy"; }
+
+  static inline TemporaryFolder* folder_ = nullptr;
+  static inline Log* first_ = nullptr;
+  static inline RunResults* results_ = nullptr;
+};
+
+TEST_F(FinishedRun, HasRunEveryStepOnce) {
+  EXPECT_THAT(first_->skipped, ElementsAre());
+  EXPECT_EQ(first_->done.size(), make_plan(tiny_recipe(), 10).steps.size());
+}
+
+TEST_F(FinishedRun, LeavesAModelMetricsAndARecordOfEachStepAndNoState) {
+  for (const auto& step : first_->done) {
+    for (const auto* name : {"model.safetensors", "metrics.csv", "step.json"})
+      EXPECT_TRUE(std::filesystem::exists(copy() / step / name)) << step << "/" << name;
+    EXPECT_FALSE(std::filesystem::exists(copy() / step / "state.safetensors")) << step;
+  }
+}
+
+TEST_F(FinishedRun, IsNotRunAgain) {
+  Log log;
+  const auto again = run_pipeline(tiny_recipe(), options(copy()), log);
+  EXPECT_THAT(log.done, ElementsAre());
+  ASSERT_EQ(again.steps.size(), results_->steps.size());
+  for (size_t i = 0; i < again.steps.size(); ++i)
+    EXPECT_EQ(again.steps[i].test_top1_percent, results_->steps[i].test_top1_percent);
+}
+
+TEST_F(FinishedRun, RunsOnlyWhatAChangedSettingReaches) {
+  auto recipe = tiny_recipe();
+  recipe.hybrid.learning_rate = 5e-4;
+  recipe.controls = {};
+  Log log;
+  run_pipeline(recipe, options(copy()), log);
+  EXPECT_THAT(log.done, ElementsAre("hybrid"));
+  EXPECT_THAT(log.messages, HasSubstr("hybrid: settings or inputs have changed"));
+}
+
+// The same seed gives the same bytes, so what builds on the forced step stays done.
+TEST_F(FinishedRun, RunsAForcedStepAndGetsTheSameModel) {
+  auto o = options(copy());
+  o.force = {"map"};
+  Log log;
+  const auto again = run_pipeline(tiny_recipe(), o, log);
+  EXPECT_THAT(log.done, ElementsAre("map"));
+  EXPECT_EQ(again.steps[1].model_sha256, results_->steps[1].model_sha256);
+}
+
+TEST_F(FinishedRun, RefusesToForceAStepThatIsNotThere) {
+  auto o = options(copy());
+  o.force = {"mapp"};
+  Log log;
+  EXPECT_THROW(run_pipeline(tiny_recipe(), o, log), UsageError);
+}
+
+TEST_F(FinishedRun, IsRefusedWhileAnotherHoldsIt) {
+  const RunLock lock(copy());
+  Log log;
+  EXPECT_THROW(run_pipeline(tiny_recipe(), options(copy()), log), BusyError);
+}
+
+TEST_F(FinishedRun, RefusesAModelOfAnotherArch) {
+  std::filesystem::copy_file(copy() / "smaller-resnet/model.safetensors", copy() / "meta/model.safetensors",
+                             std::filesystem::copy_options::overwrite_existing);
+  auto o = options(copy());
+  o.force = {"hybrid"};
+  Log log;
+  EXPECT_THROW(run_pipeline(tiny_recipe(), o, log), CheckpointError);
+}
+
+TEST_F(FinishedRun, KeepsThePartsThatAStepDoesNotTrain) {
+  const auto meta = load_model(copy() / "meta/model.safetensors"), incubated = load_model(copy() / "incubate-1/model.safetensors");
+  for (const size_t part : {0, 2, 3, 4}) {
+    const auto a = named_tensors(*meta.network->part(part)), b = named_tensors(*incubated.network->part(part));
+    for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(torch::equal(a[i].second, b[i].second)) << part << a[i].first;
+  }
+}
+
+TEST_F(FinishedRun, WritesWhatItReturns) {
+  const auto read = collect_results(copy());
+  ASSERT_EQ(read.steps.size(), results_->steps.size());
+  EXPECT_EQ(read.run, "tiny");
+  EXPECT_EQ(read.training_images, 100);
+  for (size_t i = 0; i < read.steps.size(); ++i) {
+    EXPECT_EQ(read.steps[i].step, results_->steps[i].step);
+    EXPECT_EQ(read.steps[i].details, results_->steps[i].details);
+  }
+}
+
+TEST_F(FinishedRun, LogsEveryStageOfTheMapping) {
+  const auto& map = results_->steps[1];
+  ASSERT_EQ(map.step, "map");
+  std::vector<std::string> names;
+  for (const auto& [name, value] : map.details) names.push_back(name);
+  for (const auto* name : {"stage1_error_1step", "stage1_error_2steps", "stage1_error_4steps", "stage1_swap_in_percent",
+                           "stage3_error_2steps", "stage3_swap_in_percent", "teacher_percent"})
+    EXPECT_THAT(names, testing::Contains(name));
+}
+
+// The teacher of an interrupted run is not trained twice, and the end is the same.
+TEST(InterruptedRun, EndsWithTheSameModels) {
+  class Kill : public Log {
+   public:
+    void on_epoch(const std::string& step, const Metrics& row) override {
+      if (step == "meta" && row[0].second == 1) throw std::runtime_error("killed");
+    }
+  };
+  const TemporaryFolder folder;
+  auto recipe = tiny_recipe();
+  recipe.controls = {};
+  recipe.meta.epochs = 2;
+  Log log, resumed;
+  Kill kill;
+  const auto whole = run_pipeline(recipe, options(folder.path() / "whole"), log);
+  EXPECT_THROW(run_pipeline(recipe, options(folder.path() / "cut"), kill), std::runtime_error);
+  const auto cut = run_pipeline(recipe, options(folder.path() / "cut"), resumed);
+  EXPECT_THAT(resumed.skipped, ElementsAre("teacher", "map"));
+  EXPECT_THAT(resumed.messages, HasSubstr("meta: going on after epoch 1 of 2"));
+  for (size_t i = 0; i < whole.steps.size(); ++i)
+    EXPECT_EQ(whole.steps[i].model_sha256, cut.steps[i].model_sha256) << whole.steps[i].step;
+}
+
+TEST(Run, RefusesAFolderThatCannotBeMade) {
+  const TemporaryFolder folder;
+  std::ofstream(folder.path() / "file") << "x";
+  Log log;
+  EXPECT_THROW(run_pipeline(tiny_recipe(), options(folder.path() / "file" / "run"), log), CannotWriteError);
+}
+
+}  // namespace
+}  // namespace mfi
