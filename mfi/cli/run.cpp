@@ -48,7 +48,6 @@ void run(const RunArguments& arguments) {
   options.data = data_folder(arguments.data, recipe.data.dataset);
   options.force = arguments.force;
 
-  apply_runtime(recipe.runtime);
   install_stop_handlers();
   RunResults results;
   {

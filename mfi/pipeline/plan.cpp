@@ -12,7 +12,10 @@ namespace {
 
 // Share of a stage's parameters that its flow stage may have when the recipe gives no hidden width.
 // With these, ResNet-34 and -50 stay under the paper's sizes of meta model and hybrid (a test).
-constexpr double kLastStageShareBasic = 0.32, kLastStageShareBottleneck = 0.27, kStageShare = 0.108;
+struct StageShares {
+  double last, other;
+};
+constexpr StageShares kBasicShares{0.32, 0.108}, kBottleneckShares{0.27, 0.12};
 
 int64_t entry(const std::vector<int64_t>& list, size_t stage) {
   return list.empty() ? 0 : list[std::min(stage, list.size() - 1)];
@@ -35,12 +38,12 @@ FlowArch flow_arch(const Recipe& recipe, const Arch& teacher, size_t stage) {
                              static_cast<long long>(flow.steps), static_cast<long long>(flow.modules)));
   if (flow.hidden == 0) {
     const auto& blocks = std::get<BlocksArch>(teacher.stages[stage].body);
-    const double share = !last ? kStageShare
-                         : blocks.kind == BlockKind::basic ? kLastStageShareBasic : kLastStageShareBottleneck;
+    const auto& shares = blocks.kind == BlockKind::basic ? kBasicShares : kBottleneckShares;
+    const double share = last ? shares.last : shares.other;
     const auto budget = static_cast<int64_t>(share * static_cast<double>(part_costs(teacher)[stage + 1].parameters));
     flow.hidden = hidden_for_budget(teacher.stages[stage], flow, budget);
     if (flow.hidden < 1)
-      throw RecipeError(format("%s: %.0f %% of the teacher's stage leaves no room for a velocity network; "
+      throw RecipeError(format("%s: %.1f %% of the teacher's stage leaves no room for a velocity network; "
                                "give flow.hidden, or leave the stage as blocks", where.c_str(), 100 * share));
   }
   return flow;

@@ -50,6 +50,7 @@ class Runner {
   Runner(const Recipe& recipe, const RunOptions& options, RunObserver& observer)
       : recipe_(recipe), options_(options), observer_(observer),
         plan_(make_plan(recipe, dataset_classes(recipe.data.dataset))) {
+    apply_runtime(recipe.runtime);
     for (const auto& name : options.force) plan_.step(name);  // refuses unknown names before any work
     make_folder(options.out);
     lock_.emplace(options.out);
