@@ -11,7 +11,6 @@
 #include "mfi/cli/commands.h"
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
-#include "mfi/pipeline/machine.h"
 #include "mfi/pipeline/runner.h"
 #include "mfi/report/console.h"
 #include "mfi/report/results_table.h"

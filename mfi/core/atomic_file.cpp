@@ -1,90 +1,132 @@
-#include "mfi/data/augment.h"
+#include "mfi/core/atomic_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <system_error>
 
 #include "mfi/core/error.h"
-#include "mfi/core/random.h"
 
 namespace mfi {
 
+namespace fs = std::filesystem;
+
 namespace {
 
-template <class Value>
-void write_pixels(const std::array<std::array<Value, 256>, 3>& table, const uint8_t* image, int64_t height,
-                  int64_t width, const View& view, Value* out) {
-  const int64_t plane = height * width;
-  const Value black[3] = {table[0][0], table[1][0], table[2][0]};
-  // Output columns [from, to) of the unflipped window lie inside the image.
-  const int64_t from = std::clamp<int64_t>(-view.right, 0, width), to = std::clamp<int64_t>(width - view.right, from, width);
-  const int64_t step = view.flip ? -3 : 3;
-  for (int64_t y = 0; y < height; ++y, out += 3 * width) {
-    const int64_t source_y = y + view.down;
-    const bool inside = source_y >= 0 && source_y < height;
-    Value* next = view.flip ? out + 3 * (width - 1) : out;
-    const auto fill_black = [&](int64_t count) {
-      for (int64_t x = 0; x < count; ++x, next += step) {
-        next[0] = black[0];
-        next[1] = black[1];
-        next[2] = black[2];
-      }
-    };
-    if (!inside) {
-      fill_black(width);
-      continue;
-    }
-    fill_black(from);
-    const uint8_t* red = image + source_y * width + view.right + from;
-    const uint8_t* green = red + plane;
-    const uint8_t* blue = green + plane;
-    for (int64_t x = 0; x < to - from; ++x, next += step) {
-      next[0] = table[0][red[x]];
-      next[1] = table[1][green[x]];
-      next[2] = table[2][blue[x]];
-    }
-    fill_black(width - to);
+/// Closes on scope exit.
+class Descriptor {
+ public:
+  explicit Descriptor(int value) : value_(value) {}
+  ~Descriptor() {
+    if (value_ >= 0) ::close(value_);
   }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return value_; }
+  int release() {
+    const int value = value_;
+    value_ = -1;
+    return value;
+  }
+
+ private:
+  int value_;
+};
+
+[[noreturn]] void throw_io(const fs::path& path, int error) {
+  if (error == ENOSPC || error == EDQUOT)
+    throw IoError(path.string() + ": " +
+                  (error == ENOSPC ? "no space left on device" : "the disk quota is used up") +
+                  "; the file is as it was before: free some and run the same command again");
+  if (error == EFBIG)
+    throw IoError(path.string() + ": larger than this file system or the limit of the process (ulimit -f) allows");
+  throw IoError(path.string() + ": writing failed: " + std::strerror(error));
+}
+
+void write_all(int descriptor, const void* data, size_t bytes, const fs::path& path) {
+  const char* next = static_cast<const char*>(data);
+  while (bytes > 0) {
+    // Linux writes at most 2 GiB a call; a smaller piece also lets a signal through.
+    const ssize_t written = ::write(descriptor, next, std::min<size_t>(bytes, size_t{1} << 26));
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      throw_io(path, errno);
+    }
+    next += written;
+    bytes -= static_cast<size_t>(written);
+  }
+}
+
+/// Makes a rename in `folder` survive a power cut.
+void flush_folder(const fs::path& folder, const fs::path& path) {
+  const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Some file systems cannot flush a folder (EINVAL); the file is in place all the same.
+  if (descriptor.get() < 0 || (::fsync(descriptor.get()) != 0 && errno != EINVAL)) throw_io(path, errno);
 }
 
 }  // namespace
 
-View random_view(uint64_t seed, int64_t epoch, int64_t index) {
-  RandomStream stream(seed, static_cast<uint64_t>(epoch), static_cast<uint64_t>(index));
-  View view;
-  view.down = static_cast<int>(stream.below(2 * kCropPadding + 1)) - kCropPadding;
-  view.right = static_cast<int>(stream.below(2 * kCropPadding + 1)) - kCropPadding;
-  view.flip = stream.below(2) == 1;
-  return view;
+void replace_file(const fs::path& path, const std::function<void(const ByteSink&)>& write) {
+  fs::path part = path;
+  part += ".part";
+  Descriptor file(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (file.get() < 0) {
+    const int error = errno;
+    if (error == ENOSPC || error == EDQUOT) throw_io(path, error);
+    throw CannotWriteError(path.string() + ": cannot be written: " + std::strerror(error));
+  }
+  try {
+    write([&](const void* data, size_t bytes) { write_all(file.get(), data, bytes, path); });
+    if (::fsync(file.get()) != 0) throw_io(path, errno);
+    // Network file systems report a full disk only here.
+    if (::close(file.release()) != 0) throw_io(path, errno);
+    if (::rename(part.c_str(), path.c_str()) != 0) throw_io(path, errno);
+  } catch (...) {
+    ::unlink(part.c_str());
+    throw;
+  }
+  const fs::path folder = path.parent_path();
+  flush_folder(folder.empty() ? fs::path(".") : folder, path);
 }
 
-PixelWriter::PixelWriter(const Normalisation& normalisation, torch::Dtype dtype) : dtype_(dtype) {
-  if (dtype != torch::kFloat32 && dtype != torch::kBFloat16)
-    throw ShapeError(std::string("PixelWriter: dtype is ") + c10::toString(dtype) + ", expected float32 or bfloat16");
-  for (size_t c = 0; c < 3; ++c)
-    for (int byte = 0; byte < 256; ++byte) {
-      const float value = (static_cast<float>(byte) / 255.0f - normalisation.mean[c]) / normalisation.stddev[c];
-      float32_[c][byte] = value;
-      bfloat16_[c][byte] = c10::BFloat16(value).x;
+void replace_file(const fs::path& path, std::string_view bytes) {
+  replace_file(path, [bytes](const ByteSink& sink) { sink(bytes.data(), bytes.size()); });
+}
+
+std::string read_file(const fs::path& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) throw NotFoundError(path.string() + ": cannot be read: " + std::strerror(errno));
+  struct stat status{};
+  if (::fstat(file.get(), &status) == 0 && S_ISDIR(status.st_mode))
+    throw NotFoundError(path.string() + ": is a folder, expected a file");
+
+  std::string bytes(status.st_size > 0 ? static_cast<size_t>(status.st_size) : 0, '\0');
+  size_t have = 0;
+  // The size is only a hint: the files of /proc say 0, and a file may grow meanwhile.
+  for (;;) {
+    if (have == bytes.size()) bytes.resize(have + 4096);
+    const ssize_t got = ::read(file.get(), bytes.data() + have, bytes.size() - have);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      throw IoError(path.string() + ": reading failed: " + std::strerror(errno));
     }
+    if (got == 0) break;
+    have += static_cast<size_t>(got);
+  }
+  bytes.resize(have);
+  return bytes;
 }
 
-void PixelWriter::write(const uint8_t* image, int64_t height, int64_t width, const View& view, void* out) const {
-  if (dtype_ == torch::kFloat32)
-    write_pixels(float32_, image, height, width, view, static_cast<float*>(out));
-  else
-    write_pixels(bfloat16_, image, height, width, view, static_cast<uint16_t*>(out));
-}
-
-torch::Tensor normalise(const torch::Tensor& images, const Normalisation& normalisation, torch::Dtype dtype) {
-  if (images.dim() != 4 || images.size(1) != 3 || images.scalar_type() != torch::kUInt8 || !images.is_contiguous())
-    throw ShapeError("normalise: images are " + std::string(c10::toString(images.scalar_type())) + " " +
-                     c10::str(images.sizes()) + ", expected contiguous bytes [N, 3, H, W]");
-  const PixelWriter writer(normalisation, dtype);
-  auto out = torch::empty(images.sizes(), torch::TensorOptions().dtype(dtype).memory_format(torch::MemoryFormat::ChannelsLast));
-  const int64_t values = images.size(1) * images.size(2) * images.size(3);
-  for (int64_t i = 0; i < images.size(0); ++i)
-    writer.write(images.const_data_ptr<uint8_t>() + i * values, images.size(2), images.size(3), View{},
-                 static_cast<char*>(out.data_ptr()) + i * values * out.element_size());
-  return out;
+void make_folder(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (!error && !fs::is_directory(path, error) && !error) error = std::make_error_code(std::errc::not_a_directory);
+  if (error) throw CannotWriteError(path.string() + ": the folder cannot be made: " + error.message());
 }
 
 }  // namespace mfi

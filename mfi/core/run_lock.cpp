@@ -38,7 +38,7 @@ RunLock::RunLock(const std::filesystem::path& folder) {
   if (descriptor_ < 0) throw CannotWriteError(path.string() + ": cannot be made: " + std::strerror(errno));
 
   int failed;
-  do failed = ::flock(descriptor_, LOCK_SH | LOCK_NB);
+  do failed = ::flock(descriptor_, LOCK_EX | LOCK_NB);
   while (failed != 0 && errno == EINTR);
   if (failed != 0) {
     const int error = errno;

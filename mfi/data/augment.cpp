@@ -13,7 +13,7 @@ template <class Value>
 void write_pixels(const std::array<std::array<Value, 256>, 3>& table, const uint8_t* image, int64_t height,
                   int64_t width, const View& view, Value* out) {
   const int64_t plane = height * width;
-  const Value black[3] = {table[0][125], table[1][122], table[2][113]};
+  const Value black[3] = {table[0][0], table[1][0], table[2][0]};
   // Output columns [from, to) of the unflipped window lie inside the image.
   const int64_t from = std::clamp<int64_t>(-view.right, 0, width), to = std::clamp<int64_t>(width - view.right, from, width);
   const int64_t step = view.flip ? -3 : 3;
