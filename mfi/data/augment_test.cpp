@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <set>
 #include <tuple>
 
@@ -109,30 +108,6 @@ TEST(Normalise, GivesChannelsLastBatches) {
 TEST(Normalise, RefusesImagesOfAnotherKind) {
   EXPECT_THROW(normalise(torch::zeros({4, 3, 5, 6}), kSome, torch::kFloat32), ShapeError);
   EXPECT_THROW(normalise(torch::zeros({4, 1, 5, 6}, torch::kUInt8), kSome, torch::kFloat32), ShapeError);
-}
-
-// 3 % of a 100 ms step; it takes about a tenth of that. Only a slip by a factor should show, on any
-// machine, so the fastest of ten counts.
-TEST(PixelWriter, MakesABatchOf128WithinThreeMilliseconds) {
-  const auto images = (torch::arange(128 * 3072) % 251).to(torch::kUInt8).view({128, 3, 32, 32});
-  for (const auto dtype : {torch::kFloat32, torch::kBFloat16}) {
-    auto out = torch::empty({128, 32, 32, 3}, dtype);
-    const PixelWriter writer(kSome, dtype);
-    double fastest_ms = 1e9;
-    for (int repeat = 0; repeat < 10; ++repeat) {
-      const auto start = std::chrono::steady_clock::now();
-      for (int64_t i = 0; i < 128; ++i)
-        writer.write(images.const_data_ptr<uint8_t>() + i * 3072, 32, 32, random_view(0, repeat, i),
-                     static_cast<char*>(out.data_ptr()) + i * 3072 * out.element_size());
-      fastest_ms = std::min(
-          fastest_ms, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
-    }
-    RecordProperty(dtype == torch::kFloat32 ? "float32_us" : "bfloat16_us", static_cast<int>(fastest_ms * 1000));
-    std::printf("[ %s: %.3f ms for 128 images ]\n", c10::toString(dtype), fastest_ms);
-#ifdef NDEBUG
-    EXPECT_LT(fastest_ms, 3.0);
-#endif
-  }
 }
 
 }  // namespace
