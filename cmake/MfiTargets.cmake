@@ -43,12 +43,13 @@ add_compile_options(-Wall -Wextra -Wno-unused-parameter)
 # LibTorch's headers cost 20 s a file; they are compiled once, here, for every target that uses them.
 add_library(mfi_torch_pch OBJECT "${PROJECT_SOURCE_DIR}/cmake/pch.cpp")
 target_link_libraries(mfi_torch_pch PRIVATE mfi_libtorch)
-target_precompile_headers(mfi_torch_pch PRIVATE <torch/torch.h>)
+target_precompile_headers(mfi_torch_pch PRIVATE "${PROJECT_SOURCE_DIR}/mfi/core/torch.h")
+target_include_directories(mfi_torch_pch PRIVATE "${PROJECT_SOURCE_DIR}")
 
 # Sets `result` to whether a file includes LibTorch, itself or through headers of ours.
 function(mfi_includes_torch file result)
   get_property(answer GLOBAL PROPERTY "mfi_includes_torch_${file}")
-  if(answer STREQUAL "")
+  if("${answer}" STREQUAL "")  # not asked before
     set(answer OFF)
     file(STRINGS "${file}" includes REGEX "^#include ")
     if(includes MATCHES "<(torch|ATen|c10)/")

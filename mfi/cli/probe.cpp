@@ -1,7 +1,7 @@
 #include "mfi/cli/probe.h"
 
 #include <malloc.h>
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include <algorithm>
 #include <chrono>

@@ -1,6 +1,6 @@
 // mfi version
 #include <ATen/Version.h>
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include <iostream>
 

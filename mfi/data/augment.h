@@ -1,7 +1,7 @@
 // From bytes to normalised, augmented pixels in one pass.
 #pragma once
 
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include <array>
 #include <cstdint>

@@ -1,7 +1,7 @@
 // Labelled images in memory, as bytes.
 #pragma once
 
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include <array>
 #include <filesystem>

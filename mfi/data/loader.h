@@ -1,7 +1,7 @@
 // Batches, augmented on a thread of their own while the previous batch trains.
 #pragma once
 
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include <cstdint>
 #include <memory>

@@ -1,7 +1,7 @@
 // The value a stage's velocity network is trained towards.
 #pragma once
 
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include "mfi/flow/velocity_field.h"
 

@@ -1,6 +1,7 @@
 #include "mfi/flow/mean_velocity.h"
 
 #include <gtest/gtest.h>
+#include <torch/optim.h>
 
 #include "mfi/core/error.h"
 #include "mfi/flow/path.h"

@@ -1,7 +1,7 @@
 // The loss by which a flow stage learns to imitate a stage of the teacher.
 #pragma once
 
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include "mfi/core/random.h"
 #include "mfi/flow/objective_settings.h"

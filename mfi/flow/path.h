@@ -3,7 +3,7 @@
 // Time 1 is the aligned stage input z1, time 0 the stage's output z0.
 #pragma once
 
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 namespace mfi {
 

@@ -1,7 +1,7 @@
 // Shapes as error messages show them.
 #pragma once
 
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include <sstream>
 #include <string>

@@ -1,7 +1,7 @@
 // Squared errors of samples, summed in float32 whatever the activations' type.
 #pragma once
 
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 namespace mfi {
 

@@ -1,7 +1,7 @@
 // Which times (r, t) training looks at.
 #pragma once
 
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include "mfi/core/random.h"
 #include "mfi/nn/flow_stage.h"

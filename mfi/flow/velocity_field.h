@@ -1,7 +1,7 @@
 // A mean velocity as a function of place and times.
 #pragma once
 
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include "mfi/nn/flow_stage.h"
 

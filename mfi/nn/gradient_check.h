@@ -2,7 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include <functional>
 #include <string>

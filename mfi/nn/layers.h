@@ -5,7 +5,7 @@
 // needs no autocast: the type of the first activation decides.
 #pragma once
 
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include <memory>
 #include <string>

@@ -1,7 +1,7 @@
 // What a network is a row of: stem, stages, head.
 #pragma once
 
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include "mfi/nn/layers.h"
 

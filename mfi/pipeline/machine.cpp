@@ -1,7 +1,7 @@
 #include "mfi/pipeline/machine.h"
 
 #include <ATen/Parallel.h>
-#include <torch/torch.h>
+#include <torch/version.h>
 
 #include <fstream>
 #include <sstream>
@@ -12,6 +12,7 @@
 
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
+#include "mfi/core/torch.h"
 
 #ifndef MFI_VERSION
 #error "MFI_VERSION is set in this folder's CMakeLists.txt"

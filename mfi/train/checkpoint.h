@@ -1,7 +1,7 @@
 // Models and training states as safetensors files.
 #pragma once
 
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include <filesystem>
 #include <map>

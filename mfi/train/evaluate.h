@@ -1,7 +1,7 @@
 // Accuracy of a classifier on a dataset.
 #pragma once
 
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include <functional>
 

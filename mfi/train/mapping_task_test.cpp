@@ -1,6 +1,7 @@
 #include "mfi/train/mapping_task.h"
 
 #include <gtest/gtest.h>
+#include <torch/optim.h>
 
 #include <cmath>
 

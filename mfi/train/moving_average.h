@@ -1,7 +1,7 @@
 // Exponential moving average of a module's weights.
 #pragma once
 
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include <string>
 #include <utility>

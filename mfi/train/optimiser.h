@@ -1,7 +1,7 @@
 // Fused AdamW and SGD over one parameter set.
 #pragma once
 
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include <string>
 #include <utility>

@@ -1,6 +1,7 @@
 #include "mfi/train/optimiser.h"
 
 #include <gtest/gtest.h>
+#include <torch/nn/modules/linear.h>
 
 #include <cmath>
 

@@ -1,7 +1,7 @@
 // What the Trainer does with a batch.
 #pragma once
 
-#include <torch/torch.h>
+#include "mfi/core/torch.h"
 
 #include <string>
 #include <vector>
