@@ -18,6 +18,7 @@ namespace mfi {
 /// z, v: [N, ...], same floating type and device.
 /// r, t: [N] floating, 0 <= r <= t <= 1; time 1 is the aligned stage input, 0 its output.
 /// distinct: only the first `distinct` samples have r < t and enter the product; -1: all enter.
+/// One thread at a time: LibTorch's levels of forward-mode differentiation are the process's.
 /// Throws ShapeError when these shapes do not hold.
 torch::Tensor mean_velocity_target(const VelocityField& u, const torch::Tensor& z, const torch::Tensor& v,
                                    const torch::Tensor& r, const torch::Tensor& t, int64_t distinct = -1);
