@@ -33,9 +33,6 @@ FlowArch flow_arch(const Recipe& recipe, const Arch& teacher, size_t stage) {
   if (flow.steps == 0) flow.steps = flow.modules;
   flow.hidden = entry(recipe.flow.hidden, stage);
   const std::string where = format("flow, stage %zu", stage + 1);
-  if (flow.steps % flow.modules != 0)
-    throw RecipeError(format("%s: steps is %lld with %lld modules, expected a multiple", where.c_str(),
-                             static_cast<long long>(flow.steps), static_cast<long long>(flow.modules)));
   if (flow.hidden == 0) {
     const auto& blocks = std::get<BlocksArch>(teacher.stages[stage].body);
     const auto& shares = blocks.kind == BlockKind::basic ? kBasicShares : kBottleneckShares;

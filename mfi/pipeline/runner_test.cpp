@@ -53,7 +53,7 @@ RunOptions options(const std::filesystem::path& out) {
 class FinishedRun : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    folder_ = new TemporaryFolder;
+    folder_ = new TestFolder;
     first_ = new Log;
     results_ = new RunResults(run_pipeline(tiny_recipe(), options(folder_->path() / "run"), *first_));
   }
@@ -68,7 +68,7 @@ class FinishedRun : public testing::Test {
   }
   static std::filesystem::path copy() { return folder_->path() / "copy"; }
 
-  static inline TemporaryFolder* folder_ = nullptr;
+  static inline TestFolder* folder_ = nullptr;
   static inline Log* first_ = nullptr;
   static inline RunResults* results_ = nullptr;
 };
@@ -174,7 +174,7 @@ TEST(InterruptedRun, EndsWithTheSameModels) {
       if (step == "meta" && row[0].second == 1) throw std::runtime_error("killed");
     }
   };
-  const TemporaryFolder folder;
+  const TestFolder folder;
   auto recipe = tiny_recipe();
   recipe.controls = {};
   recipe.meta.epochs = 2;
@@ -190,7 +190,7 @@ TEST(InterruptedRun, EndsWithTheSameModels) {
 }
 
 TEST(Run, RefusesAFolderThatCannotBeMade) {
-  const TemporaryFolder folder;
+  const TestFolder folder;
   std::ofstream(folder.path() / "file") << "x";
   Log log;
   EXPECT_THROW(run_pipeline(tiny_recipe(), options(folder.path() / "file" / "run"), log), CannotWriteError);

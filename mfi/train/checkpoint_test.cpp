@@ -29,18 +29,8 @@ std::shared_ptr<Network> network() {
 
 const ModelInfo kInfo{{"cat", "dog", "ship"}, {{0.1f, 0.2f, 0.3f}, {0.4f, 0.5f, 0.6f}}, "sample", "hybrid"};
 
-template <typename Call>
-std::string message_of(const Call& call) {
-  try {
-    call();
-  } catch (const CheckpointError& error) {
-    return error.what();
-  }
-  return "no CheckpointError";
-}
-
 TEST(ModelFile, AloneRebuildsItsNetwork) {
-  const TemporaryFolder folder;
+  const TestFolder folder;
   const auto file = folder.path() / "model.safetensors";
   const auto net = network();
   save_model(file, *net, kInfo);
@@ -55,42 +45,42 @@ TEST(ModelFile, AloneRebuildsItsNetwork) {
 }
 
 TEST(ModelFile, HasTheSameBytesForTheSameNetwork) {
-  const TemporaryFolder folder;
+  const TestFolder folder;
   for (const auto* name : {"a", "b"}) save_model(folder.path() / name, *network(), kInfo);
   std::ifstream a(folder.path() / "a"), b(folder.path() / "b");
   EXPECT_TRUE(std::equal(std::istreambuf_iterator<char>(a), {}, std::istreambuf_iterator<char>(b), {}));
 }
 
 TEST(ModelFile, OfAnotherArchIsRefusedNamingTheDifference) {
-  const TemporaryFolder folder;
+  const TestFolder folder;
   const auto file = folder.path() / "model.safetensors";
   save_model(file, *network(), kInfo);
-  const auto message = message_of([&] { load_model(file, arch(16)); });
+  const auto message = message_of<CheckpointError>([&] { load_model(file, arch(16)); });
   EXPECT_THAT(message, HasSubstr("stem_channels: 8 here, 16 there"));
   EXPECT_THAT(message, HasSubstr(file.string()));
 }
 
 TEST(LoadTensors, RefusesAnotherShapeAndLeavesTheTargetAlone) {
-  const TemporaryFolder folder;
+  const TestFolder folder;
   const auto file = folder.path() / "t";
   save_tensors(file, {{"a", torch::ones({2})}, {"b", torch::ones({3})}}, {});
   const auto a = torch::zeros({2}), b = torch::zeros({4});
-  EXPECT_THAT(message_of([&] { load_tensors(file, {{"a", a}, {"b", b}}); }),
+  EXPECT_THAT(message_of<CheckpointError>([&] { load_tensors(file, {{"a", a}, {"b", b}}); }),
               HasSubstr("tensor 'b' is float32 [3], expected float32 [4]"));
   EXPECT_EQ(a.sum().item<double>(), 0);
 }
 
 TEST(LoadTensors, NamesWhatIsMissingAndWhatIsLeftOver) {
-  const TemporaryFolder folder;
+  const TestFolder folder;
   const auto file = folder.path() / "t";
   save_tensors(file, {{"a", torch::ones({2})}, {"b", torch::ones({3})}}, {});
   const auto a = torch::zeros({2});
-  EXPECT_THAT(message_of([&] { load_tensors(file, {{"c", a}}); }), HasSubstr("'c' is missing"));
-  EXPECT_THAT(message_of([&] { load_tensors(file, {{"a", a}}); }), HasSubstr("'b' has no place"));
+  EXPECT_THAT(message_of<CheckpointError>([&] { load_tensors(file, {{"c", a}}); }), HasSubstr("'c' is missing"));
+  EXPECT_THAT(message_of<CheckpointError>([&] { load_tensors(file, {{"a", a}}); }), HasSubstr("'b' has no place"));
 }
 
 TEST(LoadTensors, KeepsTypesAndStridedTensors) {
-  const TemporaryFolder folder;
+  const TestFolder folder;
   const auto file = folder.path() / "t";
   const auto strided = torch::arange(6, torch::kFloat32).view({2, 3}).t();
   const auto half = torch::ones({2}, torch::kBFloat16) * 1.5;
@@ -103,20 +93,20 @@ TEST(LoadTensors, KeepsTypesAndStridedTensors) {
 }
 
 TEST(ModelFile, ThatIsCutIsRefused) {
-  const TemporaryFolder folder;
+  const TestFolder folder;
   const auto file = folder.path() / "model.safetensors";
   save_model(file, *network(), kInfo);
   for (const double share : {0.0, 0.001, 0.3, 0.999}) {
     save_model(file, *network(), kInfo);
     std::filesystem::resize_file(file, static_cast<uintmax_t>(share * static_cast<double>(std::filesystem::file_size(file))));
-    EXPECT_THAT(message_of([&] { load_model(file); }), HasSubstr(file.string())) << share;
+    EXPECT_THAT(message_of<CheckpointError>([&] { load_model(file); }), HasSubstr(file.string())) << share;
   }
 }
 
 TEST(ModelFile, ThatMfiDidNotWriteIsRefused) {
-  const TemporaryFolder folder;
+  const TestFolder folder;
   save_tensors(folder.path() / "t", {{"a", torch::ones({2})}}, {});
-  EXPECT_THAT(message_of([&] { load_model(folder.path() / "t"); }), HasSubstr("no description of the network"));
+  EXPECT_THAT(message_of<CheckpointError>([&] { load_model(folder.path() / "t"); }), HasSubstr("no description of the network"));
 }
 
 }  // namespace

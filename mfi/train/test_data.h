@@ -1,10 +1,9 @@
 // Small made-up data for the tests of this room and those above it.
 #pragma once
 
-#include <filesystem>
 #include <string>
-#include <unistd.h>
 
+#include "mfi/core/test_folder.h"
 #include "mfi/data/dataset.h"
 
 namespace mfi {
@@ -20,22 +19,5 @@ inline Dataset made_up_dataset(int64_t count, int64_t classes, uint64_t seed = 0
   for (int64_t c = 0; c < classes; ++c) data.class_names.push_back("class" + std::to_string(c));
   return data;
 }
-
-/// A folder of this test's own, removed at its end.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "mfi_test_XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace mfi

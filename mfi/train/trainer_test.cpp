@@ -68,6 +68,13 @@ class StopAfter : public Observer {
   int64_t epoch_;
 };
 
+// Trains until epoch `epoch` is saved.
+void interrupt(SmallTraining& training, int64_t epoch) {
+  StopAfter stop(epoch);
+  auto task = training.task();
+  EXPECT_THROW(train(task, training.job, stop), std::runtime_error);
+}
+
 class Messages : public Observer {
  public:
   void on_message(const std::string& text) override { all += text + "\n"; }
@@ -92,7 +99,7 @@ class Resume : public testing::TestWithParam<std::tuple<const char*, double, con
 
 TEST_P(Resume, EqualsNeverInterruptedToTheByte) {
   const auto [optimiser, ema, precision] = GetParam();
-  const TemporaryFolder whole, cut;
+  const TestFolder whole, cut;
   SmallTraining a(whole.path(), optimiser, ema, precision);
   Messages messages;
   {
@@ -101,9 +108,7 @@ TEST_P(Resume, EqualsNeverInterruptedToTheByte) {
   }
   for (const int64_t epoch : {1, 3}) {
     SmallTraining b(cut.path(), optimiser, ema, precision);
-    auto task = b.task();
-    StopAfter stop(epoch);
-    EXPECT_THROW(train(task, b.job, stop), std::runtime_error);
+    interrupt(b, epoch);
   }
   SmallTraining c(cut.path(), optimiser, ema, precision);
   auto task = c.task();
@@ -118,7 +123,7 @@ INSTANTIATE_TEST_SUITE_P(EverySetting, Resume,
                                           testing::Values("fp32", "bf16")));
 
 TEST(Training, WithTheSameSeedGivesTheSameBytes) {
-  const TemporaryFolder first, second, third;
+  const TestFolder first, second, third;
   Messages messages;
   SmallTraining a(first.path(), "adamw", 0, "bf16"), b(second.path(), "adamw", 0, "bf16"), c(third.path(), "adamw", 0, "bf16");
   c.job.seed = 4;
@@ -131,7 +136,7 @@ TEST(Training, WithTheSameSeedGivesTheSameBytes) {
 }
 
 TEST(Training, LearnsAnEasyDataSet) {
-  const TemporaryFolder folder;
+  const TestFolder folder;
   SmallTraining setup(folder.path(), "adamw", 0, "fp32");
   setup.job.settings.epochs = 15;
   Messages messages;
@@ -141,13 +146,9 @@ TEST(Training, LearnsAnEasyDataSet) {
 }
 
 TEST(Metrics, HaveOneLineAnEpochAndNoneTwiceAfterResuming) {
-  const TemporaryFolder folder;
+  const TestFolder folder;
   SmallTraining a(folder.path(), "sgd", 0, "fp32");
-  StopAfter stop(2);
-  {
-    auto task = a.task();
-    EXPECT_THROW(train(task, a.job, stop), std::runtime_error);
-  }
+  interrupt(a, 2);
   SmallTraining b(folder.path(), "sgd", 0, "fp32");
   auto task = b.task();
   Messages messages;
@@ -159,13 +160,9 @@ TEST(Metrics, HaveOneLineAnEpochAndNoneTwiceAfterResuming) {
 }
 
 TEST(Resume, StartsAnewWhenSettingsHaveChanged) {
-  const TemporaryFolder folder;
+  const TestFolder folder;
   SmallTraining a(folder.path(), "sgd", 0, "fp32");
-  StopAfter stop(2);
-  {
-    auto task = a.task();
-    EXPECT_THROW(train(task, a.job, stop), std::runtime_error);
-  }
+  interrupt(a, 2);
   SmallTraining b(folder.path(), "sgd", 0, "fp32");
   b.job.fingerprint = "two";
   auto task = b.task();
@@ -176,13 +173,9 @@ TEST(Resume, StartsAnewWhenSettingsHaveChanged) {
 }
 
 TEST(Training, StopsAtALossThatIsNotFiniteAndKeepsTheLastState) {
-  const TemporaryFolder folder;
+  const TestFolder folder;
   SmallTraining a(folder.path(), "sgd", 0, "fp32");
-  StopAfter stop(2);
-  {
-    auto task = a.task();
-    EXPECT_THROW(train(task, a.job, stop), std::runtime_error);
-  }
+  interrupt(a, 2);
   const auto before = text_of(folder.path() / "state.safetensors");
   // A task whose loss turns into NaN from its third epoch on.
   class Poisoned : public ClassificationTask {
@@ -209,7 +202,7 @@ TEST(Training, StopsAtALossThatIsNotFiniteAndKeepsTheLastState) {
 }
 
 TEST(Training, EndsPolitelyOnSigterm) {
-  const TemporaryFolder folder;
+  const TestFolder folder;
   SmallTraining a(folder.path(), "sgd", 0, "fp32");
   auto task = a.task();
   Messages messages;
