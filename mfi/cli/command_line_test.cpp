@@ -118,8 +118,7 @@ TEST(CommandLine, CannotMakeARunFolderInsideAFile) {
 TEST(CommandLine, LeavesARunFolderToItsOwner) {
   TemporaryFolder folder;
   const RunLock lock(folder.path());
-  expect_failure(run_program({"run", sample_recipe(), "--out", folder.path()}), ExitCode::busy,
-                 folder.path().string());
+  expect_failure(run_program({"run", sample_recipe(), "--out", folder.path()}), ExitCode::busy, folder.path().string());
 }
 
 TEST(CommandLine, RefusesADamagedModel) {

@@ -21,8 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string normalisation_text(const Normalisation& n) {
-  return format("mean %.4f %.4f %.4f, standard deviation %.4f %.4f %.4f", n.mean[0], n.mean[1], n.mean[2],
-                n.stddev[0], n.stddev[1], n.stddev[2]);
+  return format("mean %.4f %.4f %.4f, standard deviation %.4f %.4f %.4f", n.mean[0], n.mean[1], n.mean[2], n.stddev[0],
+                n.stddev[1], n.stddev[2]);
 }
 
 void inspect_model(const fs::path& file) {
@@ -100,7 +100,8 @@ void inspect_data(const fs::path& path) {
     found = true;
   }
   if (!found)
-    throw NotFoundError(path.string() + ": no dataset found; expected a folder or archive of CIFAR-10 or CIFAR-100 "
+    throw NotFoundError(path.string() +
+                        ": no dataset found; expected a folder or archive of CIFAR-10 or CIFAR-100 "
                         "in the binary version ('mfi data get cifar-10 --into DIR' downloads one)");
 }
 
@@ -114,7 +115,8 @@ void inspect(const fs::path& path) {
   if (path.extension() == ".toml") return inspect_recipe(path);
   if (path.extension() == ".safetensors") return inspect_model(path);
   if (fs::exists(path / "results.json") || fs::exists(path / "recipe.toml"))
-    throw UsageError(path.string() + " is a run folder: see 'mfi report " + path.string() + "', or inspect a model in it");
+    throw UsageError(path.string() + " is a run folder: see 'mfi report " + path.string() +
+                     "', or inspect a model in it");
   inspect_data(path);
 }
 
@@ -123,7 +125,9 @@ void inspect(const fs::path& path) {
 void add_inspect_command(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("inspect", "What a model, a dataset or a recipe holds");
   auto path = std::make_shared<std::string>();
-  command->add_option("PATH", *path, "A model (.safetensors), a recipe (.toml), a dataset's folder or archive, or 'sample'")
+  command
+      ->add_option("PATH", *path,
+                   "A model (.safetensors), a recipe (.toml), a dataset's folder or archive, or 'sample'")
       ->required();
   command->footer(
       "A dataset is read whole and every record checked. A recipe shows every key with its value.\n\n"

@@ -72,8 +72,7 @@ int main(int argc, char** argv) {
     return mfi::fail(error.exit_code(), error.what());
   } catch (const c10::Error& error) {
     const std::string message = error.what_without_backtrace();
-    if (message.find("allocate memory") != std::string::npos)
-      return mfi::fail(ExitCode::internal, mfi::kOutOfMemory);
+    if (message.find("allocate memory") != std::string::npos) return mfi::fail(ExitCode::internal, mfi::kOutOfMemory);
     return mfi::fail(ExitCode::internal, message);
   } catch (const std::bad_alloc&) {
     return mfi::fail(ExitCode::internal, mfi::kOutOfMemory);

@@ -25,8 +25,8 @@ std::string stage_text(const StageArch& stage) {
 
 std::string network_table(const Arch& arch) {
   using Align = TextTable::Align;
-  TextTable table({{"part"}, {"what it is"}, {"output", Align::right}, {"parameters", Align::right},
-                   {"MACs", Align::right}});
+  TextTable table(
+      {{"part"}, {"what it is"}, {"output", Align::right}, {"parameters", Align::right}, {"MACs", Align::right}});
   const auto parts = part_costs(arch);
   for (size_t i = 0; i < parts.size(); ++i) {
     std::string what = i == 0                  ? "3x3 convolution"
@@ -42,8 +42,8 @@ std::string network_table(const Arch& arch) {
   }
   const auto total = total_cost(arch);
   table.add_rule();
-  table.add_row({"all", "", "", count_text(static_cast<double>(total.parameters)),
-                 count_text(static_cast<double>(total.macs))});
+  table.add_row(
+      {"all", "", "", count_text(static_cast<double>(total.parameters)), count_text(static_cast<double>(total.macs))});
   return table.text();
 }
 

@@ -57,8 +57,14 @@ std::vector<std::pair<std::string, const Arch*>> networks(const Plan& plan) {
 
 std::string steps_table(const Plan& plan, const Estimates& estimates) {
   using Align = TextTable::Align;
-  TextTable table({{"step"}, {"network"}, {"learns"}, {"epochs", Align::right}, {"batch", Align::right},
-                   {"parameters", Align::right}, {"time", Align::right}, {"memory", Align::right}});
+  TextTable table({{"step"},
+                   {"network"},
+                   {"learns"},
+                   {"epochs", Align::right},
+                   {"batch", Align::right},
+                   {"parameters", Align::right},
+                   {"time", Align::right},
+                   {"memory", Align::right}});
   double seconds = 0;
   bool in_controls = false;
   for (const auto& step : plan.steps) {
@@ -82,7 +88,10 @@ std::string steps_table(const Plan& plan, const Estimates& estimates) {
 
 std::string totals_table(const Plan& plan) {
   using Align = TextTable::Align;
-  TextTable table({{"network"}, {"parameters", Align::right}, {"share", Align::right}, {"MACs", Align::right},
+  TextTable table({{"network"},
+                   {"parameters", Align::right},
+                   {"share", Align::right},
+                   {"MACs", Align::right},
                    {"share", Align::right}});
   for (const auto& [name, arch] : networks(plan))
     table.add_row({name, count_text(parameters(*arch)),
@@ -97,7 +106,8 @@ void print_text(const Recipe& recipe, const Plan& plan, const Estimates& estimat
             << machine_text() << "\n\n"
             << steps_table(plan, estimates);
   if (!estimates.empty())
-    std::cout << "Times and memory are estimates from a short probe on this machine, for training without tests and dataset.\n";
+    std::cout << "Times and memory are estimates from a short probe on this machine, for training without tests and "
+                 "dataset.\n";
   for (const auto& [name, arch] : networks(plan))
     std::cout << "\n" << name << ": " << arch->name << "\n" << network_table(*arch);
   std::cout << "\n" << totals_table(plan);
@@ -109,8 +119,11 @@ nlohmann::ordered_json network_json(const Arch& arch) {
   out["parameters"] = total_cost(arch).parameters;
   out["macs"] = total_cost(arch).macs;
   for (const auto& cost : part_costs(arch))
-    out["parts"].push_back({{"part", cost.part}, {"parameters", cost.parameters}, {"macs", cost.macs},
-                            {"out_channels", cost.out_channels}, {"out_size", cost.out_size}});
+    out["parts"].push_back({{"part", cost.part},
+                            {"parameters", cost.parameters},
+                            {"macs", cost.macs},
+                            {"out_channels", cost.out_channels},
+                            {"out_size", cost.out_size}});
   return out;
 }
 
@@ -158,7 +171,8 @@ void plan_command(const PlanArguments& arguments) {
 }  // namespace
 
 void add_plan_command(CLI::App& program, Action& action) {
-  auto* command = program.add_subcommand("plan", "What a recipe means: steps, networks, and an estimate of time and memory");
+  auto* command =
+      program.add_subcommand("plan", "What a recipe means: steps, networks, and an estimate of time and memory");
   auto arguments = std::make_shared<PlanArguments>();
   command->add_option("RECIPE", arguments->recipe, "Recipe file (docs/recipes.md)")->required();
   command->add_option("--set", arguments->settings, "SECTION.KEY=VALUE: another value for a key of the recipe")

@@ -22,9 +22,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // "VmRSS" or "VmHWM" of this process; negative where the kernel does not tell.
 double process_bytes(const std::string& field) {
@@ -75,8 +73,8 @@ Measured measure(const PlannedStep& step, const Arch* teacher, const Recipe& rec
   // About a second a training step on slow cores, whatever the network's size.
   constexpr double kMacsPerProbe = 60e9;
   const auto macs = std::max<double>(1, 3 * static_cast<double>(total_cost(step.arch).macs));
-  const auto batch_size = std::clamp(static_cast<int64_t>(kMacsPerProbe / macs), std::min<int64_t>(8, settings.batch_size),
-                                     settings.batch_size);
+  const auto batch_size = std::clamp(static_cast<int64_t>(kMacsPerProbe / macs),
+                                     std::min<int64_t>(8, settings.batch_size), settings.batch_size);
 
   const bool knows_peak = restart_peak();
   const double before = process_bytes("VmRSS");

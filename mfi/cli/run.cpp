@@ -43,7 +43,8 @@ void run(const RunArguments& arguments) {
   const auto recipe = read_recipe(arguments.recipe, arguments.settings);
   const auto plan = make_plan(recipe, dataset_classes(recipe.data.dataset));
   RunOptions options;
-  options.out = arguments.out.empty() ? std::filesystem::path("runs") / recipe.name : std::filesystem::path(arguments.out);
+  options.out =
+      arguments.out.empty() ? std::filesystem::path("runs") / recipe.name : std::filesystem::path(arguments.out);
   options.data = data_folder(arguments.data, recipe.data.dataset);
   options.force = arguments.force;
 

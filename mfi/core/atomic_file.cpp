@@ -40,8 +40,7 @@ class Descriptor {
 
 [[noreturn]] void throw_io(const fs::path& path, int error) {
   if (error == ENOSPC || error == EDQUOT)
-    throw IoError(path.string() + ": " +
-                  (error == ENOSPC ? "no space left on device" : "the disk quota is used up") +
+    throw IoError(path.string() + ": " + (error == ENOSPC ? "no space left on device" : "the disk quota is used up") +
                   "; the file is as it was before: free some and run the same command again");
   if (error == EFBIG)
     throw IoError(path.string() + ": larger than this file system or the limit of the process (ulimit -f) allows");
@@ -101,7 +100,7 @@ void replace_file(const fs::path& path, std::string_view bytes) {
 std::string read_file(const fs::path& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) throw NotFoundError(path.string() + ": cannot be read: " + std::strerror(errno));
-  struct stat status{};
+  struct stat status {};
   if (::fstat(file.get(), &status) == 0 && S_ISDIR(status.st_mode))
     throw NotFoundError(path.string() + ": is a folder, expected a file");
 

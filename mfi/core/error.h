@@ -9,18 +9,18 @@ namespace mfi {
 /// What the process returns; the table in docs/errors.md lists the same codes.
 enum class ExitCode : int {
   ok = 0,
-  usage = 64,        // unknown command, flag or argument
-  bad_data = 65,     // a data file is damaged or not what its name says
-  not_found = 66,    // an input file or folder is missing or cannot be read
-  internal = 70,     // a defect of mfi itself
-  cannot_write = 73, // an output folder or file cannot be made
-  io = 74,           // reading or writing failed half way: disk full, I/O error
-  busy = 75,         // another process holds the run folder
-  diverged = 76,     // a loss or a weight is no longer finite
-  recipe = 78,       // unknown recipe key, or a value out of range
-  checkpoint = 79,   // a model file is damaged or of another network
-  interrupted = 130, // SIGINT
-  terminated = 143,  // SIGTERM
+  usage = 64,         // unknown command, flag or argument
+  bad_data = 65,      // a data file is damaged or not what its name says
+  not_found = 66,     // an input file or folder is missing or cannot be read
+  internal = 70,      // a defect of mfi itself
+  cannot_write = 73,  // an output folder or file cannot be made
+  io = 74,            // reading or writing failed half way: disk full, I/O error
+  busy = 75,          // another process holds the run folder
+  diverged = 76,      // a loss or a weight is no longer finite
+  recipe = 78,        // unknown recipe key, or a value out of range
+  checkpoint = 79,    // a model file is damaged or of another network
+  interrupted = 130,  // SIGINT
+  terminated = 143,   // SIGTERM
 };
 
 /// Base of all errors. The message says where, what was expected, what came and what to do.

@@ -49,8 +49,9 @@ class Holder {
 TEST(RunLock, NamesTheProcessThatHoldsIt) {
   TestFolder folder;
   const Holder holder(folder.path());
-  EXPECT_THAT(message_of<BusyError>([&] { RunLock lock(folder.path()); }),
-              testing::AllOf(HasSubstr(folder.path().string()), HasSubstr("process " + std::to_string(holder.id()) + " on ")));
+  EXPECT_THAT(
+      message_of<BusyError>([&] { RunLock lock(folder.path()); }),
+      testing::AllOf(HasSubstr(folder.path().string()), HasSubstr("process " + std::to_string(holder.id()) + " on ")));
 }
 
 TEST(RunLock, IsFreeAfterItsOwnerWasKilled) {

@@ -15,7 +15,8 @@ void write_pixels(const std::array<std::array<Value, 256>, 3>& table, const uint
   const int64_t plane = height * width;
   const Value black[3] = {table[0][0], table[1][0], table[2][0]};
   // Output columns [from, to) of the unflipped window lie inside the image.
-  const int64_t from = std::clamp<int64_t>(-view.right, 0, width), to = std::clamp<int64_t>(width - view.right, from, width);
+  const int64_t from = std::clamp<int64_t>(-view.right, 0, width),
+                to = std::clamp<int64_t>(width - view.right, from, width);
   const int64_t step = view.flip ? -3 : 3;
   for (int64_t y = 0; y < height; ++y, out += 3 * width) {
     const int64_t source_y = y + view.down;
@@ -79,7 +80,8 @@ torch::Tensor normalise(const torch::Tensor& images, const Normalisation& normal
     throw ShapeError("normalise: images are " + std::string(c10::toString(images.scalar_type())) + " " +
                      c10::str(images.sizes()) + ", expected contiguous bytes [N, 3, H, W]");
   const PixelWriter writer(normalisation, dtype);
-  auto out = torch::empty(images.sizes(), torch::TensorOptions().dtype(dtype).memory_format(torch::MemoryFormat::ChannelsLast));
+  auto out = torch::empty(images.sizes(),
+                          torch::TensorOptions().dtype(dtype).memory_format(torch::MemoryFormat::ChannelsLast));
   const int64_t values = images.size(1) * images.size(2) * images.size(3);
   for (int64_t i = 0; i < images.size(0); ++i)
     writer.write(images.const_data_ptr<uint8_t>() + i * values, images.size(2), images.size(3), View{},

@@ -16,8 +16,8 @@ Dataset to_dataset(CifarRecords&& records, const std::vector<std::string>& class
   const auto count = static_cast<int64_t>(records.labels.size());
   auto owner = std::make_shared<CifarRecords>(std::move(records));
   Dataset data;
-  data.images = torch::from_blob(owner->pixels.data(), {count, 3, kCifarSide, kCifarSide},
-                                 [owner](void*) {}, torch::kUInt8);
+  data.images = torch::from_blob(
+      owner->pixels.data(), {count, 3, kCifarSide, kCifarSide}, [owner](void*) {}, torch::kUInt8);
   data.labels = torch::empty({count}, torch::kInt64);
   std::copy(owner->labels.begin(), owner->labels.end(), data.labels.data_ptr<int64_t>());
   data.class_names = class_names;
@@ -35,8 +35,8 @@ std::string other_version_hint(const CifarLayout& layout, const fs::path& place)
 }
 
 [[noreturn]] void throw_missing(const CifarLayout& layout, const fs::path& place) {
-  const std::string get = "`mfi data get " + layout.name + " --into " + (place.empty() ? "DIR" : place.string()) +
-                          "` downloads it";
+  const std::string get =
+      "`mfi data get " + layout.name + " --into " + (place.empty() ? "DIR" : place.string()) + "` downloads it";
   if (place.empty())
     throw NotFoundError(layout.name + ": no data folder given: name one with --data DIR or in MFI_DATA; " + get);
   std::error_code ignored;

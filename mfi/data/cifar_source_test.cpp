@@ -70,7 +70,8 @@ TEST(ReadCifar, SaysWhatItLookedForAndHowToGetIt) {
 TEST(ReadCifar, RecognisesThePythonVersionBesideIt) {
   TestFolder folder;
   fs::create_directories(folder / "cifar-10-batches-py");
-  EXPECT_THAT(message_of<NotFoundError>([&] { read_cifar(cifar10_layout(), folder.path()); }), HasSubstr("Python version"));
+  EXPECT_THAT(message_of<NotFoundError>([&] { read_cifar(cifar10_layout(), folder.path()); }),
+              HasSubstr("Python version"));
 }
 
 TEST(ReadCifar, TakesAFileForTheArchive) {

@@ -12,9 +12,9 @@ namespace mfi {
 
 /// Labelled images.
 struct Dataset {
-  torch::Tensor images;                 // uint8 [N, 3, H, W], contiguous, RGB
-  torch::Tensor labels;                 // int64 [N]
-  std::vector<std::string> class_names; // one per class
+  torch::Tensor images;                  // uint8 [N, 3, H, W], contiguous, RGB
+  torch::Tensor labels;                  // int64 [N]
+  std::vector<std::string> class_names;  // one per class
 
   int64_t size() const { return labels.defined() ? labels.size(0) : 0; }
 };
@@ -27,11 +27,11 @@ struct Normalisation {
 
 /// What a run trains on, chooses by, and is judged on.
 struct DataSplits {
-  std::string name;       // "cifar-10", "cifar-100" or "sample"
-  std::string source;     // the folder or archive that it was read from
+  std::string name;         // "cifar-10", "cifar-100" or "sample"
+  std::string source;       // the folder or archive that it was read from
   std::string fingerprint;  // changes when any pixel or label changes
   Dataset train;
-  Dataset validation;     // empty when nothing is held out
+  Dataset validation;  // empty when nothing is held out
   Dataset test;
   Normalisation normalisation;
 };

@@ -55,7 +55,9 @@ TEST(OpenData, FingerprintIgnoresWhatIsHeldOut) {
 }
 
 TEST(OpenData, RefusesSettingsOutOfRange) {
-  EXPECT_THAT(message_of<RecipeError>([] { open_data({"cifar10", 0, 0, 0}, ""); }),
+  EXPECT_THAT(message_of<RecipeError>([] {
+                open_data({"cifar10", 0, 0, 0}, "");
+              }),
               AllOf(HasSubstr("\"cifar10\""), HasSubstr("did you mean cifar-10")));
   EXPECT_THAT(message_of<RecipeError>([] { open_data(sample(0, 0.6), ""); }), HasSubstr("data.validation is 0.6"));
   EXPECT_THAT(message_of<RecipeError>([] { open_data(sample(-1), ""); }), HasSubstr("data.limit is -1"));
@@ -65,7 +67,7 @@ TEST(MeasureNormalisation, MatchesAClosedForm) {
   Dataset data;
   data.labels = torch::zeros({2}, torch::kInt64);
   data.images = torch::zeros({2, 3, 2, 2}, torch::kUInt8);
-  data.images[1].fill_(200);        // mean 100, standard deviation 100
+  data.images[1].fill_(200);           // mean 100, standard deviation 100
   data.images.select(1, 2).fill_(51);  // constant: 1/255 stands for a deviation of zero
   const Normalisation measured = measure_normalisation(data);
   EXPECT_FLOAT_EQ(measured.mean[0], 100 / 255.0f);

@@ -65,8 +65,8 @@ class PartFile {
  private:
   [[noreturn]] void throw_io() const {
     if (errno == ENOSPC)
-      throw IoError(path_.string() + ": no space left on device; free some and run the same command again: " +
-                    "it goes on from here");
+      throw IoError(path_.string() +
+                    ": no space left on device; free some and run the same command again: " + "it goes on from here");
     throw IoError(path_.string() + ": writing failed: " + std::strerror(errno));
   }
 
@@ -156,10 +156,11 @@ void fetch_part(Transfer& transfer, const fs::path& part_path) {
     }
     if (code == CURLE_HTTP_RETURNED_ERROR || transfer.done == before)
       throw IoError(transfer.file.url + ": cannot be downloaded: " + words +
-                    (transfer.done > 0 ? "; the first " + bytes_text(static_cast<double>(transfer.done)) + " are kept in " +
-                                             part_path.string() + ", the same command goes on from there"
-                                       : "; see that the network is there (behind a proxy: set https_proxy), then run "
-                                         "the same command again, or set MFI_DATA_URL to a mirror"));
+                    (transfer.done > 0
+                         ? "; the first " + bytes_text(static_cast<double>(transfer.done)) + " are kept in " +
+                               part_path.string() + ", the same command goes on from there"
+                         : "; see that the network is there (behind a proxy: set https_proxy), then run "
+                           "the same command again, or set MFI_DATA_URL to a mirror"));
     // The connection broke, or the server sent less than announced, but something came: go on.
   }
 }
@@ -203,8 +204,9 @@ fs::path fetch_file(const RemoteFile& file, const fs::path& folder, const Downlo
     if (transfer.done < file.bytes) fetch_part(transfer, part_path);
     part.flush();
     if (const std::string found = sha256_file(part_path); found != file.sha256)
-      throw DataError(file.url + ": what came has the SHA-256 " + found + ", expected " + file.sha256 +
-                      "; it is removed: run the same command again, and if that fails too, the server has another file");
+      throw DataError(
+          file.url + ": what came has the SHA-256 " + found + ", expected " + file.sha256 +
+          "; it is removed: run the same command again, and if that fails too, the server has another file");
   } catch (const DataError&) {
     ::unlink(part_path.c_str());
     throw;

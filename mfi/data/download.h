@@ -11,7 +11,7 @@ namespace mfi {
 /// A file on a server whose content is known beforehand.
 struct RemoteFile {
   std::string url;
-  std::string name;    // its name here
+  std::string name;  // its name here
   uint64_t bytes = 0;
   std::string sha256;  // 64 lower-case hex digits
 };

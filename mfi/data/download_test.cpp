@@ -127,7 +127,7 @@ TEST(FetchFile, BringsTheFileAndReportsProgress) {
   TestFolder folder;
   Server server(content(), {});
   uint64_t last = 0;
-  const fs::path path = fetch_file(remote(server.url()), folder / "new" , [&](uint64_t done, uint64_t total) {
+  const fs::path path = fetch_file(remote(server.url()), folder / "new", [&](uint64_t done, uint64_t total) {
     EXPECT_GE(done, last);
     EXPECT_EQ(total, content().size());
     last = done;
@@ -204,8 +204,9 @@ TEST(FetchFile, KeepsThePartWhenTheServerFails) {
   TestFolder folder;
   replace_file(folder / "file.bin.part", content().substr(0, 100000));
   Server server(content(), {.status = 503});
-  EXPECT_THAT(message_of<IoError>([&] { fetch_file(remote(server.url()), folder.path(), {}); }),
-              AllOf(HasSubstr(server.url()), HasSubstr("503"), HasSubstr("file.bin.part"), HasSubstr("goes on from there")));
+  EXPECT_THAT(
+      message_of<IoError>([&] { fetch_file(remote(server.url()), folder.path(), {}); }),
+      AllOf(HasSubstr(server.url()), HasSubstr("503"), HasSubstr("file.bin.part"), HasSubstr("goes on from there")));
   EXPECT_EQ(fs::file_size(folder / "file.bin.part"), 100000u);
 }
 

@@ -35,11 +35,11 @@ struct Loader::State {
 
   std::mutex mutex;
   std::condition_variable_any changed;
-  std::deque<Batch> ready;         // guarded by mutex, as are the next three
-  bool finished = true;            // the worker will add nothing more
+  std::deque<Batch> ready;  // guarded by mutex, as are the next three
+  bool finished = true;     // the worker will add nothing more
   bool started = false;
   std::exception_ptr failure;
-  std::jthread worker;             // last: stopped and joined before what it uses goes away
+  std::jthread worker;  // last: stopped and joined before what it uses goes away
 
   std::vector<int64_t> order_of(int64_t epoch) const {
     std::vector<int64_t> order(static_cast<size_t>(data.size()));
@@ -54,9 +54,9 @@ struct Loader::State {
   Batch make_batch(const int64_t* indices, int64_t count, int64_t epoch) const {
     const int64_t height = data.images.size(2), width = data.images.size(3), values = 3 * height * width;
     Batch batch;
-    batch.images = torch::empty(
-        {count, 3, height, width},
-        torch::TensorOptions().dtype(settings.dtype).memory_format(torch::MemoryFormat::ChannelsLast));
+    batch.images =
+        torch::empty({count, 3, height, width},
+                     torch::TensorOptions().dtype(settings.dtype).memory_format(torch::MemoryFormat::ChannelsLast));
     batch.labels = torch::empty({count}, torch::kInt64);
     const uint8_t* bytes = data.images.const_data_ptr<uint8_t>();
     const int64_t* labels = data.labels.const_data_ptr<int64_t>();
@@ -92,8 +92,7 @@ struct Loader::State {
   }
 };
 
-Loader::Loader(const Dataset& data, const LoaderSettings& settings)
-    : state_(std::make_unique<State>(data, settings)) {
+Loader::Loader(const Dataset& data, const LoaderSettings& settings) : state_(std::make_unique<State>(data, settings)) {
   if (settings.batch_size < 1)
     throw RecipeError("batch_size is " + std::to_string(settings.batch_size) + ", expected 1 or more");
   if (data.size() == 0) throw DataError("no images to load: this part of the dataset is empty");

@@ -19,9 +19,9 @@ struct Batch {
 
 struct LoaderSettings {
   int64_t batch_size = 128;
-  bool shuffle = true;      // a new order each epoch
-  bool augment = true;      // random crop of the image padded by 4 black pixels, random flip (augment.h)
-  bool drop_last = true;    // leave out a last, smaller batch (its batch statistics would be poor)
+  bool shuffle = true;    // a new order each epoch
+  bool augment = true;    // random crop of the image padded by 4 black pixels, random flip (augment.h)
+  bool drop_last = true;  // leave out a last, smaller batch (its batch statistics would be poor)
   uint64_t seed = 0;
   torch::Dtype dtype = torch::kFloat32;  // float32 or bfloat16
   Normalisation normalisation;

@@ -34,7 +34,8 @@ std::vector<int64_t> labels_of_epoch(Loader& loader, int64_t epoch) {
   std::vector<int64_t> labels;
   loader.start_epoch(epoch);
   while (const auto batch = loader.next())
-    labels.insert(labels.end(), batch->labels.data_ptr<int64_t>(), batch->labels.data_ptr<int64_t>() + batch->labels.size(0));
+    labels.insert(labels.end(), batch->labels.data_ptr<int64_t>(),
+                  batch->labels.data_ptr<int64_t>() + batch->labels.size(0));
   return labels;
 }
 
@@ -185,7 +186,8 @@ TEST(Loader, RefusesAnEmptyDatasetAndTooFewImages) {
   EXPECT_THROW(Loader(Dataset{}, plain(4)), DataError);
   LoaderSettings settings = plain(16);
   settings.drop_last = true;
-  EXPECT_THAT(message_of<DataError>([&] { Loader(numbered(10), settings); }), HasSubstr("only 10 images for batches of 16"));
+  EXPECT_THAT(message_of<DataError>([&] { Loader(numbered(10), settings); }),
+              HasSubstr("only 10 images for batches of 16"));
   settings.drop_last = false;
   EXPECT_NO_THROW(Loader(numbered(10), settings));
 }

@@ -78,7 +78,8 @@ fs::path find_sample() {
 LabelledSets read_sample(const fs::path& folder) {
   const fs::path place = folder.empty() ? find_sample() : folder;
   if (!holds_sample(place))
-    throw NotFoundError(place.string() + ": the sample is not there; expected train.png, test.png and classes.txt; "
+    throw NotFoundError(place.string() +
+                        ": the sample is not there; expected train.png, test.png and classes.txt; "
                         "without --data the sample that comes with mfi is used");
   const std::vector<std::string> names = read_class_names(place / "classes.txt");
   return {place.string(), read_sheet(place / "train.png", names), read_sheet(place / "test.png", names)};

@@ -46,8 +46,8 @@ torch::Tensor mean_velocity_target(const VelocityField& u, const torch::Tensor& 
                      "; both must be [N, ...]");
   const int64_t samples = z.size(0);
   if (r.dim() != 1 || t.dim() != 1 || r.size(0) != samples || t.size(0) != samples)
-    throw ShapeError("mean_velocity_target: r is " + shape_text(r) + ", t is " + shape_text(t) +
-                     "; both must be [" + std::to_string(samples) + "]");
+    throw ShapeError("mean_velocity_target: r is " + shape_text(r) + ", t is " + shape_text(t) + "; both must be [" +
+                     std::to_string(samples) + "]");
   if (distinct > samples)
     throw ShapeError("mean_velocity_target: " + std::to_string(distinct) + " samples with r < t of " +
                      std::to_string(samples));

@@ -20,8 +20,8 @@ torch::Tensor relative_error(const torch::Tensor& difference, const torch::Tenso
 }
 
 torch::Tensor meanflow_term(const FlowStage& stage, const torch::Tensor& z0, const torch::Tensor& z1,
-                            const torch::Tensor& v, const torch::Tensor& scale,
-                            const ObjectiveSettings& settings, RandomStream& random) {
+                            const torch::Tensor& v, const torch::Tensor& scale, const ObjectiveSettings& settings,
+                            RandomStream& random) {
   const TimeSchedule schedule{settings.time_mean, settings.time_stddev, settings.r_equals_t};
   const auto target_velocity = settings.gradient_through_velocity ? v : v.detach();
   torch::Tensor sum;
@@ -62,8 +62,7 @@ ObjectiveValue mapping_objective(const FlowStage& stage, const torch::Tensor& x,
   if (settings.meanflow != 0 || settings.alignment != 0) v = path_velocity(z0, z1);
   if (settings.meanflow != 0)
     value.meanflow = add(settings.meanflow, meanflow_term(stage, z0, z1, v, scale, settings, random));
-  if (settings.alignment != 0)
-    value.alignment = add(settings.alignment, relative_error(v, scale, settings.power));
+  if (settings.alignment != 0) value.alignment = add(settings.alignment, relative_error(v, scale, settings.power));
 
   const int64_t own_steps = stage.arch().steps;
   const int64_t endpoint_steps = settings.endpoint_steps == 0 ? own_steps : settings.endpoint_steps;

@@ -153,7 +153,8 @@ TEST(MappingObjective, RegressesInTheStagesOwnStepsWhateverTheEndpointsSteps) {
 TEST(MappingObjective, RepeatsItselfAtTheSameAddress) {
   const auto stage = make_stage(2);
   const auto [x, z0] = make_features();
-  const auto once = mapping_objective(*stage, x, z0, {}, kDraws).loss, again = mapping_objective(*stage, x, z0, {}, kDraws).loss;
+  const auto once = mapping_objective(*stage, x, z0, {}, kDraws).loss,
+             again = mapping_objective(*stage, x, z0, {}, kDraws).loss;
   EXPECT_EQ(once.item<double>(), again.item<double>());
 }
 

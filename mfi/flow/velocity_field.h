@@ -16,8 +16,7 @@ class VelocityField {
   virtual ~VelocityField() = default;
 
   /// z: [N, ...]; r, t: [N] of a floating type that may be wider than z's. Returns z's shape and type.
-  virtual torch::Tensor operator()(const torch::Tensor& z, const torch::Tensor& r,
-                                   const torch::Tensor& t) const = 0;
+  virtual torch::Tensor operator()(const torch::Tensor& z, const torch::Tensor& r, const torch::Tensor& t) const = 0;
 };
 
 /// A velocity network as a field. Refers to the network, which must outlive it.
@@ -25,8 +24,7 @@ class NetworkField : public VelocityField {
  public:
   explicit NetworkField(const VelocityNetwork& network) : network_(network) {}
 
-  torch::Tensor operator()(const torch::Tensor& z, const torch::Tensor& r,
-                           const torch::Tensor& t) const override {
+  torch::Tensor operator()(const torch::Tensor& z, const torch::Tensor& r, const torch::Tensor& t) const override {
     // Times stay in the weights' type; the network rounds only the biases that they lead to.
     const auto options = network_.time_weight.options().requires_grad(false);
     return network_.forward(z, r.to(options), t.to(options));

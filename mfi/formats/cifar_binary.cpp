@@ -25,7 +25,9 @@ namespace {
 /// Fills a buffer as far as there are bytes; fewer than asked for only at the end.
 using ByteSource = std::function<size_t(void* into, size_t bytes)>;
 
-std::string get_again(const CifarLayout& layout) { return "; `mfi data get " + layout.name + " --into DIR` fetches it again"; }
+std::string get_again(const CifarLayout& layout) {
+  return "; `mfi data get " + layout.name + " --into DIR` fetches it again";
+}
 
 /// Reads one record file into records [first, first + expected) of `into`.
 void read_records(const CifarLayout& layout, const ByteSource& source, const std::string& file, int64_t expected,
@@ -85,7 +87,8 @@ bool read_record_file(const CifarLayout& layout, const std::string& name, const 
   return true;
 }
 
-std::vector<std::string> parse_class_names(const CifarLayout& layout, const std::string& text, const std::string& file) {
+std::vector<std::string> parse_class_names(const CifarLayout& layout, const std::string& text,
+                                           const std::string& file) {
   std::vector<std::string> names;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
@@ -112,8 +115,8 @@ std::string other_dataset(const CifarLayout& layout, const fs::path& entry) {
   if (whole.find("-batches-mat") != std::string::npos || whole.find("-matlab") != std::string::npos)
     return "the Matlab version";
   for (const CifarLayout* other : {&cifar10_layout(), &cifar100_layout()})
-    if (other->name != layout.name &&
-        (name == other->test_file || name == other->train_files.front() || whole.find(other->folder) != std::string::npos))
+    if (other->name != layout.name && (name == other->test_file || name == other->train_files.front() ||
+                                       whole.find(other->folder) != std::string::npos))
       return other->name;
   return "";
 }
@@ -122,15 +125,22 @@ std::string other_dataset(const CifarLayout& layout, const fs::path& entry) {
 
 const CifarLayout& cifar10_layout() {
   static const CifarLayout layout{
-      "cifar-10", "cifar-10-batches-bin", "cifar-10-binary.tar.gz",
+      "cifar-10",
+      "cifar-10-batches-bin",
+      "cifar-10-binary.tar.gz",
       {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
-      10000, "test_batch.bin", 10000, {10}, "batches.meta.txt"};
+      10000,
+      "test_batch.bin",
+      10000,
+      {10},
+      "batches.meta.txt"};
   return layout;
 }
 
 const CifarLayout& cifar100_layout() {
-  static const CifarLayout layout{"cifar-100", "cifar-100-binary", "cifar-100-binary.tar.gz", {"train.bin"}, 50000,
-                                  "test.bin",  10000,              {20, 100},                 "fine_label_names.txt"};
+  static const CifarLayout layout{
+      "cifar-100", "cifar-100-binary", "cifar-100-binary.tar.gz", {"train.bin"}, 50000, "test.bin",
+      10000,       {20, 100},          "fine_label_names.txt"};
   return layout;
 }
 
@@ -150,7 +160,8 @@ CifarSet read_cifar_folder(const CifarLayout& layout, const fs::path& folder) {
     const fs::path path = folder / name;
     std::error_code ignored;
     if (!fs::is_regular_file(path, ignored))
-      throw NotFoundError(path.string() + ": missing; " + layout.name + " has " + join(files, ", ") + get_again(layout));
+      throw NotFoundError(path.string() + ": missing; " + layout.name + " has " + join(files, ", ") +
+                          get_again(layout));
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"), std::fclose);
     if (!file) throw NotFoundError(path.string() + ": cannot be read: " + std::strerror(errno));
     const ByteSource source = [&](void* into, size_t bytes) {
@@ -175,7 +186,8 @@ CifarSet read_cifar_archive(const CifarLayout& layout, const fs::path& path) {
   archive_read_support_format_tar(input.get());
   const auto damaged = [&](const std::string& what) {
     const char* reason = archive_error_string(input.get());
-    return DataError(path.string() + ": " + what + (reason ? std::string(" (") + reason + ")" : "") + get_again(layout));
+    return DataError(path.string() + ": " + what + (reason ? std::string(" (") + reason + ")" : "") +
+                     get_again(layout));
   };
   if (archive_read_open_filename(input.get(), path.c_str(), 1 << 18) != ARCHIVE_OK)
     throw damaged("not a readable .tar.gz archive");
@@ -223,7 +235,8 @@ CifarSet read_cifar_archive(const CifarLayout& layout, const fs::path& path) {
   if (!missing.empty())
     throw DataError(path.string() + ": it holds no " + join({missing.begin(), missing.end()}, ", ") +
                     (seen.empty() ? "; it is empty" : "; it begins with " + join(seen, ", ")) +
-                    "; expected the binary version of " + layout.name + " (" + layout.archive + ")" + get_again(layout));
+                    "; expected the binary version of " + layout.name + " (" + layout.archive + ")" +
+                    get_again(layout));
   if (set.class_names.empty()) set.class_names = numbered_names(layout.classes());
   return set;
 }

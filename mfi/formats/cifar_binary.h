@@ -18,15 +18,15 @@ constexpr int64_t kCifarPixelBytes = 3 * kCifarSide * kCifarSide;
 
 /// Where a dataset's records lie and what they look like.
 struct CifarLayout {
-  std::string name;                      // "cifar-10"
-  std::string folder;                    // the folder inside the archive
-  std::string archive;                   // the official archive's file name
+  std::string name;     // "cifar-10"
+  std::string folder;   // the folder inside the archive
+  std::string archive;  // the official archive's file name
   std::vector<std::string> train_files;
-  int64_t train_records = 0;             // in each of them
+  int64_t train_records = 0;  // in each of them
   std::string test_file;
   int64_t test_records = 0;
-  std::vector<int64_t> label_classes;    // classes of each label byte; the last one is the label used
-  std::string class_names_file;          // one name a line
+  std::vector<int64_t> label_classes;  // classes of each label byte; the last one is the label used
+  std::string class_names_file;        // one name a line
 
   int64_t classes() const { return label_classes.back(); }
   int64_t record_bytes() const { return static_cast<int64_t>(label_classes.size()) + kCifarPixelBytes; }

@@ -49,7 +49,8 @@ std::string class_names(const CifarLayout& layout) {
 using Files = std::vector<std::pair<std::string, std::string>>;
 
 Files files_of(const CifarLayout& layout) {
-  Files files{{layout.class_names_file, class_names(layout)}, {layout.test_file, records(layout, 0, layout.test_records)}};
+  Files files{{layout.class_names_file, class_names(layout)},
+              {layout.test_file, records(layout, 0, layout.test_records)}};
   for (size_t i = 0; i < layout.train_files.size(); ++i)
     files.emplace_back(layout.train_files[i], records(layout, static_cast<int>(i) + 1, layout.train_records));
   return files;
@@ -155,8 +156,8 @@ TEST(CifarFolder, RefusesAFileThatIsTooLong) {
 TEST(CifarFolder, NamesTheRecordWhoseLabelIsOutOfRange) {
   std::string bytes = records(small10(), 5, 300);
   bytes[3073 * 271] = 10;
-  EXPECT_THAT(problem_with(small10(), bytes),
-              AllOf(HasSubstr("data_batch_5.bin"), HasSubstr("record 271"), HasSubstr("label is 10"), HasSubstr("0 to 9")));
+  EXPECT_THAT(problem_with(small10(), bytes), AllOf(HasSubstr("data_batch_5.bin"), HasSubstr("record 271"),
+                                                    HasSubstr("label is 10"), HasSubstr("0 to 9")));
 }
 
 TEST(CifarFolder, ChecksBothLabelsOfCifar100) {
@@ -194,7 +195,8 @@ TEST(CifarArchive, RecognisesThePythonVersion) {
 TEST(CifarArchive, RecognisesTheOtherDataset) {
   EXPECT_THAT(archive_problem(small10(), "cifar-100-binary", files_of(small100())),
               AllOf(HasSubstr("archive of cifar-100"), HasSubstr("expected the binary version of cifar-10")));
-  EXPECT_THAT(archive_problem(small100(), "cifar-10-batches-bin", files_of(small10())), HasSubstr("archive of cifar-10"));
+  EXPECT_THAT(archive_problem(small100(), "cifar-10-batches-bin", files_of(small10())),
+              HasSubstr("archive of cifar-10"));
 }
 
 TEST(CifarArchive, SaysWhatIsMissingAndWhatIsThere) {
@@ -207,7 +209,8 @@ TEST(CifarArchive, SaysWhatIsMissingAndWhatIsThere) {
 TEST(CifarArchive, ChecksItsRecords) {
   Files files = files_of(small10());
   files.back().second[0] = 77;
-  EXPECT_THAT(archive_problem(small10(), "x", files), AllOf(HasSubstr("x/data_batch_5.bin: record 0"), HasSubstr("77")));
+  EXPECT_THAT(archive_problem(small10(), "x", files),
+              AllOf(HasSubstr("x/data_batch_5.bin: record 0"), HasSubstr("77")));
 }
 
 TEST(CifarArchive, RefusesOneThatIsCutOffOrNoArchive) {

@@ -89,9 +89,9 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   bool end_object() override {
     if (place_ == Place::tensor) {
       const HeaderEntry& entry = header.entries.back();
-      for (const auto& [present, field] : {std::pair{entry.type.has_value(), "dtype"},
-                                           std::pair{entry.shape.has_value(), "shape"},
-                                           std::pair{entry.offsets.has_value(), "data_offsets"}})
+      for (const auto& [present, field] :
+           {std::pair{entry.type.has_value(), "dtype"}, std::pair{entry.shape.has_value(), "shape"},
+            std::pair{entry.offsets.has_value(), "data_offsets"}})
         if (!present) return fail("tensor \"" + entry.name + "\" has no " + field);
     }
     place_ = place_ == Place::top ? Place::nothing : Place::top;
@@ -170,9 +170,12 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   }
   bool unexpected(const std::string& what) {
     switch (place_) {
-      case Place::nothing: return fail("its header is " + what + ", expected an object");
-      case Place::top: return fail("\"" + key_ + "\" in its header is " + what + ", expected an object");
-      case Place::metadata: return fail("the metadata \"" + key_ + "\" is " + what + ", expected a string");
+      case Place::nothing:
+        return fail("its header is " + what + ", expected an object");
+      case Place::top:
+        return fail("\"" + key_ + "\" in its header is " + what + ", expected an object");
+      case Place::metadata:
+        return fail("the metadata \"" + key_ + "\" is " + what + ", expected a string");
       default: {
         const std::string wanted = key_ == "dtype" ? "a string" : "a list of whole numbers";
         return fail("tensor \"" + header.entries.back().name + "\": " + key_ +
@@ -203,8 +206,8 @@ uint64_t header_length(const std::byte* first_eight, uint64_t file_bytes, const 
     throw CheckpointError(file + ": not a safetensors file: it announces a header of " +
                           bytes_text(static_cast<double>(length)) + ", at most 100 MB are allowed");
   if (length > file_bytes - kLengthBytes)
-    throw CheckpointError(file + ": cut off: it announces a header of " + std::to_string(length) +
-                          " bytes, but only " + std::to_string(file_bytes - kLengthBytes) + " follow");
+    throw CheckpointError(file + ": cut off: it announces a header of " + std::to_string(length) + " bytes, but only " +
+                          std::to_string(file_bytes - kLengthBytes) + " follow");
   return length;
 }
 
@@ -224,7 +227,8 @@ std::vector<TensorBytes> tensors_of(const Header& header, const std::byte* data,
   std::vector<Placed> placed;
   for (const HeaderEntry& entry : header.entries) {
     const std::string where = file + ": tensor \"" + entry.name + "\": ";
-    const auto type = std::find_if(kTypes.begin(), kTypes.end(), [&](const TypeName& t) { return *entry.type == t.name; });
+    const auto type =
+        std::find_if(kTypes.begin(), kTypes.end(), [&](const TypeName& t) { return *entry.type == t.name; });
     if (type == kTypes.end())
       throw CheckpointError(where + "its dtype is \"" + *entry.type + "\", which mfi does not know");
     const auto bytes = shape_bytes(*entry.shape, type->bytes);
@@ -240,9 +244,10 @@ std::vector<TensorBytes> tensors_of(const Header& header, const std::byte* data,
     if (end - begin != *bytes)
       throw CheckpointError(where + "its shape " + shape_list(*entry.shape) + " of " + *entry.type + " needs " +
                             std::to_string(*bytes) + " bytes, its offsets hold " + std::to_string(end - begin));
-    placed.push_back({begin, end,
-                      {entry.name, type->type, *entry.shape, data ? data + begin : nullptr,
-                       static_cast<size_t>(*bytes)}});
+    placed.push_back(
+        {begin,
+         end,
+         {entry.name, type->type, *entry.shape, data ? data + begin : nullptr, static_cast<size_t>(*bytes)}});
   }
 
   std::sort(placed.begin(), placed.end(),
@@ -261,8 +266,7 @@ std::vector<TensorBytes> tensors_of(const Header& header, const std::byte* data,
 
   std::vector<TensorBytes> tensors;
   for (Placed& p : placed) tensors.push_back(std::move(p.tensor));
-  std::sort(tensors.begin(), tensors.end(),
-            [](const TensorBytes& a, const TensorBytes& b) { return a.name < b.name; });
+  std::sort(tensors.begin(), tensors.end(), [](const TensorBytes& a, const TensorBytes& b) { return a.name < b.name; });
   return tensors;
 }
 

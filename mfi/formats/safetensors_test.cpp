@@ -34,9 +34,8 @@ std::string problem(const std::string& header, size_t data_bytes = 0) {
 // Written by the Python package safetensors 0.8.0:
 //   save({"b": np.array([[1, 2]], "int16"), "a": np.array(1.5, "float32")}, {"k": "v"})
 TEST(Safetensors, ReadsAFileInTheReferenceLayout) {
-  const std::string header =
-      R"({"__metadata__":{"k":"v"},"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
-      R"("b":{"dtype":"I16","shape":[1,2],"data_offsets":[4,8]}}   )";
+  const std::string header = R"({"__metadata__":{"k":"v"},"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
+                             R"("b":{"dtype":"I16","shape":[1,2],"data_offsets":[4,8]}}   )";
   std::string bytes = file_of(header);
   const float a = 1.5f;
   const int16_t b[] = {1, 2};
@@ -60,11 +59,11 @@ TEST(Safetensors, GivesBackWhatWasWritten) {
   const std::vector<uint8_t> flags{1, 0, 1};
   const std::vector<double> none;
   const std::map<std::string, std::string> metadata{{"arch", "{\"a\": \"\\u00fc\"}\n"}, {"epoch", "3"}};
-  write_safetensors(folder / "m",
-                    {tensor("stages.0.weight", TensorType::f32, {2, 3}, weights),
-                     tensor("flags", TensorType::boolean, {3}, flags), tensor("step", TensorType::i64, {}, steps),
-                     tensor("\"quoted\"", TensorType::f64, {0, 4}, none)},
-                    metadata);
+  write_safetensors(
+      folder / "m",
+      {tensor("stages.0.weight", TensorType::f32, {2, 3}, weights), tensor("flags", TensorType::boolean, {3}, flags),
+       tensor("step", TensorType::i64, {}, steps), tensor("\"quoted\"", TensorType::f64, {0, 4}, none)},
+      metadata);
 
   const SafetensorsFile file = read_safetensors(folder / "m");
 
@@ -138,7 +137,8 @@ TEST(SafetensorsHeader, RefusesDuplicateKeys) {
   const std::string w = R"("w":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
   EXPECT_THAT(problem("{" + w + "," + w + "}"), AllOf(HasSubstr("m.safetensors"), HasSubstr("\"w\" appears twice")));
   EXPECT_THAT(problem(R"({"__metadata__":{"k":"1","k":"2"}})"), HasSubstr("\"k\" appears twice"));
-  EXPECT_THAT(problem(R"({"w":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}})"), HasSubstr("dtype twice"));
+  EXPECT_THAT(problem(R"({"w":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}})"),
+              HasSubstr("dtype twice"));
 }
 
 TEST(SafetensorsHeader, RefusesNumbersThatOverflow) {
@@ -183,7 +183,8 @@ TEST(SafetensorsHeader, RefusesWhatIsNotAHeader) {
   EXPECT_THAT(problem("{\"\xff\":1}"), HasSubstr("not valid JSON"));
   EXPECT_THAT(problem(R"({"w":1})"), HasSubstr("expected an object"));
   EXPECT_THAT(problem(R"({"__metadata__":{"k":1}})"), HasSubstr("expected a string"));
-  EXPECT_THAT(problem(R"({"w":{"dtype":"F32","shape":[[1]],"data_offsets":[0,4]}})"), HasSubstr("list of whole numbers"));
+  EXPECT_THAT(problem(R"({"w":{"dtype":"F32","shape":[[1]],"data_offsets":[0,4]}})"),
+              HasSubstr("list of whole numbers"));
   EXPECT_THAT(problem(R"({"w":{"dtype":"F32","shape":[1]}})"), HasSubstr("no data_offsets"));
   EXPECT_THAT(problem(R"({"w":{"dtype":"F8_E4M3","shape":[0],"data_offsets":[0,0]}})"), HasSubstr("F8_E4M3"));
   EXPECT_THAT(problem(R"({"w":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"more":1}})"), HasSubstr("unknown field"));

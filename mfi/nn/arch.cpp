@@ -19,11 +19,11 @@ struct NamedResNet {
 const std::vector<NamedResNet>& resnets() {
   using enum BlockKind;
   static const std::vector<NamedResNet> table{
-      {"resnet18", basic, {2, 2, 2, 2}, 64},       {"resnet34", basic, {3, 4, 6, 3}, 64},
-      {"resnet50", bottleneck, {3, 4, 6, 3}, 64},  {"resnet101", bottleneck, {3, 4, 23, 3}, 64},
+      {"resnet18", basic, {2, 2, 2, 2}, 64},        {"resnet34", basic, {3, 4, 6, 3}, 64},
+      {"resnet50", bottleneck, {3, 4, 6, 3}, 64},   {"resnet101", bottleneck, {3, 4, 23, 3}, 64},
       {"resnet152", bottleneck, {3, 8, 36, 3}, 64}, {"resnet20", basic, {3, 3, 3}, 16},
-      {"resnet32", basic, {5, 5, 5}, 16},          {"resnet44", basic, {7, 7, 7}, 16},
-      {"resnet56", basic, {9, 9, 9}, 16},          {"resnet110", basic, {18, 18, 18}, 16}};
+      {"resnet32", basic, {5, 5, 5}, 16},           {"resnet44", basic, {7, 7, 7}, 16},
+      {"resnet56", basic, {9, 9, 9}, 16},           {"resnet110", basic, {18, 18, 18}, 16}};
   return table;
 }
 
@@ -76,8 +76,8 @@ void Arch::validate() const {
     const auto& s = stages[i];
     const std::string where = format("Arch %s, stage %zu", name.c_str(), i + 1);
     require(s.in_channels == channels, where,
-            format("takes %lld channels, but the part before it gives %lld",
-                   static_cast<long long>(s.in_channels), static_cast<long long>(channels)));
+            format("takes %lld channels, but the part before it gives %lld", static_cast<long long>(s.in_channels),
+                   static_cast<long long>(channels)));
     require(s.out_channels >= 1 && s.stride >= 1, where, "channels and stride must be at least 1");
     if (const auto* b = std::get_if<BlocksArch>(&s.body)) {
       require(b->width >= 1 && b->count >= 1, where, "width and count must be at least 1");

@@ -53,13 +53,13 @@ struct StageArch {
 
 /// A whole network for images [N, in_channels, image_size, image_size].
 struct Arch {
-  std::string name;           // "resnet34"; only a label
-  int64_t image_size = 32;    // height and width that cost is counted for
+  std::string name;         // "resnet34"; only a label
+  int64_t image_size = 32;  // height and width that cost is counted for
   int64_t in_channels = 3;
-  int64_t stem_channels = 64; // CIFAR stem: 3x3 convolution, stride 1, batch norm, ReLU
+  int64_t stem_channels = 64;  // CIFAR stem: 3x3 convolution, stride 1, batch norm, ReLU
   std::vector<StageArch> stages;
   int64_t classes = 10;
-  bool folded = false;        // batch norms and time embeddings folded into the convolutions' biases
+  bool folded = false;  // batch norms and time embeddings folded into the convolutions' biases
 
   int64_t head_features() const { return stages.empty() ? stem_channels : stages.back().out_channels; }
   bool operator==(const Arch&) const = default;

@@ -12,20 +12,27 @@ using Json = nlohmann::ordered_json;
 Json to_json(const StageArch& stage) {
   Json out{{"in_channels", stage.in_channels}, {"out_channels", stage.out_channels}, {"stride", stage.stride}};
   if (const auto* b = std::get_if<BlocksArch>(&stage.body)) {
-    out["blocks"] = {{"kind", b->kind == BlockKind::basic ? "basic" : "bottleneck"},
-                     {"width", b->width}, {"count", b->count}};
+    out["blocks"] = {
+        {"kind", b->kind == BlockKind::basic ? "basic" : "bottleneck"}, {"width", b->width}, {"count", b->count}};
   } else {
     const auto& f = std::get<FlowArch>(stage.body);
     out["flow"] = {{"kind", f.kind == VelocityKind::pointwise ? "pointwise" : "bottleneck"},
-                   {"hidden", f.hidden}, {"depth", f.depth}, {"modules", f.modules},
-                   {"steps", f.steps}, {"alignment", f.alignment}};
+                   {"hidden", f.hidden},
+                   {"depth", f.depth},
+                   {"modules", f.modules},
+                   {"steps", f.steps},
+                   {"alignment", f.alignment}};
   }
   return out;
 }
 
 Json to_json(const Arch& arch) {
-  Json out{{"name", arch.name}, {"image_size", arch.image_size}, {"in_channels", arch.in_channels},
-           {"stem_channels", arch.stem_channels}, {"classes", arch.classes}, {"folded", arch.folded}};
+  Json out{{"name", arch.name},
+           {"image_size", arch.image_size},
+           {"in_channels", arch.in_channels},
+           {"stem_channels", arch.stem_channels},
+           {"classes", arch.classes},
+           {"folded", arch.folded}};
   out["stages"] = Json::array();
   for (const auto& stage : arch.stages) out["stages"].push_back(to_json(stage));
   return out;
@@ -47,9 +54,13 @@ StageArch stage_from_json(const Json& json) {
                             b.at("width"), b.at("count")};
   } else {
     const auto& f = json.at("flow");
-    stage.body = FlowArch{choose(f.at("kind"), "bottleneck", "pointwise") ? VelocityKind::pointwise
-                                                                          : VelocityKind::bottleneck,
-                          f.at("hidden"), f.at("depth"), f.at("modules"), f.at("steps"), f.at("alignment")};
+    stage.body =
+        FlowArch{choose(f.at("kind"), "bottleneck", "pointwise") ? VelocityKind::pointwise : VelocityKind::bottleneck,
+                 f.at("hidden"),
+                 f.at("depth"),
+                 f.at("modules"),
+                 f.at("steps"),
+                 f.at("alignment")};
   }
   return stage;
 }

@@ -10,10 +10,10 @@ namespace mfi {
 
 /// Cost of one part for one image.
 struct Cost {
-  std::string part;        // "stem", "stage1", ..., "head"
-  int64_t parameters = 0;  // what training changes; batch-norm statistics are not among them
-  int64_t macs = 0;        // multiply-accumulates of convolutions and linear layers (1 MAC = 2 FLOP)
-  int64_t activations = 0; // elements that the convolutions and linear layers write
+  std::string part;                        // "stem", "stage1", ..., "head"
+  int64_t parameters = 0;                  // what training changes; batch-norm statistics are not among them
+  int64_t macs = 0;                        // multiply-accumulates of convolutions and linear layers (1 MAC = 2 FLOP)
+  int64_t activations = 0;                 // elements that the convolutions and linear layers write
   int64_t out_channels = 0, out_size = 0;  // the part's output is [out_channels, out_size, out_size]
 };
 

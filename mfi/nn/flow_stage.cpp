@@ -26,8 +26,7 @@ torch::Tensor relu_with_sample_bias(const torch::Tensor& y, const torch::Tensor&
 
 }  // namespace
 
-VelocityNetwork::VelocityNetwork(int64_t channels, const FlowArch& arch, int64_t folded_steps)
-    : hidden_(arch.hidden) {
+VelocityNetwork::VelocityNetwork(int64_t channels, const FlowArch& arch, int64_t folded_steps) : hidden_(arch.hidden) {
   const auto shapes = velocity_shapes(channels, arch);
   for (size_t i = 0; i < shapes.size(); ++i) {
     const bool last = i + 1 == shapes.size();
@@ -60,8 +59,7 @@ torch::Tensor VelocityNetwork::run(const torch::Tensor& z, const torch::Tensor& 
   return convs_.back()->forward(y);
 }
 
-torch::Tensor VelocityNetwork::forward(const torch::Tensor& z, const torch::Tensor& r,
-                                       const torch::Tensor& t) const {
+torch::Tensor VelocityNetwork::forward(const torch::Tensor& z, const torch::Tensor& r, const torch::Tensor& t) const {
   return run(z, time_biases(r, t));
 }
 
@@ -69,16 +67,14 @@ torch::Tensor VelocityNetwork::forward_folded(const torch::Tensor& z, int64_t st
   return run(z, time_bias.narrow(0, step, 1));
 }
 
-FlowStage::FlowStage(const StageArch& arch, bool folded)
-    : arch_(std::get<FlowArch>(arch.body)), folded_(folded) {
+FlowStage::FlowStage(const StageArch& arch, bool folded) : arch_(std::get<FlowArch>(arch.body)), folded_(folded) {
   alignment_ = register_module(
-      "alignment", std::make_shared<ConvNorm>(ConvShape{arch.in_channels, arch.out_channels,
-                                                        arch_.alignment, arch.stride}, folded));
+      "alignment",
+      std::make_shared<ConvNorm>(ConvShape{arch.in_channels, arch.out_channels, arch_.alignment, arch.stride}, folded));
   for (int64_t i = 0; i < arch_.modules; ++i)
     velocities_.push_back(register_module(
         "velocity" + std::to_string(i),
-        std::make_shared<VelocityNetwork>(arch.out_channels, arch_,
-                                          folded ? arch_.steps / arch_.modules : 0)));
+        std::make_shared<VelocityNetwork>(arch.out_channels, arch_, folded ? arch_.steps / arch_.modules : 0)));
 }
 
 torch::Tensor FlowStage::align(const torch::Tensor& x) const { return alignment_->forward(x).relu_(); }

@@ -58,8 +58,7 @@ std::shared_ptr<Network> fold(const Network& network) {
     const auto& from = network.flow_stage(i);
     auto& to = out->flow_stage(i);
     fold_into(*from.alignment(), *to.alignment());
-    for (int64_t m = 0; m < from.arch().modules; ++m)
-      fold_into(*from.velocities()[m], *to.velocities()[m], from, m);
+    for (int64_t m = 0; m < from.arch().modules; ++m) fold_into(*from.velocities()[m], *to.velocities()[m], from, m);
   }
   copy_part(network, *out, head);
   return out;

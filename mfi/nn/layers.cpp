@@ -4,16 +4,15 @@ namespace mfi {
 
 Convolution::Convolution(const ConvShape& shape, bool with_bias) : shape_(shape) {
   weight = register_parameter(
-      "weight", torch::zeros({shape.out, shape.in, shape.kernel, shape.kernel})
-                    .contiguous(torch::MemoryFormat::ChannelsLast));
+      "weight",
+      torch::zeros({shape.out, shape.in, shape.kernel, shape.kernel}).contiguous(torch::MemoryFormat::ChannelsLast));
   if (with_bias) bias = register_parameter("bias", torch::zeros({shape.out}));
 }
 
 torch::Tensor Convolution::forward(const torch::Tensor& x, const torch::Tensor& extra_bias) const {
   const torch::Tensor& b = bias.defined() ? bias : extra_bias;
   const int64_t padding = shape_.kernel / 2;
-  return at::conv2d(x, weight.to(x.scalar_type()),
-                    b.defined() ? std::optional(b.to(x.scalar_type())) : std::nullopt,
+  return at::conv2d(x, weight.to(x.scalar_type()), b.defined() ? std::optional(b.to(x.scalar_type())) : std::nullopt,
                     {shape_.stride, shape_.stride}, {padding, padding});
 }
 
@@ -27,8 +26,8 @@ BatchNorm::BatchNorm(int64_t channels) {
 torch::Tensor BatchNorm::forward(const torch::Tensor& x) const {
   // LibTorch's CPU kernel takes float32 weights with bfloat16 activations, not with float64 ones,
   // where the tests' finite differences need everything in one type (they convert the module).
-  return at::batch_norm(x, weight, bias, running_mean, running_var, is_training(), kMomentum,
-                        kEpsilon, /*cudnn_enabled=*/true);
+  return at::batch_norm(x, weight, bias, running_mean, running_var, is_training(), kMomentum, kEpsilon,
+                        /*cudnn_enabled=*/true);
 }
 
 ConvNorm::ConvNorm(const ConvShape& shape, bool folded) {

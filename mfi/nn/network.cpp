@@ -145,13 +145,12 @@ Arch only_part(const Arch& arch, size_t part) {
 }  // namespace
 
 void copy_part(const Network& from, Network& to, size_t part) {
-  const auto difference = part < from.part_count() && part < to.part_count() &&
-                                  from.stage_count() == to.stage_count()
+  const auto difference = part < from.part_count() && part < to.part_count() && from.stage_count() == to.stage_count()
                               ? first_difference(only_part(from.arch(), part), only_part(to.arch(), part))
                               : "number of stages";
   if (!difference.empty())
-    throw ShapeError("copy_part: " + part_name(to.arch(), part) + " differs between " + from.arch().name +
-                     " and " + to.arch().name + ": " + difference);
+    throw ShapeError("copy_part: " + part_name(to.arch(), part) + " differs between " + from.arch().name + " and " +
+                     to.arch().name + ": " + difference);
   copy_tensors(*from.part(part), *to.part(part));
 }
 

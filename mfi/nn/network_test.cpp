@@ -77,21 +77,23 @@ class MacCounter {
  public:
   MacCounter() {
     counted_macs = 0;
-    handle_ = at::addThreadLocalCallback(at::RecordFunctionCallback([](const at::RecordFunction& fn)
-                                                                        -> std::unique_ptr<at::ObserverContext> {
-      const std::string name = fn.name();
-      if (name != "aten::convolution" && name != "aten::linear") return nullptr;
-      const auto inputs = fn.inputs();
-      const auto x = inputs[0].toTensor(), weight = inputs[1].toTensor();
-      if (name == "aten::linear") {
-        counted_macs += x.size(0) * weight.numel();
-      } else {
-        const auto stride = inputs[3].toIntVector()[0];
-        const int64_t out = (x.size(2) - 1) / stride + 1;
-        counted_macs += x.size(0) * weight.numel() * out * out;
-      }
-      return nullptr;
-    }).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
+    handle_ = at::addThreadLocalCallback(
+        at::RecordFunctionCallback([](const at::RecordFunction& fn) -> std::unique_ptr<at::ObserverContext> {
+          const std::string name = fn.name();
+          if (name != "aten::convolution" && name != "aten::linear") return nullptr;
+          const auto inputs = fn.inputs();
+          const auto x = inputs[0].toTensor(), weight = inputs[1].toTensor();
+          if (name == "aten::linear") {
+            counted_macs += x.size(0) * weight.numel();
+          } else {
+            const auto stride = inputs[3].toIntVector()[0];
+            const int64_t out = (x.size(2) - 1) / stride + 1;
+            counted_macs += x.size(0) * weight.numel() * out * out;
+          }
+          return nullptr;
+        })
+            .needsInputs(true)
+            .scopes({at::RecordScope::FUNCTION}));
   }
   ~MacCounter() { at::removeCallback(handle_); }
 
@@ -99,7 +101,8 @@ class MacCounter {
   at::CallbackHandle handle_;
 };
 
-FlowArch flow_arch(VelocityKind kind, int64_t hidden, int64_t depth, int64_t modules, int64_t steps, int64_t alignment) {
+FlowArch flow_arch(VelocityKind kind, int64_t hidden, int64_t depth, int64_t modules, int64_t steps,
+                   int64_t alignment) {
   FlowArch flow;
   flow.kind = kind;
   flow.hidden = hidden;

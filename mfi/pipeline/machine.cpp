@@ -52,8 +52,8 @@ Processor read_processor() {
 std::string machine_text() {
   const auto processor = read_processor();
   static const std::vector<std::pair<const char*, const char*>> kInstructions{
-      {"avx2", "AVX2"}, {"avx512f", "AVX512"}, {"avx512_bf16", "AVX512-BF16"}, {"amx_bf16", "AMX"}, {"sve", "SVE"},
-      {"bf16", "BF16"}};
+      {"avx2", "AVX2"},    {"avx512f", "AVX512"}, {"avx512_bf16", "AVX512-BF16"},
+      {"amx_bf16", "AMX"}, {"sve", "SVE"},        {"bf16", "BF16"}};
   std::vector<std::string> found;
   for (const auto& [flag, name] : kInstructions)
     if (processor.flags.contains(flag)) found.push_back(name);

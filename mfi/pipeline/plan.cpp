@@ -40,8 +40,10 @@ FlowArch flow_arch(const Recipe& recipe, const Arch& teacher, size_t stage) {
     const auto budget = static_cast<int64_t>(share * static_cast<double>(part_costs(teacher)[stage + 1].parameters));
     flow.hidden = hidden_for_budget(teacher.stages[stage], flow, budget);
     if (flow.hidden < 1)
-      throw RecipeError(format("%s: %.1f %% of the teacher's stage leaves no room for a velocity network; "
-                               "give flow.hidden, or leave the stage as blocks", where.c_str(), 100 * share));
+      throw RecipeError(
+          format("%s: %.1f %% of the teacher's stage leaves no room for a velocity network; "
+                 "give flow.hidden, or leave the stage as blocks",
+                 where.c_str(), 100 * share));
   }
   return flow;
 }
@@ -122,7 +124,8 @@ class Planner {
   void add_method(const std::string& prefix, const std::string& suffix, const ObjectiveSettings& objective) {
     const size_t first = plan_.steps.size(), head = plan_.teacher.stages.size() + 1;
     {
-      auto& map = add(prefix + "map", "each stage as mapped, before any fine-tuning" + suffix, plan_.meta, "map", recipe_.map);
+      auto& map =
+          add(prefix + "map", "each stage as mapped, before any fine-tuning" + suffix, plan_.meta, "map", recipe_.map);
       map.kind = StepKind::map;
       map.teacher = "teacher";
       map.objective = objective;
@@ -164,7 +167,8 @@ class Planner {
   void add_teacher_longer() {
     auto settings = recipe_.hybrid;
     settings.epochs = epochs_after_teacher();
-    auto& step = add("teacher-longer", "the teacher, trained for the hybrid's extra epochs", plan_.teacher, "hybrid", settings);
+    auto& step =
+        add("teacher-longer", "the teacher, trained for the hybrid's extra epochs", plan_.teacher, "hybrid", settings);
     step.part_from = all_from(plan_.teacher, "teacher");
     step.control = true;
   }
@@ -174,7 +178,8 @@ class Planner {
     settings.epochs = epochs_after_teacher();
     Arch arch = plan_.hybrid;
     arch.name += ", not mapped";
-    auto& step = add("no-mapping", "the hybrid with untrained flow stages, for the same epochs", arch, "hybrid", settings);
+    auto& step =
+        add("no-mapping", "the hybrid with untrained flow stages, for the same epochs", arch, "hybrid", settings);
     step.part_from = all_from(arch, "teacher");
     for (size_t k = 0; k < arch.stages.size(); ++k)
       if (arch.stages[k].is_flow()) step.part_from[k + 1] = "";
@@ -184,8 +189,8 @@ class Planner {
   void add_smaller_resnet() {
     auto settings = recipe_.teacher;
     settings.epochs += epochs_after_teacher();
-    auto& step = add("smaller-resnet", "a plain ResNet of at most the hybrid's size, for all the epochs", smaller_resnet(),
-                     "teacher", settings);
+    auto& step = add("smaller-resnet", "a plain ResNet of at most the hybrid's size, for all the epochs",
+                     smaller_resnet(), "teacher", settings);
     step.control = true;
   }
 
@@ -204,10 +209,10 @@ class Planner {
     }
     const auto arch = at_width(width);
     if (total_cost(arch).parameters > limit)
-      throw RecipeError(format("controls.smaller_width is %lld, which gives %s parameters; expected at most the hybrid's %s",
-                               static_cast<long long>(width),
-                               count_text(static_cast<double>(total_cost(arch).parameters)).c_str(),
-                               count_text(static_cast<double>(limit)).c_str()));
+      throw RecipeError(
+          format("controls.smaller_width is %lld, which gives %s parameters; expected at most the hybrid's %s",
+                 static_cast<long long>(width), count_text(static_cast<double>(total_cost(arch).parameters)).c_str(),
+                 count_text(static_cast<double>(limit)).c_str()));
     return arch;
   }
 

@@ -19,8 +19,8 @@ enum class StepKind {
 /// One step: a network, where each of its parts comes from, and which of them learn. Moving parts
 /// between networks is all that mapping, incubating and assembling are made of.
 struct PlannedStep {
-  std::string name;                    // "teacher", "incubate-2", "no-mapping"; also its folder
-  std::string purpose;                 // a few words for people
+  std::string name;     // "teacher", "incubate-2", "no-mapping"; also its folder
+  std::string purpose;  // a few words for people
   StepKind kind = StepKind::classify;
   bool control = false;                // not part of the method
   bool shown = true;                   // stands in the final table
@@ -30,7 +30,7 @@ struct PlannedStep {
   std::string teacher;                 // step whose model teaches (mapping, distillation); "" for none
   std::string section;                 // of the recipe that its settings come from
   StepSettings settings;
-  ObjectiveSettings objective;         // of a mapping
+  ObjectiveSettings objective;  // of a mapping
 
   /// Steps that must be finished before, without repetition.
   std::vector<std::string> inputs() const;

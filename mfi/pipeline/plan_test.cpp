@@ -60,7 +60,8 @@ TEST(Plan, IsThePapersOrderByDefault) {
 TEST(Plan, HasThreeStagesForTheCifarFamily) {
   auto recipe = small_recipe();
   recipe.network = {"resnet20", 8};
-  EXPECT_THAT(names(make_plan(recipe, 10)), ElementsAre("teacher", "map", "meta", "incubate-1", "incubate-2", "hybrid"));
+  EXPECT_THAT(names(make_plan(recipe, 10)),
+              ElementsAre("teacher", "map", "meta", "incubate-1", "incubate-2", "hybrid"));
 }
 
 TEST(Plan, KeepsTheStagesThatTheRecipeNamesAsFlow) {
@@ -121,8 +122,8 @@ TEST(Controls, RegressionRepeatsTheMethodWithRegressionAlone) {
   auto recipe = small_recipe();
   recipe.controls.regression = true;
   const auto plan = make_plan(recipe, 10);
-  EXPECT_THAT(plan.step("regression-hybrid").inputs(),
-              ElementsAre("regression-meta", "regression-incubate-1", "regression-incubate-2", "regression-incubate-3"));
+  EXPECT_THAT(plan.step("regression-hybrid").inputs(), ElementsAre("regression-meta", "regression-incubate-1",
+                                                                   "regression-incubate-2", "regression-incubate-3"));
   const auto& objective = plan.step("regression-map").objective;
   EXPECT_EQ(objective.meanflow + objective.endpoint + objective.alignment, 0);
   EXPECT_EQ(objective.regression, 1);

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <optional>
-#include <iterator>
 #include <sstream>
 #include <system_error>
 
@@ -33,8 +33,7 @@ std::vector<std::string> section_names() {
   std::vector<std::string> names;
   for (const auto& entry : recipe_entries()) {
     const auto section = entry.section();
-    if (!section.empty() && std::find(names.begin(), names.end(), section) == names.end())
-      names.push_back(section);
+    if (!section.empty() && std::find(names.begin(), names.end(), section) == names.end()) names.push_back(section);
   }
   return names;
 }
@@ -47,8 +46,7 @@ bool is_section(const std::string& name) {
 std::string unknown_section(const std::string& name) {
   const auto nearest = nearest_name(name, section_names());
   return "unknown section " + name +
-         (nearest.empty() ? "; the sections are " + join(section_names(), ", ")
-                          : "; did you mean " + nearest + "?");
+         (nearest.empty() ? "; the sections are " + join(section_names(), ", ") : "; did you mean " + nearest + "?");
 }
 
 // What was meant is looked for in this order: the same name in another section, a near name in this
@@ -92,35 +90,42 @@ std::string node_text(const toml::node& node) {
 /// The node as the entry's type; nothing when it is of another. Only an integer where a number is
 /// expected is converted.
 std::optional<RecipeValue> value_of(const toml::node& node, const RecipeEntry& entry) {
-  return std::visit([&](const auto& sample) -> std::optional<RecipeValue> {
-    using Held = std::decay_t<decltype(sample)>;
-    if constexpr (std::is_same_v<Held, std::vector<int64_t>>) {
-      const auto* array = node.as_array();
-      if (!array) return std::nullopt;
-      Held list;
-      for (const auto& item : *array) {
-        const auto* integer = item.as_integer();
-        if (!integer) return std::nullopt;
-        list.push_back(integer->get());
-      }
-      return list;
-    } else {
-      if constexpr (std::is_same_v<Held, double>)
-        if (const auto* integer = node.as_integer()) return static_cast<double>(integer->get());
-      const auto* value = node.as<Held>();
-      if (!value) return std::nullopt;
-      return Held(value->get());
-    }
-  }, entry.default_value);
+  return std::visit(
+      [&](const auto& sample) -> std::optional<RecipeValue> {
+        using Held = std::decay_t<decltype(sample)>;
+        if constexpr (std::is_same_v<Held, std::vector<int64_t>>) {
+          const auto* array = node.as_array();
+          if (!array) return std::nullopt;
+          Held list;
+          for (const auto& item : *array) {
+            const auto* integer = item.as_integer();
+            if (!integer) return std::nullopt;
+            list.push_back(integer->get());
+          }
+          return list;
+        } else {
+          if constexpr (std::is_same_v<Held, double>)
+            if (const auto* integer = node.as_integer()) return static_cast<double>(integer->get());
+          const auto* value = node.as<Held>();
+          if (!value) return std::nullopt;
+          return Held(value->get());
+        }
+      },
+      entry.default_value);
 }
 
 const char* expected_type(const RecipeEntry& entry) {
   switch (entry.default_value.index()) {
-    case 0: return "true or false";
-    case 1: return "an integer";
-    case 2: return "a number";
-    case 3: return "a text in quotes";
-    default: return "a list of integers";
+    case 0:
+      return "true or false";
+    case 1:
+      return "an integer";
+    case 2:
+      return "a number";
+    case 3:
+      return "a text in quotes";
+    default:
+      return "a list of integers";
   }
 }
 
@@ -144,20 +149,17 @@ struct Problem {
   std::string text;
 };
 
-int64_t stage_entry(const std::vector<int64_t>& list, size_t stage) {
-  return list.size() == 1 ? list[0] : list[stage];
-}
+int64_t stage_entry(const std::vector<int64_t>& list, size_t stage) { return list.size() == 1 ? list[0] : list[stage]; }
 
 std::optional<Problem> check_stages(const Recipe& recipe) {
   const auto stages = resnet_arch(recipe.network.arch, recipe.network.width, 10).stages.size();
   const auto of_arch = " (" + recipe.network.arch + " has " + std::to_string(stages) + " stages)";
   const auto& flow = recipe.flow;
-  for (const auto& [path, list] : {std::pair{"flow.hidden", &flow.hidden},
-                                   std::pair{"flow.modules", &flow.modules},
+  for (const auto& [path, list] : {std::pair{"flow.hidden", &flow.hidden}, std::pair{"flow.modules", &flow.modules},
                                    std::pair{"flow.steps", &flow.steps}})
     if (list->size() != 1 && list->size() != stages)
-      return Problem{path, std::string(path) + " has " + std::to_string(list->size()) +
-                               " entries, expected 1 or " + std::to_string(stages) + of_arch};
+      return Problem{path, std::string(path) + " has " + std::to_string(list->size()) + " entries, expected 1 or " +
+                               std::to_string(stages) + of_arch};
   for (const auto stage : recipe.pipeline.incubate)
     if (stage > static_cast<int64_t>(stages))
       return Problem{"pipeline.incubate", "pipeline.incubate names stage " + std::to_string(stage) +
@@ -185,8 +187,8 @@ std::optional<Problem> check_steps(const Recipe& recipe) {
   for (const auto& [section, step] : steps)
     if (step->warmup_epochs > static_cast<double>(step->epochs)) {
       const auto path = std::string(section) + ".warmup_epochs";
-      return Problem{path, path + " is " + recipe_value_text(step->warmup_epochs) + ", expected at most " +
-                               section + ".epochs, " + std::to_string(step->epochs)};
+      return Problem{path, path + " is " + recipe_value_text(step->warmup_epochs) + ", expected at most " + section +
+                               ".epochs, " + std::to_string(step->epochs)};
     }
   const auto& objective = recipe.objective;
   if (objective.meanflow + objective.endpoint + objective.alignment + objective.regression <= 0)
@@ -198,8 +200,7 @@ std::optional<Problem> check_steps(const Recipe& recipe) {
 
 std::optional<Problem> first_problem(const Recipe& recipe) {
   for (const auto& entry : recipe_entries())
-    if (auto text = range_problem(entry, entry.get(recipe)); !text.empty())
-      return Problem{entry.key.path, text};
+    if (auto text = range_problem(entry, entry.get(recipe)); !text.empty()) return Problem{entry.key.path, text};
   if (auto problem = check_stages(recipe)) return problem;
   return check_steps(recipe);
 }
@@ -242,8 +243,7 @@ class Reader {
     try {
       document = toml::parse(text);
     } catch (const toml::parse_error& error) {
-      fail(file_ + ":" + std::to_string(error.source().begin.line),
-           "not TOML: " + std::string(error.description()));
+      fail(file_ + ":" + std::to_string(error.source().begin.line), "not TOML: " + std::string(error.description()));
     }
     std::vector<Found> found;
     for (const auto& [key, node] : document) {
@@ -256,10 +256,8 @@ class Reader {
       }
     }
     // toml++ sorts by name; the first mistake that a reader of the file meets is the one to report.
-    std::sort(found.begin(), found.end(),
-              [](const Found& a, const Found& b) { return a.place < b.place; });
-    for (const auto& [place, path, node] : found)
-      take(file_ + ":" + std::to_string(place.line), path, *node);
+    std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.place < b.place; });
+    for (const auto& [place, path, node] : found) take(file_ + ":" + std::to_string(place.line), path, *node);
   }
 
   void read_override(const std::string& text) {
@@ -308,10 +306,8 @@ class Reader {
   void take(const std::string& where, const std::string& path, const toml::node& node) {
     const auto* entry = find_entry(path);
     if (!entry) {
-      if (is_section(path))
-        fail(where, path + " is " + node_text(node) + ", expected a section [" + path + "]");
-      fail(where, node.is_table() && path.find('.') == std::string::npos ? unknown_section(path)
-                                                                         : unknown_key(path));
+      if (is_section(path)) fail(where, path + " is " + node_text(node) + ", expected a section [" + path + "]");
+      fail(where, node.is_table() && path.find('.') == std::string::npos ? unknown_section(path) : unknown_key(path));
     }
     const auto problem = assign(recipe_, *entry, node);
     if (!problem.empty()) fail(where, problem);
@@ -343,9 +339,8 @@ std::string recipe_to_toml(const Recipe& recipe) {
       section = entry.section();
       text += "\n[" + section + "]\n";
     }
-    text += entry.is_given(recipe)
-                ? entry.name() + " = " + recipe_value_text(entry.get(recipe)) + "\n"
-                : "# " + entry.name() + ": not given, so " + entry.key.default_text + "\n";
+    text += entry.is_given(recipe) ? entry.name() + " = " + recipe_value_text(entry.get(recipe)) + "\n"
+                                   : "# " + entry.name() + ": not given, so " + entry.key.default_text + "\n";
   }
   return text;
 }

@@ -32,8 +32,8 @@ struct FlowSettings {
 
 /// [pipeline]
 struct PipelineSettings {
-  std::vector<int64_t> incubate;        // stages grown back, from 1; empty in TOML: all but the last
-  bool incubate_default = true;         // `incubate` was not given
+  std::vector<int64_t> incubate;  // stages grown back, from 1; empty in TOML: all but the last
+  bool incubate_default = true;   // `incubate` was not given
 };
 
 /// [controls]: what a sceptic would ask for.
@@ -42,26 +42,26 @@ struct ControlSettings {
   bool no_mapping = false;
   bool regression = false;
   bool smaller_resnet = false;
-  int64_t smaller_width = 0;            // width of the smaller ResNet; 0: the widest that fits
+  int64_t smaller_width = 0;  // width of the smaller ResNet; 0: the widest that fits
 };
 
 struct Recipe {
   std::string name = "run";
   uint64_t seed = 0;
-  DataSettings data;                    // its seed is this recipe's seed
+  DataSettings data;  // its seed is this recipe's seed
   NetworkSettings network;
   FlowSettings flow;
   PipelineSettings pipeline;
-  RuntimeSettings runtime;              // [runtime]: device, threads, precision
-  ObjectiveSettings objective;          // [objective]: what a mapping minimises
+  RuntimeSettings runtime;      // [runtime]: device, threads, precision
+  ObjectiveSettings objective;  // [objective]: what a mapping minimises
   // A plain SGD recipe for the teacher; the later steps start from trained weights and stay short.
-  StepSettings teacher{.epochs = 24, .optimiser = "sgd", .learning_rate = 0.1, .weight_decay = 5e-4,
-                       .schedule = "one-cycle"};
+  StepSettings teacher{
+      .epochs = 24, .optimiser = "sgd", .learning_rate = 0.1, .weight_decay = 5e-4, .schedule = "one-cycle"};
   StepSettings map{.epochs = 2, .label_smoothing = 0};
   StepSettings meta{.epochs = 2};
   StepSettings incubate{.epochs = 1};
   StepSettings hybrid{.epochs = 6};
-  MetaSettings meta_parts;              // [meta] train = ...
+  MetaSettings meta_parts;  // [meta] train = ...
   ControlSettings controls;
 
   /// Checks every range and every choice. Throws RecipeError naming field, range and value.
@@ -70,11 +70,11 @@ struct Recipe {
 
 /// One key of a recipe, for the reader, for `--set`, for docs/recipes.md and its test.
 struct RecipeKey {
-  std::string path;         // "teacher.learning_rate"
-  std::string type;         // "integer", "number", "boolean", "text", "list of integers"
-  std::string default_text; // as it would stand in TOML, or in words where other keys decide it
-  std::string range;        // "above 0", "0 to 1", "adamw or sgd"
-  std::string meaning;      // one sentence, with unit
+  std::string path;          // "teacher.learning_rate"
+  std::string type;          // "integer", "number", "boolean", "text", "list of integers"
+  std::string default_text;  // as it would stand in TOML, or in words where other keys decide it
+  std::string range;         // "above 0", "0 to 1", "adamw or sgd"
+  std::string meaning;       // one sentence, with unit
 };
 
 /// Every key, in the order in which the reference lists them.

@@ -26,20 +26,24 @@ struct Range {
 };
 
 Range integers(int64_t low, int64_t high = kMaxInteger) {
-  const auto text = high == kMaxInteger ? "at least " + std::to_string(low)
-                                        : std::to_string(low) + " to " + std::to_string(high);
-  return {text, [=](const RecipeValue& value) {
+  const auto text =
+      high == kMaxInteger ? "at least " + std::to_string(low) : std::to_string(low) + " to " + std::to_string(high);
+  return {text,
+          [=](const RecipeValue& value) {
             const auto x = std::get<int64_t>(value);
             return low <= x && x <= high;
-          }, {}};
+          },
+          {}};
 }
 
 // TOML knows inf and nan: comparisons are written so that both fall outside every range.
 Range numbers(const std::string& text, double low, double high) {
-  return {text, [=](const RecipeValue& value) {
+  return {text,
+          [=](const RecipeValue& value) {
             const auto x = std::get<double>(value);
             return std::isfinite(x) && low <= x && x <= high;
-          }, {}};
+          },
+          {}};
 }
 
 Range at_least_zero() { return numbers("at least 0", 0, kInfinity); }
@@ -55,48 +59,55 @@ Range one_of(std::vector<std::string> choices) {
   auto head = choices;
   head.pop_back();
   const auto text = join(head, ", ") + " or " + choices.back();
-  return {text, [choices](const RecipeValue& value) {
+  return {text,
+          [choices](const RecipeValue& value) {
             const auto& word = std::get<std::string>(value);
             return std::find(choices.begin(), choices.end(), word) != choices.end();
-          }, choices};
+          },
+          choices};
 }
 
 Range one_or_three() {
-  return {"1 or 3", [](const RecipeValue& value) {
+  return {"1 or 3",
+          [](const RecipeValue& value) {
             const auto x = std::get<int64_t>(value);
             return x == 1 || x == 3;
-          }, {}};
+          },
+          {}};
 }
 
 // How many stages there are depends on network.arch; Recipe::validate compares the length with it.
 Range entries_per_stage(int64_t low, int64_t high) {
-  return {"entries " + std::to_string(low) + " to " + std::to_string(high) +
-              "; one for all stages, or one a stage",
+  return {"entries " + std::to_string(low) + " to " + std::to_string(high) + "; one for all stages, or one a stage",
           [=](const RecipeValue& value) {
             const auto& list = std::get<Integers>(value);
             for (const auto x : list)
               if (x < low || x > high) return false;
             return !list.empty();
-          }, {}};
+          },
+          {}};
 }
 
 Range distinct_stages() {
-  return {"distinct stages of the network, from 1", [](const RecipeValue& value) {
+  return {"distinct stages of the network, from 1",
+          [](const RecipeValue& value) {
             auto list = std::get<Integers>(value);
             std::sort(list.begin(), list.end());
-            return (list.empty() || list.front() >= 1) &&
-                   std::adjacent_find(list.begin(), list.end()) == list.end();
-          }, {}};
+            return (list.empty() || list.front() >= 1) && std::adjacent_find(list.begin(), list.end()) == list.end();
+          },
+          {}};
 }
 
 // The name becomes a folder: nothing that a shell or a file system could read otherwise.
 Range folder_name() {
-  return {"1 to 100 letters, digits, - _ or ., not starting with - or .", [](const RecipeValue& value) {
+  return {"1 to 100 letters, digits, - _ or ., not starting with - or .",
+          [](const RecipeValue& value) {
             const auto& name = std::get<std::string>(value);
             const auto allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
             return !name.empty() && name.size() <= 100 && name[0] != '-' && name[0] != '.' &&
                    name.find_first_not_of(allowed) == std::string::npos;
-          }, {}};
+          },
+          {}};
 }
 
 template <class Field>
@@ -123,12 +134,10 @@ class Table {
     using Field = std::remove_cvref_t<decltype(access(std::declval<Recipe&>()))>;
     RecipeEntry entry;
     entry.get = [access](const Recipe& recipe) { return to_value<Field>(access(recipe)); };
-    entry.set = [access](Recipe& recipe, const RecipeValue& value) {
-      access(recipe) = from_value<Field>(value);
-    };
+    entry.set = [access](Recipe& recipe, const RecipeValue& value) { access(recipe) = from_value<Field>(value); };
     entry.default_value = entry.get(Recipe{});
-    entry.key = {path, kTypeNames[entry.default_value.index()], recipe_value_text(entry.default_value),
-                 range.text, meaning};
+    entry.key = {path, kTypeNames[entry.default_value.index()], recipe_value_text(entry.default_value), range.text,
+                 meaning};
     entry.in_range = std::move(range.contains);
     entry.choices = std::move(range.choices);
     entry.is_given = [](const Recipe&) { return true; };
@@ -142,7 +151,8 @@ class Table {
   std::vector<RecipeEntry> entries_;
 };
 
-#define MFI_FIELD(field) [](auto& recipe) -> auto& { return recipe.field; }
+#define MFI_FIELD(field) \
+  [](auto& recipe) -> auto& { return recipe.field; }
 
 void add_run(Table& table) {
   table.add("name", MFI_FIELD(name), folder_name(), "Name of the run; its folder is runs/NAME.");
@@ -153,8 +163,7 @@ void add_run(Table& table) {
             "Images to train on; sample ships with mfi.");
   table.add("data.validation", MFI_FIELD(data.validation), numbers("0 to 0.5", 0, 0.5),
             "Share of the training images held out for choosing settings.");
-  table.add("data.limit", MFI_FIELD(data.limit), integers(0),
-            "Use only this many training and test images; 0: all.");
+  table.add("data.limit", MFI_FIELD(data.limit), integers(0), "Use only this many training and test images; 0: all.");
 
   table.add("network.arch", MFI_FIELD(network.arch), one_of(resnet_names()), "The teacher's ResNet.");
   table.add("network.width", MFI_FIELD(network.width), integers(0, 4096),
@@ -164,8 +173,7 @@ void add_run(Table& table) {
             "Velocity network: bottleneck has 3x3 convolutions in its middle, pointwise only 1x1.");
   table.add("flow.hidden", MFI_FIELD(flow.hidden), entries_per_stage(0, 16384),
             "Channels in the middle of a velocity network; 0: from the budget in docs/method.md.");
-  table.add("flow.depth", MFI_FIELD(flow.depth), integers(1, 16),
-            "Convolutions in the middle of a velocity network.");
+  table.add("flow.depth", MFI_FIELD(flow.depth), integers(1, 16), "Convolutions in the middle of a velocity network.");
   table.add("flow.modules", MFI_FIELD(flow.modules), entries_per_stage(0, 16),
             "Velocity networks that share a stage's path; 0: one, and two in the last stage.");
   table.add("flow.steps", MFI_FIELD(flow.steps), entries_per_stage(0, 64),
@@ -173,9 +181,8 @@ void add_run(Table& table) {
   table.add("flow.alignment", MFI_FIELD(flow.alignment), one_or_three(),
             "Kernel, in pixels, of the convolution that aligns a stage's input with its output.");
 
-  auto& incubate = table.add(
-      "pipeline.incubate", MFI_FIELD(pipeline.incubate), distinct_stages(),
-      "Stages grown back from the teacher's blocks; the others stay flow. [] grows none back.");
+  auto& incubate = table.add("pipeline.incubate", MFI_FIELD(pipeline.incubate), distinct_stages(),
+                             "Stages grown back from the teacher's blocks; the others stay flow. [] grows none back.");
   incubate.key.default_text = "all but the last";
   incubate.is_given = [](const Recipe& recipe) { return !recipe.pipeline.incubate_default; };
   incubate.set = [](Recipe& recipe, const RecipeValue& value) {
@@ -186,8 +193,7 @@ void add_run(Table& table) {
   table.add("runtime.device", MFI_FIELD(runtime.device), one_of({"cpu", "cuda"}), "Where to compute.");
   table.add("runtime.precision", MFI_FIELD(runtime.precision), one_of({"bf16", "fp32"}),
             "Precision of convolutions; with bf16, weights and statistics stay float32.");
-  table.add("runtime.threads", MFI_FIELD(runtime.threads), integers(0, 1024),
-            "Compute threads; 0: one a core.");
+  table.add("runtime.threads", MFI_FIELD(runtime.threads), integers(0, 1024), "Compute threads; 0: one a core.");
 }
 
 void add_objective(Table& table) {
@@ -220,8 +226,8 @@ void add_step(Table& table, const std::string& section, StepSettings Recipe::*st
   const bool has_teacher = classifies && section != "teacher";
   const auto add = [&](const std::string& name, auto StepSettings::*field, const Range& range,
                        const std::string& meaning) {
-    table.add(section + "." + name,
-              [step, field](auto& recipe) -> auto& { return recipe.*step.*field; }, range, meaning);
+    table.add(
+        section + "." + name, [ step, field ](auto& recipe) -> auto& { return recipe.*step.*field; }, range, meaning);
   };
   add("epochs", &StepSettings::epochs, integers(1, 100000),
       section == "incubate" ? "Passes over the training images, for each incubated stage."
@@ -239,14 +245,11 @@ void add_step(Table& table, const std::string& section, StepSettings Recipe::*st
   if (classifies)
     add("label_smoothing", &StepSettings::label_smoothing, zero_to_below_one(),
         "Share of the target spread over all classes.");
-  add("ema", &StepSettings::ema, zero_to_below_one(),
-      "Decay a step of the weights' moving average; 0: none.");
+  add("ema", &StepSettings::ema, zero_to_below_one(), "Decay a step of the weights' moving average; 0: none.");
   if (has_teacher) {
-    add("distillation", &StepSettings::distillation, zero_to_one(),
-        "Share of the teacher's soft labels in the loss.");
+    add("distillation", &StepSettings::distillation, zero_to_one(), "Share of the teacher's soft labels in the loss.");
     add("temperature", &StepSettings::temperature,
-        numbers("above 0, at most 1000", std::numeric_limits<double>::min(), 1000),
-        "Temperature of the soft labels.");
+        numbers("above 0, at most 1000", std::numeric_limits<double>::min(), 1000), "Temperature of the soft labels.");
   }
   add("augment", &StepSettings::augment, either(), "Random crop (4 pixels of padding) and flip.");
 }
@@ -272,9 +275,9 @@ std::vector<RecipeEntry> make_entries() {
   add_step(table, "teacher", &Recipe::teacher);
   add_step(table, "map", &Recipe::map);
   add_objective(table);
-  table.add("meta.train", [](auto& recipe) -> auto& { return recipe.meta_parts.train; },
-            one_of({"velocity", "flow", "all"}),
-            "What learns: velocity networks, flow stages with alignments, or all but the stem.");
+  table.add(
+      "meta.train", [](auto& recipe) -> auto& { return recipe.meta_parts.train; }, one_of({"velocity", "flow", "all"}),
+      "What learns: velocity networks, flow stages with alignments, or all but the stem.");
   add_step(table, "meta", &Recipe::meta);
   add_step(table, "incubate", &Recipe::incubate);
   add_step(table, "hybrid", &Recipe::hybrid);
@@ -328,18 +331,24 @@ const std::vector<RecipeKey>& recipe_keys() {
 }
 
 std::string recipe_value_text(const RecipeValue& value) {
-  return std::visit([](const auto& held) -> std::string {
-    using Held = std::decay_t<decltype(held)>;
-    if constexpr (std::is_same_v<Held, bool>) return held ? "true" : "false";
-    else if constexpr (std::is_same_v<Held, int64_t>) return std::to_string(held);
-    else if constexpr (std::is_same_v<Held, double>) return number_text(held);
-    else if constexpr (std::is_same_v<Held, std::string>) return quoted(held);
-    else {
-      std::vector<std::string> items;
-      for (const auto x : held) items.push_back(std::to_string(x));
-      return "[" + join(items, ", ") + "]";
-    }
-  }, value);
+  return std::visit(
+      [](const auto& held) -> std::string {
+        using Held = std::decay_t<decltype(held)>;
+        if constexpr (std::is_same_v<Held, bool>)
+          return held ? "true" : "false";
+        else if constexpr (std::is_same_v<Held, int64_t>)
+          return std::to_string(held);
+        else if constexpr (std::is_same_v<Held, double>)
+          return number_text(held);
+        else if constexpr (std::is_same_v<Held, std::string>)
+          return quoted(held);
+        else {
+          std::vector<std::string> items;
+          for (const auto x : held) items.push_back(std::to_string(x));
+          return "[" + join(items, ", ") + "]";
+        }
+      },
+      value);
 }
 
 std::string range_problem(const RecipeEntry& entry, const RecipeValue& value) {

@@ -20,8 +20,8 @@ struct RecipeEntry {
   std::function<RecipeValue(const Recipe&)> get;
   std::function<void(Recipe&, const RecipeValue&)> set;  // the value has default_value's type
   std::function<bool(const RecipeValue&)> in_range;
-  std::function<bool(const Recipe&)> is_given;           // false: left to its default in words
-  std::vector<std::string> choices;                      // of a text; empty: free
+  std::function<bool(const Recipe&)> is_given;  // false: left to its default in words
+  std::vector<std::string> choices;             // of a text; empty: free
 
   std::string section() const;  // "" at the top
   std::string name() const;     // the path's last part

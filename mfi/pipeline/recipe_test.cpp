@@ -116,8 +116,8 @@ TEST(RecipeReference, ListsEveryKeyAsTheTableHasIt) {
   std::string expected, listed;
   for (const auto& key : recipe_keys()) {
     const auto standing = key.path == "pipeline.incubate" ? key.default_text : "`" + key.default_text + "`";
-    expected += "| `" + key.path + "` | " + key.type + " | " + standing + " | " + key.range + " | " +
-                key.meaning + " |\n";
+    expected +=
+        "| `" + key.path + "` | " + key.type + " | " + standing + " | " + key.range + " | " + key.meaning + " |\n";
   }
   std::istringstream document(text_of(fs::path(MFI_SOURCE_DIR) / "docs/recipes.md"));
   for (std::string line; std::getline(document, line);)
@@ -127,9 +127,7 @@ TEST(RecipeReference, ListsEveryKeyAsTheTableHasIt) {
 
 // ---- Reading and writing -------------------------------------------------------------------------
 
-TEST_F(RecipeFile, WithNothingInItIsTheDefaultRecipe) {
-  EXPECT_EQ(recipe_to_toml(read("")), recipe_to_toml(Recipe{}));
-}
+TEST_F(RecipeFile, WithNothingInItIsTheDefaultRecipe) { EXPECT_EQ(recipe_to_toml(read("")), recipe_to_toml(Recipe{})); }
 
 TEST_F(RecipeFile, KeepsEveryKeyThroughWritingAndReading) {
   for (const auto& entry : recipe_entries()) {
@@ -218,8 +216,7 @@ TEST_F(RecipeFile, NamesFileLineKeyValueAndRange) {
 }
 
 TEST_F(RecipeFile, NamesTheKeyNearestToAnUnknownOne) {
-  EXPECT_EQ(error_of("[teacher]\nepoch = 3\n"),
-            "x.toml:2: unknown key teacher.epoch; did you mean teacher.epochs?");
+  EXPECT_EQ(error_of("[teacher]\nepoch = 3\n"), "x.toml:2: unknown key teacher.epoch; did you mean teacher.epochs?");
   EXPECT_EQ(error_of("sed = 3\n"), "x.toml:1: unknown key sed; did you mean seed?");
 }
 
@@ -292,9 +289,9 @@ TEST_F(RecipeFile, WantsDistinctStagesToIncubate) {
   EXPECT_EQ(error_of("[pipeline]\nincubate = [1, 5]\n"),
             "x.toml:2: pipeline.incubate names stage 5, expected 1 to 4 (resnet34 has 4 stages)");
   for (const auto* list : {"[0]", "[2, 1, 2]", "[-1]"})
-    EXPECT_EQ(error_of(std::string("[pipeline]\nincubate = ") + list + "\n"),
-              std::string("x.toml:2: pipeline.incubate is ") + list +
-                  ", expected distinct stages of the network, from 1");
+    EXPECT_EQ(
+        error_of(std::string("[pipeline]\nincubate = ") + list + "\n"),
+        std::string("x.toml:2: pipeline.incubate is ") + list + ", expected distinct stages of the network, from 1");
 }
 
 TEST_F(RecipeFile, WantsWholeStepsAModule) {
@@ -319,9 +316,9 @@ TEST_F(RecipeFile, RefusesAnotherTypeForEveryKey) {
   for (const auto& entry : recipe_entries()) {
     const auto type = entry.default_value.index();
     // As 0 boolean, 1 integer, 2 number, 3 text, 4 list; an integer is a number too.
-    const std::pair<size_t, std::string> values[] = {{0, "true"}, {1, "1"}, {2, "1.5"}, {3, "\"1\""},
-                                                     {4, "[1]"}, {5, "1979-05-27"}, {5, "[1.5]"},
-                                                     {5, "[[1]]"}, {5, "{ a = 1 }"}};
+    const std::pair<size_t, std::string> values[] = {{0, "true"},  {1, "1"},     {2, "1.5"},
+                                                     {3, "\"1\""}, {4, "[1]"},   {5, "1979-05-27"},
+                                                     {5, "[1.5]"}, {5, "[[1]]"}, {5, "{ a = 1 }"}};
     for (const auto& [is, value] : values) {
       if (is == type || (is == 1 && type == 2)) continue;
       EXPECT_THAT(error_of(setting(entry, value)), HasSubstr(": " + entry.key.path + " is ")) << value;
@@ -375,8 +372,8 @@ TEST(RecipeRanges, EndWhereTheySay) {
   };
   for (const auto& edge : edges) {
     const auto& entries = recipe_entries();
-    const auto entry = std::find_if(entries.begin(), entries.end(),
-                                    [&](const auto& item) { return item.key.path == edge.key; });
+    const auto entry =
+        std::find_if(entries.begin(), entries.end(), [&](const auto& item) { return item.key.path == edge.key; });
     ASSERT_NE(entry, entries.end()) << edge.key;
     EXPECT_EQ(range_problem(*entry, edge.inside), "");
     EXPECT_THAT(range_problem(*entry, edge.outside), HasSubstr(std::string(edge.key) + " is ")) << edge.key;

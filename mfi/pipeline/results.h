@@ -11,29 +11,29 @@ namespace mfi {
 
 /// One finished step.
 struct StepResult {
-  std::string step;                // "hybrid"
+  std::string step;  // "hybrid"
   std::string purpose;
-  std::string network;             // "resnet34-w16", "hybrid of resnet34-w16"
+  std::string network;  // "resnet34-w16", "hybrid of resnet34-w16"
   bool control = false;
-  bool shown = true;               // stands in the table
+  bool shown = true;  // stands in the table
   int64_t epochs = 0;
   int64_t parameters = 0;
-  int64_t macs = 0;                // one image, 1 MAC = 2 FLOP
-  double test_top1_percent = 0;    // float32, read once, at the step's end
+  int64_t macs = 0;              // one image, 1 MAC = 2 FLOP
+  double test_top1_percent = 0;  // float32, read once, at the step's end
   double test_loss = 0;
-  double seconds = 0;              // training, without the final test
-  double seconds_per_step = 0;     // median
-  Metrics details;                 // a mapping's endpoint errors and swap-in accuracies, on test images
-  std::string fingerprint;         // of inputs and settings
+  double seconds = 0;           // training, without the final test
+  double seconds_per_step = 0;  // median
+  Metrics details;              // a mapping's endpoint errors and swap-in accuracies, on test images
+  std::string fingerprint;      // of inputs and settings
   std::string model_sha256;
 };
 
 struct RunResults {
-  std::string run;                 // the recipe's name
+  std::string run;  // the recipe's name
   std::string dataset;
   int64_t training_images = 0, test_images = 0;
-  std::string machine;             // processor, cores in use, vector instructions
-  std::string version;             // of mfi and LibTorch
+  std::string machine;  // processor, cores in use, vector instructions
+  std::string version;  // of mfi and LibTorch
   std::string precision;
   std::vector<StepResult> steps;
 };

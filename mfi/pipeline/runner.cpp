@@ -29,13 +29,15 @@ std::string settings_text(const StepSettings& s) {
   return join({std::to_string(s.epochs), std::to_string(s.batch_size), s.optimiser, number_text(s.learning_rate),
                number_text(s.weight_decay), number_text(s.momentum), s.schedule, number_text(s.warmup_epochs),
                number_text(s.label_smoothing), number_text(s.ema), number_text(s.distillation),
-               number_text(s.temperature), s.augment ? "augment" : "plain"}, " ");
+               number_text(s.temperature), s.augment ? "augment" : "plain"},
+              " ");
 }
 
 std::string objective_text(const ObjectiveSettings& o) {
   return join({number_text(o.meanflow), number_text(o.endpoint), number_text(o.alignment), number_text(o.regression),
                o.gradient_through_velocity ? "through" : "detached", std::to_string(o.endpoint_steps),
-               number_text(o.power), number_text(o.r_equals_t), number_text(o.time_mean), number_text(o.time_stddev)}, " ");
+               number_text(o.power), number_text(o.r_equals_t), number_text(o.time_mean), number_text(o.time_stddev)},
+              " ");
 }
 
 std::string learns_text(const std::vector<Learns>& learns) {
@@ -48,7 +50,9 @@ std::string learns_text(const std::vector<Learns>& learns) {
 class Runner {
  public:
   Runner(const Recipe& recipe, const RunOptions& options, RunObserver& observer)
-      : recipe_(recipe), options_(options), observer_(observer),
+      : recipe_(recipe),
+        options_(options),
+        observer_(observer),
         plan_(make_plan(recipe, dataset_classes(recipe.data.dataset))) {
     apply_runtime(recipe.runtime);
     for (const auto& name : options.force) plan_.step(name);  // refuses unknown names before any work
@@ -83,9 +87,14 @@ class Runner {
   fs::path model_file(const std::string& step) const { return folder(step) / "model.safetensors"; }
 
   std::string fingerprint_of(const PlannedStep& step) const {
-    std::vector<std::string> parts{arch_to_json(step.arch), settings_text(step.settings), learns_text(step.learns),
-                                   data_.fingerprint, std::to_string(recipe_.seed), recipe_.runtime.precision,
-                                   number_text(recipe_.data.validation), std::to_string(recipe_.data.limit)};
+    std::vector<std::string> parts{arch_to_json(step.arch),
+                                   settings_text(step.settings),
+                                   learns_text(step.learns),
+                                   data_.fingerprint,
+                                   std::to_string(recipe_.seed),
+                                   recipe_.runtime.precision,
+                                   number_text(recipe_.data.validation),
+                                   std::to_string(recipe_.data.limit)};
     if (step.kind == StepKind::map) parts.push_back(objective_text(step.objective));
     for (const auto& from : step.part_from) parts.push_back("part " + from);
     for (const auto& input : step.inputs()) parts.push_back(input + " " + results_.at(input).model_sha256);
@@ -161,8 +170,7 @@ class Runner {
     result.test_loss = accuracy.loss;
     if (step.kind == StepKind::map) result.details = task->evaluate(data_.test);
 
-    save_model(model_file(step.name), *student,
-               {data_.test.class_names, data_.normalisation, data_.name, step.name});
+    save_model(model_file(step.name), *student, {data_.test.class_names, data_.normalisation, data_.name, step.name});
     result.model_sha256 = sha256_file(model_file(step.name));
     write_step_result(folder(step.name) / "step.json", result);
     std::error_code ignored;  // a state that stays behind costs space, nothing else
@@ -192,8 +200,9 @@ class Runner {
     }
     auto student = assemble_student(step, recipe_.seed, find);
     student->to(device());
-    return {std::make_unique<ClassificationTask>(student, step.learns, step.settings, teacher, data_.normalisation, dtype),
-            student};
+    return {
+        std::make_unique<ClassificationTask>(student, step.learns, step.settings, teacher, data_.normalisation, dtype),
+        student};
   }
 
   RunResults results() const {

@@ -20,9 +20,9 @@ class RunObserver : public Observer {
 };
 
 struct RunOptions {
-  std::filesystem::path out;           // the run folder
-  std::filesystem::path data;          // where the dataset lies; empty for the sample
-  std::vector<std::string> force;      // steps to run again although they are done
+  std::filesystem::path out;       // the run folder
+  std::filesystem::path data;      // where the dataset lies; empty for the sample
+  std::vector<std::string> force;  // steps to run again although they are done
 };
 
 /// Runs every step of the recipe that is not done yet and writes results.json.

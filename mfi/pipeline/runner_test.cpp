@@ -138,7 +138,8 @@ TEST_F(FinishedRun, RefusesAModelOfAnotherArch) {
 }
 
 TEST_F(FinishedRun, KeepsThePartsThatAStepDoesNotTrain) {
-  const auto meta = load_model(copy() / "meta/model.safetensors"), incubated = load_model(copy() / "incubate-1/model.safetensors");
+  const auto meta = load_model(copy() / "meta/model.safetensors"),
+             incubated = load_model(copy() / "incubate-1/model.safetensors");
   for (const size_t part : {0, 2, 3, 4}) {
     const auto a = named_tensors(*meta.network->part(part)), b = named_tensors(*incubated.network->part(part));
     for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(torch::equal(a[i].second, b[i].second)) << part << a[i].first;

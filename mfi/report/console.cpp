@@ -32,7 +32,9 @@ double epoch_percent(const Progress& progress) {
 }  // namespace
 
 ConsoleObserver::ConsoleObserver(std::ostream& out, Plan plan, int64_t training_images, ConsoleSettings settings)
-    : out_(out), plan_(std::move(plan)), training_images_(static_cast<double>(training_images)),
+    : out_(out),
+      plan_(std::move(plan)),
+      training_images_(static_cast<double>(training_images)),
       settings_(std::move(settings)) {}
 
 ConsoleObserver::~ConsoleObserver() {
@@ -69,8 +71,8 @@ void ConsoleObserver::on_step_start(const PlannedStep& step, const std::vector<c
 
 void ConsoleObserver::on_step_done(const StepResult& result, bool was_already_done) {
   if (const auto* step = find(result.step))
-    time_left_.measured(result.step, step->kind, work(*step),
-                        training_images_ * static_cast<double>(result.epochs), result.seconds);
+    time_left_.measured(result.step, step->kind, work(*step), training_images_ * static_cast<double>(result.epochs),
+                        result.seconds);
   const auto accuracy = format("test top-1 %.2f %%", result.test_top1_percent);
   if (was_already_done) {
     if (settings_.style != ProgressStyle::none) print(label(result.step) + ": already done, " + accuracy);
@@ -189,9 +191,12 @@ std::vector<std::string> detail_lines(const Metrics& details) {
       line += format("%s %.3f in %s", line.ends_with(":") ? " relative error" : ",", value, steps.c_str());
     } else {
       line += line.ends_with(":") ? " " : "; ";
-      if (what == "swap_in_percent") line += format("swapped in %.2f %%", value);
-      else if (what == "percent") line += format("test top-1 %.2f %%", value);
-      else line += format("%s %.4g", what.c_str(), value);
+      if (what == "swap_in_percent")
+        line += format("swapped in %.2f %%", value);
+      else if (what == "percent")
+        line += format("test top-1 %.2f %%", value);
+      else
+        line += format("%s %.4g", what.c_str(), value);
     }
     last_stage = stage;
   }

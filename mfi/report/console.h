@@ -22,8 +22,8 @@ enum class ProgressStyle {
 struct ConsoleSettings {
   ProgressStyle style = ProgressStyle::plain;
   std::function<size_t()> width = [] { return size_t{80}; };  // columns, asked again for each live line
-  double plain_seconds = 30;   // at least this long between two plain lines of one epoch
-  double live_seconds = 0.1;   // between two live lines
+  double plain_seconds = 30;                                  // at least this long between two plain lines of one epoch
+  double live_seconds = 0.1;                                  // between two live lines
   std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;  // for tests
 };
 
@@ -43,7 +43,7 @@ class ConsoleObserver : public RunObserver {
  private:
   const PlannedStep* find(const std::string& step) const;
   double work(const PlannedStep& step) const;
-  std::string label(const std::string& step) const;  // "[2/8] map"
+  std::string label(const std::string& step) const;           // "[2/8] map"
   std::string progress_text(const Progress& progress) const;  // a plain line
   std::string live_text(const Progress& progress) const;
   double run_seconds_left(const Progress& progress) const;

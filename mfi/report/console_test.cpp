@@ -73,8 +73,9 @@ TEST_F(Console, TellsTimeLeftForTheStepAndForTheRun) {
   pass_seconds(31);
   console.on_progress(halfway());
   // The hybrid: 4 epochs of 1000 images at 50 a second are 80 s.
-  EXPECT_EQ(out_.str(), "[1/2] teacher: epoch 1/2  50 %, loss 1.5, train 42.0 %, 50 images/s, 30.0 s left in step, "
-                        "1 min 50 s in run\n");
+  EXPECT_EQ(out_.str(),
+            "[1/2] teacher: epoch 1/2  50 %, loss 1.5, train 42.0 %, 50 images/s, 30.0 s left in step, "
+            "1 min 50 s in run\n");
 }
 
 TEST_F(Console, InPlainStyleWritesAtMostOneLineIn30Seconds) {
@@ -92,10 +93,14 @@ TEST_F(Console, InPlainStyleWritesALineAnEpoch) {
   auto console = make(ProgressStyle::plain);
   start(console);
   console.on_progress(halfway());
-  console.on_epoch("teacher", {{"epoch", 1}, {"loss", 1.25}, {"train_percent", 50}, {"validation_top1_percent", 48},
+  console.on_epoch("teacher", {{"epoch", 1},
+                               {"loss", 1.25},
+                               {"train_percent", 50},
+                               {"validation_top1_percent", 48},
                                {"images_per_second", 50}});
-  EXPECT_EQ(out_.str(), "[1/2] teacher: epoch 1/2, loss 1.25, train 50.00 %, validation 48.00 %, 50 images/s, "
-                        "30.0 s left in step, 1 min 50 s in run\n");
+  EXPECT_EQ(out_.str(),
+            "[1/2] teacher: epoch 1/2, loss 1.25, train 50.00 %, validation 48.00 %, 50 images/s, "
+            "30.0 s left in step, 1 min 50 s in run\n");
 }
 
 TEST_F(Console, InPlainStyleWritesNoControlCharacters) {

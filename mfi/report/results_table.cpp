@@ -18,9 +18,14 @@ std::string share_text(int64_t part, int64_t whole) {
 
 std::string results_table(const RunResults& results) {
   using Align = TextTable::Align;
-  TextTable table({{"step", Align::left}, {"network", Align::left}, {"parameters", Align::right},
-                   {"share", Align::right}, {"MACs", Align::right}, {"share", Align::right},
-                   {"test top-1", Align::right}, {"seconds", Align::right}});
+  TextTable table({{"step", Align::left},
+                   {"network", Align::left},
+                   {"parameters", Align::right},
+                   {"share", Align::right},
+                   {"MACs", Align::right},
+                   {"share", Align::right},
+                   {"test top-1", Align::right},
+                   {"seconds", Align::right}});
 
   StepResult teacher;
   for (const auto& step : results.steps)
@@ -47,10 +52,10 @@ std::string results_table(const RunResults& results) {
     if (!step.control) seconds += step.seconds;
   }
   auto out = table.text();
-  out += format("%s: %s, %lld training and %lld test images; %s; %s; %s\n", results.run.c_str(),
-                results.dataset.c_str(), static_cast<long long>(results.training_images),
-                static_cast<long long>(results.test_images), results.machine.c_str(), results.precision.c_str(),
-                results.version.c_str());
+  out +=
+      format("%s: %s, %lld training and %lld test images; %s; %s; %s\n", results.run.c_str(), results.dataset.c_str(),
+             static_cast<long long>(results.training_images), static_cast<long long>(results.test_images),
+             results.machine.c_str(), results.precision.c_str(), results.version.c_str());
   out += "Trained for " + duration_text(seconds);
   if (all_seconds > seconds) out += ", and the controls for " + duration_text(all_seconds - seconds);
   out += ".\n";

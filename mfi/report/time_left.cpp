@@ -42,8 +42,7 @@ double work_per_image(const PlannedStep& step, const Arch* teacher) {
   return sum;
 }
 
-void TimeLeft::measured(const std::string& step, StepKind kind, double work_per_image, double images,
-                        double seconds) {
+void TimeLeft::measured(const std::string& step, StepKind kind, double work_per_image, double images, double seconds) {
   steps_[step] = {kind, work_per_image * images, seconds};
 }
 

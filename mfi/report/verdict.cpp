@@ -25,8 +25,8 @@ std::string against(const StepResult& hybrid, const StepResult& other) {
 
 struct Claim {
   const char* step;
-  const char* gained;  // what the hybrid's lead over this control would be worth
-  const char* nothing; // what is so when there is none
+  const char* gained;   // what the hybrid's lead over this control would be worth
+  const char* nothing;  // what is so when there is none
 };
 
 // One sentence for each control that was run: what it takes away from the method's claim.
@@ -43,8 +43,7 @@ std::string judge(const StepResult& hybrid, const StepResult& control, const Cla
   if (points < 0.005)
     return format("The control %s does %s: %s.", claim.step, points > -0.005 ? "as well" : "better", claim.nothing);
   const double chance = chance_points(hybrid.test_top1_percent, control.test_top1_percent, images);
-  return format("%s: %.2f points%s.", claim.gained, points,
-                points < chance ? ", no more than chance may give" : "");
+  return format("%s: %.2f points%s.", claim.gained, points, points < chance ? ", no more than chance may give" : "");
 }
 
 }  // namespace

@@ -77,8 +77,8 @@ void save_tensors(const std::filesystem::path& file, const NamedTensors& tensors
   for (const auto& [name, tensor] : tensors) {
     keep_alive.push_back(tensor.detach().to(torch::kCPU).contiguous());
     const auto& t = keep_alive.back();
-    bytes.push_back({name, type_of(t.scalar_type()).file, t.sizes().vec(),
-                     static_cast<const std::byte*>(t.data_ptr()), static_cast<size_t>(t.nbytes())});
+    bytes.push_back({name, type_of(t.scalar_type()).file, t.sizes().vec(), static_cast<const std::byte*>(t.data_ptr()),
+                     static_cast<size_t>(t.nbytes())});
   }
   write_safetensors(file, bytes, metadata);
 }

@@ -30,8 +30,8 @@ std::map<std::string, std::string> load_tensors(const std::filesystem::path& fil
 struct ModelInfo {
   std::vector<std::string> class_names;
   Normalisation normalisation;
-  std::string dataset;   // what it was trained on
-  std::string step;      // the pipeline step that made it
+  std::string dataset;  // what it was trained on
+  std::string step;     // the pipeline step that made it
 };
 
 /// Saves a network with its Arch, so that the file alone rebuilds it.

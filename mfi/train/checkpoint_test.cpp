@@ -37,7 +37,8 @@ TEST(ModelFile, AloneRebuildsItsNetwork) {
   const auto model = load_model(file);
   EXPECT_EQ(model.network->arch(), arch());
   const auto before = named_tensors(*net), after = named_tensors(*model.network);
-  for (size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(torch::equal(before[i].second, after[i].second)) << before[i].first;
+  for (size_t i = 0; i < before.size(); ++i)
+    EXPECT_TRUE(torch::equal(before[i].second, after[i].second)) << before[i].first;
   EXPECT_EQ(model.info.class_names, kInfo.class_names);
   EXPECT_EQ(model.info.normalisation.stddev, kInfo.normalisation.stddev);
   EXPECT_EQ(model.info.step, "hybrid");
@@ -65,7 +66,9 @@ TEST(LoadTensors, RefusesAnotherShapeAndLeavesTheTargetAlone) {
   const auto file = folder.path() / "t";
   save_tensors(file, {{"a", torch::ones({2})}, {"b", torch::ones({3})}}, {});
   const auto a = torch::zeros({2}), b = torch::zeros({4});
-  EXPECT_THAT(message_of<CheckpointError>([&] { load_tensors(file, {{"a", a}, {"b", b}}); }),
+  EXPECT_THAT(message_of<CheckpointError>([&] {
+                load_tensors(file, {{"a", a}, {"b", b}});
+              }),
               HasSubstr("tensor 'b' is float32 [3], expected float32 [4]"));
   EXPECT_EQ(a.sum().item<double>(), 0);
 }
@@ -98,7 +101,8 @@ TEST(ModelFile, ThatIsCutIsRefused) {
   save_model(file, *network(), kInfo);
   for (const double share : {0.0, 0.001, 0.3, 0.999}) {
     save_model(file, *network(), kInfo);
-    std::filesystem::resize_file(file, static_cast<uintmax_t>(share * static_cast<double>(std::filesystem::file_size(file))));
+    std::filesystem::resize_file(file,
+                                 static_cast<uintmax_t>(share * static_cast<double>(std::filesystem::file_size(file))));
     EXPECT_THAT(message_of<CheckpointError>([&] { load_model(file); }), HasSubstr(file.string())) << share;
   }
 }
@@ -106,7 +110,8 @@ TEST(ModelFile, ThatIsCutIsRefused) {
 TEST(ModelFile, ThatMfiDidNotWriteIsRefused) {
   const TestFolder folder;
   save_tensors(folder.path() / "t", {{"a", torch::ones({2})}}, {});
-  EXPECT_THAT(message_of<CheckpointError>([&] { load_model(folder.path() / "t"); }), HasSubstr("no description of the network"));
+  EXPECT_THAT(message_of<CheckpointError>([&] { load_model(folder.path() / "t"); }),
+              HasSubstr("no description of the network"));
 }
 
 }  // namespace

@@ -11,8 +11,7 @@ namespace {
 void set_learning(Part& part, Learns learns) {
   for (auto& parameter : part.parameters()) parameter.requires_grad_(learns != Learns::nothing);
   if (learns == Learns::velocity)
-    for (auto& parameter : dynamic_cast<FlowStage&>(part).alignment()->parameters())
-      parameter.requires_grad_(false);
+    for (auto& parameter : dynamic_cast<FlowStage&>(part).alignment()->parameters()) parameter.requires_grad_(false);
 }
 
 }  // namespace
@@ -36,8 +35,8 @@ ClassificationTask::ClassificationTask(std::shared_ptr<Network> network, std::ve
     set_learning(*network_->part(i), learns_[i]);
     running_.push_back(learns_[i] == Learns::nothing ? folded->part(i) : network_->part(i));
   }
-  first_learning_ = std::find_if(learns_.begin(), learns_.end(), [](Learns l) { return l != Learns::nothing; }) -
-                    learns_.begin();
+  first_learning_ =
+      std::find_if(learns_.begin(), learns_.end(), [](Learns l) { return l != Learns::nothing; }) - learns_.begin();
 }
 
 std::vector<ParameterSet> ClassificationTask::parameter_sets() {

@@ -29,8 +29,7 @@ class ClassificationTask : public Task {
   /// learns: one entry a part of the network. teacher: may be nullptr when distillation is 0.
   /// dtype: of the activations when evaluating; batches bring their own.
   ClassificationTask(std::shared_ptr<Network> network, std::vector<Learns> learns, const StepSettings& settings,
-                     std::shared_ptr<const Network> teacher, const Normalisation& normalisation,
-                     torch::Dtype dtype);
+                     std::shared_ptr<const Network> teacher, const Normalisation& normalisation, torch::Dtype dtype);
 
   torch::nn::Module& student() override { return *network_; }
   std::vector<ParameterSet> parameter_sets() override;
@@ -44,7 +43,7 @@ class ClassificationTask : public Task {
   std::shared_ptr<Network> network_;
   std::vector<Learns> learns_;
   StepSettings settings_;
-  std::shared_ptr<Network> teacher_;       // folded
+  std::shared_ptr<Network> teacher_;            // folded
   std::vector<std::shared_ptr<Part>> running_;  // the network's part where it learns, else a folded copy
   size_t first_learning_ = 0;
   Normalisation normalisation_;

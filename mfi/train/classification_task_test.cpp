@@ -52,7 +52,8 @@ void train_one_step(ClassificationTask& task, const StepSettings& settings, torc
 }
 
 // Which parts changed in any weight or statistic, by the first word of the tensor's name.
-std::set<std::string> changed_parts(const torch::nn::Module& module, const std::map<std::string, torch::Tensor>& before) {
+std::set<std::string> changed_parts(const torch::nn::Module& module,
+                                    const std::map<std::string, torch::Tensor>& before) {
   std::set<std::string> out;
   for (const auto& [name, tensor] : named_tensors(module))
     if (!torch::equal(tensor, before.at(name))) out.insert(name.substr(0, name.find('.')));
@@ -103,7 +104,8 @@ TEST(FrozenSuffix, PassesTheSameGradientAsTheWholeNetwork) {
   b->eval();
   b->part(1)->train();
   const auto data = batch();
-  at::cross_entropy_loss(b->forward(data.images), data.labels, {}, at::Reduction::Mean, -100, StepSettings{}.label_smoothing)
+  at::cross_entropy_loss(b->forward(data.images), data.labels, {}, at::Reduction::Mean, -100,
+                         StepSettings{}.label_smoothing)
       .backward();
   const auto pa = a->part(1)->parameters(), pb = b->part(1)->parameters();
   for (size_t i = 0; i < pa.size(); ++i) {
@@ -140,7 +142,8 @@ TEST(Distillation, MatchesTheFormula) {
   const double loss = task.step(data, {}).losses[0].item<double>();
 
   torch::NoGradGuard no_grad;
-  const auto s = student->forward(data.images).to(torch::kFloat64), t = teacher->forward(data.images).to(torch::kFloat64);
+  const auto s = student->forward(data.images).to(torch::kFloat64),
+             t = teacher->forward(data.images).to(torch::kFloat64);
   const auto p = torch::softmax(t / 2, 1);
   const auto kl = (p * (p.log() - torch::log_softmax(s / 2, 1))).sum(1).mean();
   const auto ce = -torch::log_softmax(s, 1).gather(1, data.labels.view({-1, 1})).mean();

@@ -12,7 +12,7 @@ namespace mfi {
 
 struct Accuracy {
   double top1_percent = 0;
-  double loss = 0;    // mean cross-entropy, nats
+  double loss = 0;  // mean cross-entropy, nats
   int64_t images = 0;
 };
 

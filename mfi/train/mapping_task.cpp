@@ -20,8 +20,9 @@ constexpr int64_t kEvaluatedSteps[] = {1, 2, 4};
 std::shared_ptr<Network> make_student(const Network& teacher, const MappingSettings& settings) {
   Arch arch = teacher.arch();
   if (arch.folded)
-    throw ShapeError("MappingTask: the teacher " + arch.name +
-                     " is folded, and stages beside folded ones cannot be trained; give the network it was folded from");
+    throw ShapeError(
+        "MappingTask: the teacher " + arch.name +
+        " is folded, and stages beside folded ones cannot be trained; give the network it was folded from");
   for (const auto& [stage, flow] : settings.stages) {
     if (stage >= arch.stages.size())
       throw ShapeError(format("MappingTask: stage %zu of a network with %zu stages", stage + 1, arch.stages.size()));
@@ -160,7 +161,9 @@ Metrics MappingTask::evaluate(const Dataset& data) {
   }
 
   Metrics metrics;
-  const auto percent = [images](int64_t correct) { return 100.0 * static_cast<double>(correct) / static_cast<double>(images); };
+  const auto percent = [images](int64_t correct) {
+    return 100.0 * static_cast<double>(correct) / static_cast<double>(images);
+  };
   for (const auto& [stage, sum] : sums) {
     const auto name = part_name(student_->arch(), stage + 1);
     for (const auto& [steps, squared_error] : sum.squared_error)

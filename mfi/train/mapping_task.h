@@ -15,10 +15,10 @@ namespace mfi {
 struct MappingSettings {
   std::map<size_t, FlowArch> stages;  // stage (from 0) -> what is to imitate it
   ObjectiveSettings objective;
-  uint64_t seed = 0;                  // of the starting weights and of the times that training draws
+  uint64_t seed = 0;                     // of the starting weights and of the times that training draws
   torch::Dtype dtype = torch::kFloat32;  // of the activations in evaluate(); batches bring their own
   int64_t evaluation_batch_size = 250;
-  Normalisation normalisation;        // of the images in evaluate()
+  Normalisation normalisation;  // of the images in evaluate()
 };
 
 /// Maps several stages at once: one pass of the teacher gives every stage's input and target, and each
@@ -57,7 +57,7 @@ class MappingTask : public Task {
 
   std::shared_ptr<Network> teacher_;  // folded, in eval mode: its batch norms must not move the targets
   std::shared_ptr<Network> student_;
-  std::vector<size_t> stages_;        // the mapped ones, rising
+  std::vector<size_t> stages_;  // the mapped ones, rising
   MappingSettings settings_;
   torch::Device device_;
 };

@@ -57,8 +57,7 @@ MappingSettings both_stages() {
 
 Batch make_batch(torch::Dtype type = torch::kFloat32, uint64_t seed = 2) {
   torch::manual_seed(seed);
-  return {torch::randn({32, 3, 8, 8}).to(type).contiguous(torch::MemoryFormat::ChannelsLast),
-          torch::randint(3, {32})};
+  return {torch::randn({32, 3, 8, 8}).to(type).contiguous(torch::MemoryFormat::ChannelsLast), torch::randint(3, {32})};
 }
 
 Dataset make_dataset() {
@@ -189,7 +188,9 @@ TEST(MappingTask, DrawsOtherTimesInOtherBatchesAndEpochs) {
   settings.objective.endpoint = 0;
   MappingTask task(*make_teacher(), settings);
   task.set_training_mode();
-  const auto loss = [&](const StepPosition& position) { return task.step(make_batch(), position).losses[1].item<double>(); };
+  const auto loss = [&](const StepPosition& position) {
+    return task.step(make_batch(), position).losses[1].item<double>();
+  };
   train(task, 2);  // until then u is 0 and the loss does not depend on the times
   EXPECT_NE(loss({0, 0}), loss({0, 1}));
   EXPECT_NE(loss({0, 0}), loss({1, 0}));

@@ -13,8 +13,8 @@ using Metrics = std::vector<std::pair<std::string, double>>;
 
 /// Where a step of the pipeline stands.
 struct Progress {
-  std::string step;              // "teacher"
-  int64_t epoch = 0, epochs = 0; // epoch counts from 1
+  std::string step;               // "teacher"
+  int64_t epoch = 0, epochs = 0;  // epoch counts from 1
   int64_t batch = 0, batches = 0;
   double loss = 0;               // running mean of this epoch
   double accuracy_percent = -1;  // on this epoch's training batches; -1 when there is none

@@ -146,7 +146,8 @@ TEST(LearningRate, RisesLinearlyDuringWarmUp) {
 }
 
 TEST(LearningRate, OfOneCycleRisesForThreeTenthsUnlessToldOtherwise) {
-  const LearningRateSchedule usual(schedule_settings("one-cycle", 0), 100), told(schedule_settings("one-cycle", 5), 100);
+  const LearningRateSchedule usual(schedule_settings("one-cycle", 0), 100),
+      told(schedule_settings("one-cycle", 5), 100);
   EXPECT_NEAR(usual.at(0), 2.0 / 25, 1e-12);
   EXPECT_DOUBLE_EQ(usual.at(300), 2);
   EXPECT_DOUBLE_EQ(told.at(500), 2);

@@ -16,23 +16,23 @@ struct RuntimeSettings {
 /// Settings of one training step: [teacher], [map], [meta], [incubate] or [hybrid].
 struct StepSettings {
   int64_t epochs = 1;
-  int64_t batch_size = 128;        // images
-  std::string optimiser = "adamw"; // adamw or sgd (with Nesterov momentum)
-  double learning_rate = 1e-3;     // its peak
-  double weight_decay = 0.01;      // not on biases and norms; decoupled for adamw
-  double momentum = 0.9;           // sgd only
-  std::string schedule = "cosine"; // cosine, one-cycle or constant
-  double warmup_epochs = 0;        // linear rise from 0; one-cycle: 0 means 30 % of the epochs
-  double label_smoothing = 0.1;    // classification steps
-  double ema = 0;                  // decay of the weights' moving average per step; 0: none
-  double distillation = 0;         // share of the teacher's soft labels in the loss, [0, 1]
-  double temperature = 4;          // of the distillation
-  bool augment = true;             // random crop and flip
+  int64_t batch_size = 128;         // images
+  std::string optimiser = "adamw";  // adamw or sgd (with Nesterov momentum)
+  double learning_rate = 1e-3;      // its peak
+  double weight_decay = 0.01;       // not on biases and norms; decoupled for adamw
+  double momentum = 0.9;            // sgd only
+  std::string schedule = "cosine";  // cosine, one-cycle or constant
+  double warmup_epochs = 0;         // linear rise from 0; one-cycle: 0 means 30 % of the epochs
+  double label_smoothing = 0.1;     // classification steps
+  double ema = 0;                   // decay of the weights' moving average per step; 0: none
+  double distillation = 0;          // share of the teacher's soft labels in the loss, [0, 1]
+  double temperature = 4;           // of the distillation
+  bool augment = true;              // random crop and flip
 };
 
 /// [meta] train: which parts of the meta model learn; the stem never does.
 struct MetaSettings {
-  std::string train = "all";       // velocity (as in the paper), flow (with alignments), all (with the head)
+  std::string train = "all";  // velocity (as in the paper), flow (with alignments), all (with the head)
 };
 
 }  // namespace mfi

@@ -13,7 +13,7 @@ namespace mfi {
 
 /// Parameters that share one optimiser.
 struct ParameterSet {
-  std::string name;                                          // "network", "stage1", ...
+  std::string name;                                               // "network", "stage1", ...
   std::vector<std::pair<std::string, torch::Tensor>> parameters;  // only those that learn
 };
 

@@ -24,9 +24,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 LoaderSettings loader_settings(const TrainJob& job) {
   LoaderSettings out;
@@ -44,8 +42,12 @@ LoaderSettings loader_settings(const TrainJob& job) {
 class Training {
  public:
   Training(Task& task, const TrainJob& job, Observer& observer)
-      : task_(task), job_(job), observer_(observer), loader_(*job.train, loader_settings(job)),
-        schedule_(job.settings, loader_.batches_per_epoch()), device_(job.runtime.device) {
+      : task_(task),
+        job_(job),
+        observer_(observer),
+        loader_(*job.train, loader_settings(job)),
+        schedule_(job.settings, loader_.batches_per_epoch()),
+        device_(job.runtime.device) {
     for (const auto& set : task.parameter_sets()) {
       set_names_.push_back(set.name);
       optimisers_.emplace_back(set, job.settings);
@@ -61,7 +63,8 @@ class Training {
       ++epoch_;
       if (job_.validation && job_.validation->size() > 0) {
         if (average_) average_->swap();
-        for (const auto& [name, value] : task_.evaluate(*job_.validation)) row.emplace_back("validation_" + name, value);
+        for (const auto& [name, value] : task_.evaluate(*job_.validation))
+          row.emplace_back("validation_" + name, value);
         if (average_) average_->swap();
       }
       outcome_.seconds += seconds_since(start);
@@ -95,7 +98,8 @@ class Training {
                   {"mfi.position", nlohmann::json{{"epoch", epoch_},
                                                   {"seed", job_.seed},
                                                   {"seconds", outcome_.seconds},
-                                                  {"seconds_per_step", outcome_.seconds_per_step}}.dump()},
+                                                  {"seconds_per_step", outcome_.seconds_per_step}}
+                                       .dump()},
                   {"mfi.metrics", metrics_to_json(outcome_.rows)}});
     write_metrics_csv(job_.folder / "metrics.csv", outcome_.rows);
   }
@@ -192,8 +196,8 @@ class Training {
     for (const double sum : loss_sums) progress.loss += sum / static_cast<double>(batch);
     if (correct >= 0) progress.accuracy_percent = 100.0 * static_cast<double>(correct) / static_cast<double>(images);
     progress.images_per_second = static_cast<double>(images) / seconds;
-    const double epochs_left = static_cast<double>(job_.settings.epochs - epoch_) -
-                               static_cast<double>(batch) / static_cast<double>(batches);
+    const double epochs_left =
+        static_cast<double>(job_.settings.epochs - epoch_) - static_cast<double>(batch) / static_cast<double>(batches);
     progress.seconds_left_in_step = epochs_left * static_cast<double>(batches) * seconds / static_cast<double>(batch);
     observer_.on_progress(progress);
   }

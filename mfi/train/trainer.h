@@ -14,21 +14,21 @@ namespace mfi {
 
 /// One training, and where its state lives.
 struct TrainJob {
-  std::string step;                    // name for progress and messages
+  std::string step;  // name for progress and messages
   StepSettings settings;
   RuntimeSettings runtime;
   uint64_t seed = 0;
   const Dataset* train = nullptr;
-  const Dataset* validation = nullptr; // may be nullptr or empty: no evaluation between epochs
+  const Dataset* validation = nullptr;  // may be nullptr or empty: no evaluation between epochs
   Normalisation normalisation;
-  std::filesystem::path folder;        // state.safetensors and metrics.csv go here
-  std::string fingerprint;             // of inputs and settings; a state with another one is not resumed
+  std::filesystem::path folder;  // state.safetensors and metrics.csv go here
+  std::string fingerprint;       // of inputs and settings; a state with another one is not resumed
 };
 
 struct TrainOutcome {
-  std::vector<Metrics> rows;   // one an epoch
-  double seconds = 0;          // spent on training, over all attempts, up to the last saved state
-  double seconds_per_step = 0; // median of the last epoch
+  std::vector<Metrics> rows;    // one an epoch
+  double seconds = 0;           // spent on training, over all attempts, up to the last saved state
+  double seconds_per_step = 0;  // median of the last epoch
 };
 
 /// Trains `task` to the end, from the saved state if there is one.

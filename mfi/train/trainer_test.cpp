@@ -34,7 +34,8 @@ struct SmallTraining {
   std::shared_ptr<Network> net = small_network();
   TrainJob job;
 
-  SmallTraining(const std::filesystem::path& folder, const std::string& optimiser, double ema, const std::string& precision) {
+  SmallTraining(const std::filesystem::path& folder, const std::string& optimiser, double ema,
+                const std::string& precision) {
     job.step = "teacher";
     job.settings.epochs = 4;
     job.settings.batch_size = 16;
@@ -125,7 +126,8 @@ INSTANTIATE_TEST_SUITE_P(EverySetting, Resume,
 TEST(Training, WithTheSameSeedGivesTheSameBytes) {
   const TestFolder first, second, third;
   Messages messages;
-  SmallTraining a(first.path(), "adamw", 0, "bf16"), b(second.path(), "adamw", 0, "bf16"), c(third.path(), "adamw", 0, "bf16");
+  SmallTraining a(first.path(), "adamw", 0, "bf16"), b(second.path(), "adamw", 0, "bf16"),
+      c(third.path(), "adamw", 0, "bf16");
   c.job.seed = 4;
   for (auto* setup : {&a, &b, &c}) {
     auto task = setup->task();
@@ -183,7 +185,8 @@ TEST(Training, StopsAtALossThatIsNotFiniteAndKeepsTheLastState) {
     using ClassificationTask::ClassificationTask;
     StepLosses step(const Batch& batch, const StepPosition& position) override {
       auto out = ClassificationTask::step(batch, position);
-      if (position.epoch == 2 && position.batch == 1) out.losses[0] = out.losses[0] * std::numeric_limits<double>::quiet_NaN();
+      if (position.epoch == 2 && position.batch == 1)
+        out.losses[0] = out.losses[0] * std::numeric_limits<double>::quiet_NaN();
       return out;
     }
   };
