@@ -52,11 +52,9 @@ std::unique_ptr<Task> make_task(const PlannedStep& step, const Arch* teacher_arc
   std::shared_ptr<const Network> teacher = teacher_arch ? started_network(*teacher_arch) : nullptr;
   if (step.kind == StepKind::map) {
     MappingSettings settings;
-    for (size_t stage = 0; stage < step.arch.stages.size(); ++stage)
-      if (const auto* flow = std::get_if<FlowArch>(&step.arch.stages[stage].body)) settings.stages[stage] = *flow;
     settings.objective = step.objective;
     settings.dtype = dtype;
-    return std::make_unique<MappingTask>(*teacher, settings);
+    return std::make_unique<MappingTask>(*teacher, started_network(step.arch), settings);
   }
   return std::make_unique<ClassificationTask>(started_network(step.arch), step.learns, step.settings, teacher,
                                               Normalisation{}, dtype);

@@ -1,5 +1,6 @@
 #include "mfi/pipeline/runner.h"
 
+#include <algorithm>
 #include <map>
 
 #include "mfi/core/atomic_file.h"
@@ -56,17 +57,16 @@ class Runner {
         plan_(make_plan(recipe, dataset_classes(recipe.data.dataset))) {
     apply_runtime(recipe.runtime);
     for (const auto& name : options.force) plan_.step(name);  // refuses unknown names before any work
-    make_folder(options.out);
-    lock_.emplace(options.out);
     auto data = recipe.data;
     data.seed = recipe.seed;
-    data_ = open_data(data, options.data);
+    data_ = open_data(data, options.data);  // before the folder: without data nothing shall be left behind
+    make_folder(options.out);
+    lock_.emplace(options.out);
     replace_file(options.out / "recipe.toml", recipe_to_toml(recipe));
   }
 
   RunResults run() {
-    std::vector<const PlannedStep*> remaining;
-    for (const auto& step : plan_.steps) remaining.push_back(&step);
+    auto remaining = probably_remaining();
     for (const auto& step : plan_.steps) {
       const auto fingerprint = fingerprint_of(step);
       if (const auto* done = finished(step, fingerprint)) {
@@ -76,7 +76,7 @@ class Runner {
         results_[step.name] = run_step(step, fingerprint);
         observer_.on_step_done(results_[step.name], /*was_already_done=*/false);
       }
-      remaining.erase(remaining.begin());
+      std::erase(remaining, &step);
       write_results(options_.out / "results.json", results());
     }
     return results();
@@ -101,18 +101,46 @@ class Runner {
     return sha256_text(join(parts, "\n"));
   }
 
+  bool is_forced(const PlannedStep& step) const {
+    return std::find(options_.force.begin(), options_.force.end(), step.name) != options_.force.end();
+  }
+
+  fs::path record_file(const PlannedStep& step) const { return folder(step.name) / "step.json"; }
+
+  bool has_record(const PlannedStep& step) const {
+    return fs::exists(record_file(step)) && fs::exists(model_file(step.name));
+  }
+
+  // The steps that are not done and those that need one of them, for the estimate of the time left. A
+  // step may still be skipped when what it needs comes out the same as before.
+  std::vector<const PlannedStep*> probably_remaining() {
+    std::vector<const PlannedStep*> out;
+    for (const auto& step : plan_.steps) {
+      const auto inputs = step.inputs();
+      const bool inputs_done =
+          std::all_of(inputs.begin(), inputs.end(), [&](const auto& i) { return results_.count(i); });
+      if (inputs_done && !is_forced(step) && has_record(step)) {
+        const auto result = read_step_result(record_file(step));
+        if (result.fingerprint == fingerprint_of(step)) {
+          results_[step.name] = result;
+          continue;
+        }
+      }
+      out.push_back(&step);
+    }
+    return out;
+  }
+
   // The record of a step that is done with this fingerprint, or nullptr.
   const StepResult* finished(const PlannedStep& step, const std::string& fingerprint) {
-    const auto record = folder(step.name) / "step.json";
-    const bool forced = std::find(options_.force.begin(), options_.force.end(), step.name) != options_.force.end();
-    if (forced) {
+    if (is_forced(step)) {
       // Only the state goes: the old model stays until the new one replaces it.
       std::error_code ignored;
       fs::remove(folder(step.name) / "state.safetensors", ignored);
       return nullptr;
     }
-    if (!fs::exists(record) || !fs::exists(model_file(step.name))) return nullptr;
-    auto result = read_step_result(record);
+    if (!has_record(step)) return nullptr;
+    auto result = read_step_result(record_file(step));
     if (result.fingerprint != fingerprint) {
       observer_.on_message(step.name + ": settings or inputs have changed since it was done; running it again");
       return nullptr;
@@ -136,7 +164,9 @@ class Runner {
       return model;
     };
     const auto teacher = step.teacher.empty() ? nullptr : find(step.teacher);
-    auto [task, student] = make_task(step, teacher, find);
+    const auto student = assemble_student(step, recipe_.seed, find);
+    student->to(device());
+    const auto task = make_task(step, student, teacher);
     models.clear();
 
     TrainJob job;
@@ -178,31 +208,18 @@ class Runner {
     return result;
   }
 
-  struct TaskAndStudent {
-    std::unique_ptr<Task> task;
-    std::shared_ptr<Network> student;
-  };
-
-  TaskAndStudent make_task(const PlannedStep& step, const std::shared_ptr<const Network>& teacher,
-                           const FindModel& find) const {
+  std::unique_ptr<Task> make_task(const PlannedStep& step, const std::shared_ptr<Network>& student,
+                                  const std::shared_ptr<const Network>& teacher) const {
     const auto dtype = activation_type(recipe_.runtime);
-    if (step.kind == StepKind::map) {
-      MappingSettings settings;
-      for (size_t i = 0; i < step.arch.stages.size(); ++i)
-        if (step.arch.stages[i].is_flow()) settings.stages[i] = std::get<FlowArch>(step.arch.stages[i].body);
-      settings.objective = step.objective;
-      settings.seed = recipe_.seed;
-      settings.dtype = dtype;
-      settings.normalisation = data_.normalisation;
-      auto task = std::make_unique<MappingTask>(*teacher, settings);
-      auto student = task->network();
-      return {std::move(task), student};
-    }
-    auto student = assemble_student(step, recipe_.seed, find);
-    student->to(device());
-    return {
-        std::make_unique<ClassificationTask>(student, step.learns, step.settings, teacher, data_.normalisation, dtype),
-        student};
+    if (step.kind != StepKind::map)
+      return std::make_unique<ClassificationTask>(student, step.learns, step.settings, teacher, data_.normalisation,
+                                                  dtype);
+    MappingSettings settings;
+    settings.objective = step.objective;
+    settings.seed = recipe_.seed;
+    settings.dtype = dtype;
+    settings.normalisation = data_.normalisation;
+    return std::make_unique<MappingTask>(*teacher, student, settings);
   }
 
   RunResults results() const {

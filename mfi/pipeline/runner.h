@@ -14,7 +14,7 @@ namespace mfi {
 /// What a run tells while it goes on, beside what its steps tell.
 class RunObserver : public Observer {
  public:
-  /// remaining: the steps still to come, this one first.
+  /// remaining: the steps that are probably still to be run, this one first.
   virtual void on_step_start(const PlannedStep& step, const std::vector<const PlannedStep*>& remaining) {}
   virtual void on_step_done(const StepResult& result, bool was_already_done) {}
 };

@@ -38,8 +38,13 @@ class Log : public RunObserver {
   void on_step_done(const StepResult& result, bool was_already_done) override {
     (was_already_done ? skipped : done).push_back(result.step);
   }
+  void on_step_start(const PlannedStep& step, const std::vector<const PlannedStep*>& remaining) override {
+    expected.clear();
+    for (const auto* other : remaining) expected.push_back(other->name);
+  }
   void on_message(const std::string& text) override { messages += text + "\n"; }
   std::vector<std::string> done, skipped;
+  std::vector<std::string> expected;  // at the start of the last step that ran
   std::string messages;
 };
 
@@ -115,6 +120,26 @@ TEST_F(FinishedRun, RunsAForcedStepAndGetsTheSameModel) {
   EXPECT_EQ(again.steps[1].model_sha256, results_->steps[1].model_sha256);
 }
 
+// For the time left: the incubations and the controls beside the hybrid's are done.
+TEST_F(FinishedRun, ExpectsToRunOnlyWhatIsNotDone) {
+  auto recipe = tiny_recipe();
+  recipe.hybrid.learning_rate = 5e-4;
+  recipe.controls = {.smaller_resnet = true};
+  Log log;
+  run_pipeline(recipe, options(copy()), log);
+  EXPECT_THAT(log.expected, ElementsAre("hybrid"));
+}
+
+TEST_F(FinishedRun, ExpectsToRunWhatBuildsOnAForcedStep) {
+  auto recipe = tiny_recipe();
+  recipe.controls = {.teacher_longer = true};
+  auto o = options(copy());
+  o.force = {"meta"};
+  Log log;
+  run_pipeline(recipe, o, log);
+  EXPECT_THAT(log.expected, ElementsAre("meta", "incubate-1", "incubate-2", "hybrid"));
+}
+
 TEST_F(FinishedRun, RefusesToForceAStepThatIsNotThere) {
   auto o = options(copy());
   o.force = {"mapp"};
@@ -188,6 +213,17 @@ TEST(InterruptedRun, EndsWithTheSameModels) {
   EXPECT_THAT(resumed.messages, HasSubstr("meta: going on after epoch 1 of 2"));
   for (size_t i = 0; i < whole.steps.size(); ++i)
     EXPECT_EQ(whole.steps[i].model_sha256, cut.steps[i].model_sha256) << whole.steps[i].step;
+}
+
+TEST(Run, LeavesNoFolderBehindWhenItFindsNoData) {
+  const TestFolder folder;
+  auto recipe = tiny_recipe();
+  recipe.data.dataset = "cifar-10";
+  auto o = options(folder.path() / "run");
+  o.data = folder.path() / "nothing";
+  Log log;
+  EXPECT_THROW(run_pipeline(recipe, o, log), NotFoundError);
+  EXPECT_FALSE(std::filesystem::exists(o.out));
 }
 
 TEST(Run, RefusesAFolderThatCannotBeMade) {

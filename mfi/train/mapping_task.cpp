@@ -1,5 +1,6 @@
 #include "mfi/train/mapping_task.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "mfi/core/error.h"
@@ -16,29 +17,6 @@ namespace {
 constexpr uint64_t kTimeDraws = 0x74696D6573ull;
 
 constexpr int64_t kEvaluatedSteps[] = {1, 2, 4};
-
-std::shared_ptr<Network> make_student(const Network& teacher, const MappingSettings& settings) {
-  Arch arch = teacher.arch();
-  if (arch.folded)
-    throw ShapeError(
-        "MappingTask: the teacher " + arch.name +
-        " is folded, and stages beside folded ones cannot be trained; give the network it was folded from");
-  for (const auto& [stage, flow] : settings.stages) {
-    if (stage >= arch.stages.size())
-      throw ShapeError(format("MappingTask: stage %zu of a network with %zu stages", stage + 1, arch.stages.size()));
-    arch = with_flow_stage(arch, stage, flow);
-  }
-  auto student = std::make_shared<Network>(arch);
-  initialise(*student, settings.seed);
-  const auto like = teacher.parameters().front();
-  student->to(like.device(), like.scalar_type());
-  for (size_t part = 0; part < student->part_count(); ++part) {
-    if (part > 0 && settings.stages.count(part - 1)) continue;
-    copy_part(teacher, *student, part);
-    for (auto& parameter : student->part(part)->parameters()) parameter.requires_grad_(false);
-  }
-  return student;
-}
 
 // Puts modules into eval mode and back into the mode in which they were.
 class EvalMode {
@@ -76,15 +54,31 @@ struct StageSums {
 
 }  // namespace
 
-MappingTask::MappingTask(const Network& teacher, const MappingSettings& settings)
-    : teacher_(fold(teacher)),
-      student_(make_student(teacher, settings)),
-      settings_(settings),
-      device_(teacher.parameters().front().device()) {
-  TORCH_INTERNAL_ASSERT(!settings.stages.empty(), "nothing to map");
-  for (const auto& [stage, flow] : settings.stages) stages_.push_back(stage);
+MappingTask::MappingTask(const Network& teacher, std::shared_ptr<Network> student, const MappingSettings& settings)
+    : teacher_(fold(teacher)), student_(std::move(student)), settings_(settings) {
+  const auto &teacher_stages = teacher.arch().stages, &stages = student_->arch().stages;
+  if (stages.size() != teacher_stages.size())
+    throw ShapeError(format("MappingTask: the student has %zu stages, expected the teacher's %zu", stages.size(),
+                            teacher_stages.size()));
+  for (size_t k = 0; k < stages.size(); ++k) {
+    if (!stages[k].is_flow()) continue;
+    if (stages[k].in_channels != teacher_stages[k].in_channels ||
+        stages[k].out_channels != teacher_stages[k].out_channels || stages[k].stride != teacher_stages[k].stride)
+      throw ShapeError(format(
+          "MappingTask: stage %zu of the student is %lld -> %lld channels, stride %lld; expected the "
+          "teacher's %lld -> %lld, stride %lld",
+          k + 1, static_cast<long long>(stages[k].in_channels), static_cast<long long>(stages[k].out_channels),
+          static_cast<long long>(stages[k].stride), static_cast<long long>(teacher_stages[k].in_channels),
+          static_cast<long long>(teacher_stages[k].out_channels), static_cast<long long>(teacher_stages[k].stride)));
+    stages_.push_back(k);
+  }
+  if (stages_.empty()) throw ShapeError("MappingTask: the student has no flow stage, so there is nothing to map");
   teacher_->eval();
   for (auto& parameter : teacher_->parameters()) parameter.requires_grad_(false);
+  for (size_t part = 0; part < student_->part_count(); ++part) {
+    const bool mapped = part > 0 && std::find(stages_.begin(), stages_.end(), part - 1) != stages_.end();
+    for (auto& parameter : student_->part(part)->parameters()) parameter.requires_grad_(mapped);
+  }
 }
 
 std::vector<ParameterSet> MappingTask::parameter_sets() {
@@ -113,7 +107,7 @@ std::vector<torch::Tensor> MappingTask::teacher_features(const torch::Tensor& im
 }
 
 StepLosses MappingTask::step(const Batch& batch, const StepPosition& position) {
-  const auto features = teacher_features(batch.images.to(device_));
+  const auto features = teacher_features(batch.images);
   StepLosses out;
   for (const size_t stage : stages_) {
     const auto address = static_cast<uint64_t>(position.batch) * student_->stage_count() + stage;
@@ -128,6 +122,7 @@ StepLosses MappingTask::step(const Batch& batch, const StepPosition& position) {
 Metrics MappingTask::evaluate(const Dataset& data) {
   torch::NoGradGuard no_grad;
   const EvalMode eval_mode(*student_);
+  const auto device = student_->parameters().front().device();
   std::map<size_t, StageSums> sums;
   int64_t images = 0, teacher_correct = 0;
 
@@ -135,8 +130,8 @@ Metrics MappingTask::evaluate(const Dataset& data) {
   loader.start_epoch(0);
   while (const auto batch = loader.next()) {
     throw_if_stopped();
-    const auto labels = batch->labels.to(device_);
-    const auto features = teacher_features(batch->images.to(device_));
+    const auto labels = batch->labels.to(device);
+    const auto features = teacher_features(batch->images.to(device));
     const auto rest_of_teacher = [&](const torch::Tensor& stage_output, size_t stage) {
       return correct_of(teacher_->run(stage_output, stage + 2, teacher_->part_count()), labels);
     };

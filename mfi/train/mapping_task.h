@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <vector>
 
@@ -13,9 +12,8 @@
 namespace mfi {
 
 struct MappingSettings {
-  std::map<size_t, FlowArch> stages;  // stage (from 0) -> what is to imitate it
   ObjectiveSettings objective;
-  uint64_t seed = 0;                     // of the starting weights and of the times that training draws
+  uint64_t seed = 0;                     // of the times that training draws
   torch::Dtype dtype = torch::kFloat32;  // of the activations in evaluate(); batches bring their own
   int64_t evaluation_batch_size = 250;
   Normalisation normalisation;  // of the images in evaluate()
@@ -24,16 +22,15 @@ struct MappingSettings {
 /// Maps several stages at once: one pass of the teacher gives every stage's input and target, and each
 /// stage has a loss and an optimiser of its own (see mfi/flow/objective.h). Stages do not see each other.
 ///
-/// The student is a whole network, the meta model: the teacher's Arch and weights with the chosen
-/// stages replaced. Only those learn.
+/// The student is a whole network, the meta model. Its flow stages are mapped; only they learn, whatever
+/// weights they start from.
 class MappingTask : public Task {
  public:
-  /// Copies what it needs of `teacher`, which stays as it is; the student lives on the same device.
-  /// Throws ShapeError when a stage does not exist, a FlowArch does not hold, or the teacher is folded.
-  MappingTask(const Network& teacher, const MappingSettings& settings);
+  /// Copies what it needs of `teacher`, which stays as it is; both networks live on the same device.
+  /// Throws ShapeError when the student has no flow stage, or one that does not fit the teacher's.
+  MappingTask(const Network& teacher, std::shared_ptr<Network> student, const MappingSettings& settings);
 
   torch::nn::Module& student() override { return *student_; }
-  const std::shared_ptr<Network>& network() const { return student_; }
 
   /// One set a stage, in order, named stage1, stage2, ...
   std::vector<ParameterSet> parameter_sets() override;
@@ -59,7 +56,6 @@ class MappingTask : public Task {
   std::shared_ptr<Network> student_;
   std::vector<size_t> stages_;  // the mapped ones, rising
   MappingSettings settings_;
-  torch::Device device_;
 };
 
 }  // namespace mfi

@@ -47,9 +47,18 @@ FlowArch flow_arch(int64_t modules = 1, int64_t steps = 0) {
   return flow;
 }
 
-MappingSettings both_stages() {
+// The teacher's Arch with flow stages for some of its stages, one module in the first, two in the second.
+std::shared_ptr<Network> make_student(const std::vector<size_t>& flow_stages = {0, 1}) {
+  auto arch = tiny_arch();
+  for (const size_t stage : flow_stages)
+    arch = with_flow_stage(arch, stage, flow_arch(static_cast<int64_t>(stage) + 1));
+  auto student = std::make_shared<Network>(arch);
+  initialise(*student, 5);
+  return student;
+}
+
+MappingSettings make_settings() {
   MappingSettings settings;
-  settings.stages = {{0, flow_arch(1)}, {1, flow_arch(2)}};
   settings.seed = 5;
   settings.normalisation = {{0.5f, 0.5f, 0.5f}, {0.3f, 0.3f, 0.3f}};
   return settings;
@@ -101,7 +110,7 @@ void train(MappingTask& task, int64_t steps, torch::Dtype type = torch::kFloat32
 }
 
 TEST(MappingTask, HasALossAndAParameterSetForEveryMappedStage) {
-  MappingTask task(*make_teacher(), both_stages());
+  MappingTask task(*make_teacher(), make_student(), make_settings());
   const auto sets = task.parameter_sets();
   ASSERT_EQ(sets.size(), 2u);
   EXPECT_EQ(sets[0].name, "stage1");
@@ -113,54 +122,33 @@ TEST(MappingTask, HasALossAndAParameterSetForEveryMappedStage) {
 }
 
 TEST(MappingTask, NamesParametersAsTheStudentDoes) {
-  MappingTask task(*make_teacher(), both_stages());
+  MappingTask task(*make_teacher(), make_student(), make_settings());
   const auto all = task.student().named_parameters();
   for (const auto& set : task.parameter_sets())
     for (const auto& [name, parameter] : set.parameters) EXPECT_TRUE(all[name].is_same(parameter)) << name;
 }
 
-TEST(MappingTask, TakesEveryPartThatIsNotMappedFromTheTeacher) {
-  const auto teacher = make_teacher();
-  auto settings = both_stages();
-  settings.stages.erase(0);
-  const MappingTask task(*teacher, settings);
-  for (const size_t part : {0, 1, 3}) expect_unchanged(snapshot(*teacher->part(part)), *task.network()->part(part));
-  EXPECT_TRUE(task.network()->arch().stages[1].is_flow());
-}
-
-TEST(MappingTask, StartsFromWeightsThatTheSeedDecides) {
-  const auto teacher = make_teacher();
-  auto settings = both_stages();
-  MappingTask once(*teacher, settings), again(*teacher, settings);
-  expect_unchanged(snapshot(once.student()), again.student());
-  settings.seed = 6;
-  MappingTask other(*teacher, settings);
-  EXPECT_FALSE(torch::equal(once.network()->flow_stage(0).alignment()->conv->weight,
-                            other.network()->flow_stage(0).alignment()->conv->weight));
-}
-
 TEST(MappingTask, LeavesTheTeacherBitForBitUnchanged) {
   const auto teacher = make_teacher();
   const auto before = snapshot(*teacher);
-  MappingTask task(*teacher, both_stages());
+  MappingTask task(*teacher, make_student(), make_settings());
   train(task, 3);
   expect_unchanged(before, *teacher);
 }
 
 TEST(MappingTask, LeavesTheStudentsFrozenPartsBitForBitUnchanged) {
-  auto settings = both_stages();
-  settings.stages.erase(0);
-  MappingTask task(*make_teacher(), settings);
+  const auto student = make_student({1});
+  MappingTask task(*make_teacher(), student, make_settings());
   std::vector<Snapshot> before;
-  for (const size_t part : {0, 1, 3}) before.push_back(snapshot(*task.network()->part(part)));
+  for (const size_t part : {0, 1, 3}) before.push_back(snapshot(*student->part(part)));
   train(task, 3);
   size_t i = 0;
-  for (const size_t part : {0, 1, 3}) expect_unchanged(before[i++], *task.network()->part(part));
+  for (const size_t part : {0, 1, 3}) expect_unchanged(before[i++], *student->part(part));
 }
 
 // The folded teacher that training looks at: its targets must stay where they are.
 TEST(MappingTask, AimsAtTheSameTargetsAfterTraining) {
-  MappingTask task(*make_teacher(), both_stages());
+  MappingTask task(*make_teacher(), make_student(), make_settings());
   const auto data = make_dataset();
   const auto before = metric(task.evaluate(data), "teacher_percent");
   const auto start = snapshot(task.student());
@@ -177,16 +165,16 @@ TEST(MappingTask, AimsAtTheSameTargetsAfterTraining) {
 }
 
 TEST(MappingTask, RepeatsAStepAtTheSamePosition) {
-  MappingTask task(*make_teacher(), both_stages());
+  MappingTask task(*make_teacher(), make_student(), make_settings());
   task.set_training_mode();
   const auto once = task.step(make_batch(), {3, 4}).losses, again = task.step(make_batch(), {3, 4}).losses;
   for (size_t i = 0; i < once.size(); ++i) EXPECT_EQ(once[i].item<double>(), again[i].item<double>());
 }
 
 TEST(MappingTask, DrawsOtherTimesInOtherBatchesAndEpochs) {
-  auto settings = both_stages();
+  auto settings = make_settings();
   settings.objective.endpoint = 0;
-  MappingTask task(*make_teacher(), settings);
+  MappingTask task(*make_teacher(), make_student(), settings);
   task.set_training_mode();
   const auto loss = [&](const StepPosition& position) {
     return task.step(make_batch(), position).losses[1].item<double>();
@@ -206,7 +194,7 @@ TEST(MappingTask, LowersTheEndpointErrorOfEveryStage) {
     torch::manual_seed(4);
     teacher->flow_stage(stage).velocities()[0]->convs().back()->weight.normal_(0, 0.5);
   }
-  MappingTask task(*teacher, both_stages());
+  MappingTask task(*teacher, make_student(), make_settings());
   const auto data = make_dataset();
   const auto before = task.evaluate(data);
   train(task, 60);
@@ -216,7 +204,7 @@ TEST(MappingTask, LowersTheEndpointErrorOfEveryStage) {
 }
 
 TEST(MappingTask, StepsInBfloat16CloseToFloat32) {
-  MappingTask task(*make_teacher(), both_stages());
+  MappingTask task(*make_teacher(), make_student(), make_settings());
   train(task, 20);
   const auto exact = task.step(make_batch(), {}).losses, rounded = task.step(make_batch(torch::kBFloat16), {}).losses;
   // bfloat16 rounds at 2^-9 = 0.2 %, in inputs and targets too, over a dozen layers; the errors of
@@ -226,7 +214,7 @@ TEST(MappingTask, StepsInBfloat16CloseToFloat32) {
 }
 
 TEST(MappingTask, EvaluatesEveryNumberOfStepsThatTheModulesAllow) {
-  MappingTask task(*make_teacher(), both_stages());
+  MappingTask task(*make_teacher(), make_student(), make_settings());
   std::vector<std::string> names;
   for (const auto& [name, value] : task.evaluate(make_dataset())) names.push_back(name);
   EXPECT_EQ(names, (std::vector<std::string>{"stage1_error_1step", "stage1_error_2steps", "stage1_error_4steps",
@@ -242,14 +230,15 @@ TEST(MappingTask, FindsNoErrorAndTheTeachersAccuracyInAStageThatIsTheTeachers) {
     torch::NoGradGuard no_grad;
     teacher->flow_stage(1).velocities()[0]->convs().back()->weight.normal_(0, 0.2);
   }
-  auto settings = both_stages();
-  settings.stages = {{1, flow_arch(1, 2)}};
+  auto student = std::make_shared<Network>(arch);
+  initialise(*student, 5);
+  auto settings = make_settings();
   settings.evaluation_batch_size = 40;  // the last batch is smaller
-  MappingTask task(*teacher, settings);
+  MappingTask task(*teacher, student, settings);
   const auto data = make_dataset();
   EXPECT_GT(metric(task.evaluate(data), "stage2_error_2steps"), 0.1);
 
-  copy_part(*teacher, *task.network(), 2);
+  copy_part(*teacher, *student, 2);
 
   const auto metrics = task.evaluate(data);
   // Folding moves the teacher's features by float32 rounding.
@@ -260,33 +249,43 @@ TEST(MappingTask, FindsNoErrorAndTheTeachersAccuracyInAStageThatIsTheTeachers) {
 
 TEST(MappingTask, CountsTheTeachersRightAnswers) {
   const auto teacher = make_teacher();
-  auto settings = both_stages();
-  settings.stages.erase(1);  // the teacher goes on where the mapped stages end
   auto data = make_dataset();
   {
     torch::NoGradGuard no_grad;
     const auto images = (data.images.to(torch::kFloat32) / 255 - 0.5) / 0.3;
     data.labels = teacher->forward(images).argmax(1);
   }
-  MappingTask task(*teacher, settings);
-  EXPECT_GE(metric(task.evaluate(data), "teacher_percent"), 98);  // folding may flip a near tie
+  MappingTask task(*teacher, make_student({0}), make_settings());  // the teacher goes on where mapped stages end
+  EXPECT_GE(metric(task.evaluate(data), "teacher_percent"), 98);   // folding may flip a near tie
 }
 
 TEST(MappingTask, LeavesWeightsStatisticsAndModesAloneWhenItEvaluates) {
-  MappingTask task(*make_teacher(), both_stages());
+  const auto student = make_student();
+  MappingTask task(*make_teacher(), student, make_settings());
   task.set_training_mode();
-  const auto before = snapshot(task.student());
+  const auto before = snapshot(*student);
   task.evaluate(make_dataset());
-  expect_unchanged(before, task.student());
-  EXPECT_TRUE(task.network()->stage(0)->is_training());
-  EXPECT_TRUE(task.network()->flow_stage(0).alignment()->norm->is_training());
-  EXPECT_FALSE(task.network()->part(0)->is_training());
+  expect_unchanged(before, *student);
+  EXPECT_TRUE(student->stage(0)->is_training());
+  EXPECT_TRUE(student->flow_stage(0).alignment()->norm->is_training());
+  EXPECT_FALSE(student->part(0)->is_training());
 }
 
-TEST(MappingTask, RejectsAStageThatTheTeacherDoesNotHave) {
-  auto settings = both_stages();
-  settings.stages[2] = flow_arch();
-  EXPECT_THROW(MappingTask(*make_teacher(), settings), ShapeError);
+TEST(MappingTask, RejectsAStudentWithoutAFlowStage) {
+  EXPECT_THROW(MappingTask(*make_teacher(), make_student({}), make_settings()), ShapeError);
+}
+
+TEST(MappingTask, RejectsAFlowStageOfAnotherShapeThanTheTeachers) {
+  auto wide = tiny_arch();
+  wide.stages[1].out_channels = 24;
+  std::get<BlocksArch>(wide.stages[1].body).width = 24;
+  EXPECT_THROW(MappingTask(*make_teacher(wide), make_student(), make_settings()), ShapeError);
+}
+
+TEST(MappingTask, RejectsAStudentWithFewerStages) {
+  auto short_arch = tiny_arch();
+  short_arch.stages.pop_back();
+  EXPECT_THROW(MappingTask(*make_teacher(short_arch), make_student(), make_settings()), ShapeError);
 }
 
 }  // namespace

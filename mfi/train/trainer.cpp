@@ -138,12 +138,7 @@ class Training {
       batch->labels = batch->labels.to(device_);
       rate = schedule_.at(epoch_ * batches + batch_index);
       const auto result = step(*batch, batch_index, rate);
-      double total = 0;
-      for (size_t i = 0; i < result.losses.size(); ++i) {
-        const double value = result.losses[i].item<double>();
-        loss_sums[i] += value;
-        total += value;
-      }
+      for (size_t i = 0; i < result.losses.size(); ++i) loss_sums[i] += result.losses[i];
       images += batch->labels.size(0);
       classifies = result.correct >= 0;
       correct += std::max<int64_t>(result.correct, 0);
@@ -164,9 +159,16 @@ class Training {
     return row;
   }
 
-  StepLosses step(const Batch& batch, int64_t batch_index, double rate) {
+  // What a step came to, as plain numbers: reading them is what waits for a GPU, so it is done once.
+  struct StepValues {
+    std::vector<double> losses;
+    int64_t correct;
+  };
+
+  StepValues step(const Batch& batch, int64_t batch_index, double rate) {
     for (auto& optimiser : optimisers_) optimiser.zero_grad();
-    auto result = task_.step(batch, {epoch_, batch_index});
+    const auto result = task_.step(batch, {epoch_, batch_index});
+    StepValues values{{}, result.correct};
     torch::Tensor total;
     for (size_t i = 0; i < result.losses.size(); ++i) {
       const double value = result.losses[i].item<double>();
@@ -177,12 +179,13 @@ class Training {
             job_.step.c_str(), set_names_[i].c_str(), value, static_cast<long long>(epoch_ + 1),
             static_cast<long long>(batch_index + 1), static_cast<long long>(epoch_), job_.step.c_str(),
             job_.settings.learning_rate));
+      values.losses.push_back(value);
       total = total.defined() ? total + result.losses[i] : result.losses[i];
     }
     total.backward();
     for (auto& optimiser : optimisers_) optimiser.step(rate);
     if (average_) average_->update();
-    return result;
+    return values;
   }
 
   void report(int64_t batch, int64_t batches, const std::vector<double>& loss_sums, int64_t images, int64_t correct,
