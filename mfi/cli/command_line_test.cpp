@@ -16,8 +16,9 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
 
-const std::vector<std::vector<std::string>> kCommands{
-    {"run"}, {"plan"}, {"eval"}, {"inspect"}, {"report"}, {"data"}, {"data", "get"}, {"data", "list"}, {"version"}};
+const std::vector<std::vector<std::string>> kCommands{{"run"},    {"plan"},   {"eval"},        {"inspect"},
+                                                      {"report"}, {"data"},   {"data", "get"}, {"data", "list"},
+                                                      {"bench"},  {"version"}};
 
 std::string spoken(const std::vector<std::string>& command) {
   std::string out = "mfi";
@@ -144,6 +145,16 @@ TEST(CommandLine, NeedsCudaToUseIt) {
 TEST(CommandLine, FailsWhenItsOutputCannotBeWritten) {
   const std::string command = std::string(MFI_PROGRAM) + " version >/dev/full 2>/dev/null";
   EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), static_cast<int>(ExitCode::io));
+}
+
+TEST(Bench, PrintsOneLineOfJsonForEveryKindOfStep) {
+  for (const std::string work : {"train", "eval", "map"}) {
+    const auto ended =
+        run_program({"bench", work, "--arch", "resnet20", "--width", "4", "--batch", "4", "--seconds", "0.01"});
+    EXPECT_EQ(ended.exit_code, 0) << ended.error;
+    EXPECT_THAT(ended.out, HasSubstr("{\"work\":\"" + work + "\",\"width\":4,\"batch\":4,\"mode\":\"mfi\""));
+    EXPECT_THAT(ended.out, HasSubstr("\"images_per_s\":"));
+  }
 }
 
 TEST(Plan, ShowsStepsNetworksAndTotalsWithoutData) {

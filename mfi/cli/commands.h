@@ -18,6 +18,7 @@ void add_eval_command(CLI::App& program, Action& action);
 void add_inspect_command(CLI::App& program, Action& action);
 void add_report_command(CLI::App& program, Action& action);
 void add_data_command(CLI::App& program, Action& action);
+void add_bench_command(CLI::App& program, Action& action);
 void add_version_command(CLI::App& program, Action& action);
 
 /// Where a dataset lies: the folder given, else the environment's MFI_DATA; "" for the sample.

@@ -36,6 +36,7 @@ int command_line(int argc, char** argv) {
   add_inspect_command(program, action);
   add_report_command(program, action);
   add_data_command(program, action);
+  add_bench_command(program, action);
   add_version_command(program, action);
 
   if (argc < 2) {

@@ -1,43 +1,10 @@
 #include "mfi/flow/mean_velocity.h"
 
-#include <torch/csrc/autograd/forward_grad.h>
-
 #include "mfi/core/error.h"
 #include "mfi/flow/path.h"
 #include "mfi/flow/shape_text.h"
 
 namespace mfi {
-namespace {
-
-// A level of forward-mode differentiation; tangents on it vanish with the object.
-class DualLevel {
- public:
-  DualLevel() : index_(torch::autograd::ForwardADLevel::get_next_idx()) {}
-  ~DualLevel() { torch::autograd::ForwardADLevel::release_idx(index_); }
-  DualLevel(const DualLevel&) = delete;
-  DualLevel& operator=(const DualLevel&) = delete;
-
-  torch::Tensor dual(const torch::Tensor& primal, const torch::Tensor& tangent) const {
-    return at::_make_dual(primal, tangent, static_cast<int64_t>(index_));
-  }
-
-  torch::Tensor tangent(const torch::Tensor& dual) const {
-    const auto tangent = std::get<1>(at::_unpack_dual(dual, static_cast<int64_t>(index_)));
-    return tangent.defined() ? tangent : torch::zeros_like(dual);  // none: it does not depend on z and t
-  }
-
- private:
-  uint64_t index_;
-};
-
-// du/dz * v + du/dt.
-torch::Tensor total_derivative(const VelocityField& u, const torch::Tensor& z, const torch::Tensor& v,
-                               const torch::Tensor& r, const torch::Tensor& t) {
-  const DualLevel level;
-  return level.tangent(u(level.dual(z, v), r, level.dual(t, torch::ones_like(t))));
-}
-
-}  // namespace
 
 torch::Tensor mean_velocity_target(const VelocityField& u, const torch::Tensor& z, const torch::Tensor& v,
                                    const torch::Tensor& r, const torch::Tensor& t, int64_t distinct) {
@@ -58,7 +25,7 @@ torch::Tensor mean_velocity_target(const VelocityField& u, const torch::Tensor& 
   torch::NoGradGuard no_grad;
   const auto head = [count](const torch::Tensor& x) { return x.detach().narrow(0, 0, count); };
   const auto first_z = head(z);
-  const auto derivative = total_derivative(u, first_z, head(v), head(r), head(t));
+  const auto derivative = u.total_derivative(first_z, head(v), head(r), head(t));
   // In place and unseen by autograd: subtracting a constant leaves v's gradient as it is.
   target.detach().narrow(0, 0, count).addcmul_(derivative, per_sample(head(t) - head(r), first_z), -1);
   return target;

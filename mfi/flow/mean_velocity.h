@@ -12,13 +12,12 @@ namespace mfi {
 ///   v - (t - r) * (du/dz * v + du/dt)
 ///
 /// The MeanFlow identity (Geng et al., 2025, arXiv:2505.13447). The bracket is one Jacobian-vector
-/// product by forward-mode differentiation, tangents (v, 0, 1) for (z, r, t). It carries no gradient;
-/// the result has the gradient of v and no other, so pass v.detach() for a constant target.
+/// product, tangents (v, 0, 1) for (z, r, t): the field's total_derivative. It carries no gradient; the
+/// result has the gradient of v and no other, so pass v.detach() for a constant target.
 ///
 /// z, v: [N, ...], same floating type and device.
 /// r, t: [N] floating, 0 <= r <= t <= 1; time 1 is the aligned stage input, 0 its output.
 /// distinct: only the first `distinct` samples have r < t and enter the product; -1: all enter.
-/// One thread at a time: LibTorch's levels of forward-mode differentiation are the process's.
 /// Throws ShapeError when these shapes do not hold.
 torch::Tensor mean_velocity_target(const VelocityField& u, const torch::Tensor& z, const torch::Tensor& v,
                                    const torch::Tensor& r, const torch::Tensor& t, int64_t distinct = -1);

@@ -26,9 +26,8 @@ ResidualBlock::ResidualBlock(BlockKind kind, int64_t in_channels, int64_t width,
 
 torch::Tensor ResidualBlock::forward(const torch::Tensor& x) const {
   auto y = x;
-  for (size_t i = 0; i + 1 < convs_.size(); ++i) y = convs_[i]->forward(y).relu_();
-  y = convs_.back()->forward(y);
-  return y.add_(shortcut_ ? shortcut_->forward(x) : x).relu_();
+  for (size_t i = 0; i + 1 < convs_.size(); ++i) y = convs_[i]->forward(y, /*shortcut=*/{}, /*relu=*/true);
+  return convs_.back()->forward(y, shortcut_ ? shortcut_->forward(x) : x, /*relu=*/true);
 }
 
 BlocksStage::BlocksStage(const StageArch& arch, bool folded) {

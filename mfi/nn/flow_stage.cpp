@@ -15,13 +15,13 @@ std::vector<ConvShape> velocity_shapes(int64_t channels, const FlowArch& arch) {
 
 namespace {
 
-// ReLU(y + bias) for y [N, C, H, W] and bias [N, C]. In channels-last memory a broadcast over C alone
-// makes loops of C elements, too short for vector instructions; a row of pixels makes them W times as long.
-torch::Tensor relu_with_sample_bias(const torch::Tensor& y, const torch::Tensor& bias) {
+// y + bias for y [N, C, H, W] and bias [N, C]. In channels-last memory a broadcast over C alone makes
+// loops of C elements, too short for vector instructions; a row of pixels makes them W times as long.
+torch::Tensor add_sample_bias(const torch::Tensor& y, const torch::Tensor& bias) {
   const int64_t n = y.size(0), c = y.size(1), h = y.size(2), w = y.size(3);
   const auto rows = y.permute({0, 2, 3, 1}).reshape({n, h, w * c});
   const auto row_bias = bias.to(y.scalar_type()).repeat({1, w}).unsqueeze(1);
-  return (rows + row_bias).relu_().view({n, h, w, c}).permute({0, 3, 1, 2});
+  return (rows + row_bias).view({n, h, w, c}).permute({0, 3, 1, 2});
 }
 
 }  // namespace
@@ -52,15 +52,35 @@ torch::Tensor VelocityNetwork::run(const torch::Tensor& z, const torch::Tensor& 
     const auto bias = biases.narrow(1, static_cast<int64_t>(i) * hidden_, hidden_);
     // One time for the whole batch: the bias rides along in the convolution at no cost.
     if (bias.size(0) == 1)
-      y = convs_[i]->forward(y, bias[0]).relu_();
+      y = convs_[i]->forward(y, bias[0], /*relu=*/true);
     else
-      y = relu_with_sample_bias(convs_[i]->forward(y), bias);
+      y = add_sample_bias(convs_[i]->forward(y), bias).relu_();
   }
   return convs_.back()->forward(y);
 }
 
 torch::Tensor VelocityNetwork::forward(const torch::Tensor& z, const torch::Tensor& r, const torch::Tensor& t) const {
   return run(z, time_biases(r, t));
+}
+
+torch::Tensor VelocityNetwork::total_derivative(const torch::Tensor& z, const torch::Tensor& v, const torch::Tensor& r,
+                                                const torch::Tensor& t) const {
+  torch::NoGradGuard no_grad;
+  const int64_t samples = z.size(0);
+  // A row of biases for every sample, then of their tangents, the same for all.
+  const auto tangents = time_weight.select(1, 1).unsqueeze(0).expand({samples, -1});
+  const auto biases = torch::cat({time_biases(r, t).expand({samples, -1}), tangents});
+  auto both = torch::cat({z, v});
+  for (size_t i = 0; i + 1 < convs_.size(); ++i) {
+    const auto bias = biases.narrow(1, static_cast<int64_t>(i) * hidden_, hidden_);
+    both = add_sample_bias(convs_[i]->forward(both), bias);
+    auto value = both.narrow(0, 0, samples), tangent = both.narrow(0, samples, samples);
+    tangent.mul_(value.gt(0));
+    value.relu_();
+  }
+  // The last bias does not depend on time.
+  const auto& leave = *convs_.back();
+  return at::conv2d(both.narrow(0, samples, samples), leave.weight.to(z.scalar_type()));
 }
 
 torch::Tensor VelocityNetwork::forward_folded(const torch::Tensor& z, int64_t step) const {
@@ -77,7 +97,9 @@ FlowStage::FlowStage(const StageArch& arch, bool folded) : arch_(std::get<FlowAr
         std::make_shared<VelocityNetwork>(arch.out_channels, arch_, folded ? arch_.steps / arch_.modules : 0)));
 }
 
-torch::Tensor FlowStage::align(const torch::Tensor& x) const { return alignment_->forward(x).relu_(); }
+torch::Tensor FlowStage::align(const torch::Tensor& x) const {
+  return alignment_->forward(x, /*shortcut=*/{}, /*relu=*/true);
+}
 
 torch::Tensor FlowStage::integrate(const torch::Tensor& z1, int64_t steps) const {
   if (steps < 1 || steps % arch_.modules != 0 || (folded_ && steps != arch_.steps))

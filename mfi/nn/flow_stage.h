@@ -29,7 +29,15 @@ class VelocityNetwork : public torch::nn::Module {
   /// z: [N, C, H, W]; r, t: float [N] or [1]. Returns [N, C, H, W] of z's type. Not when folded.
   torch::Tensor forward(const torch::Tensor& z, const torch::Tensor& r, const torch::Tensor& t) const;
 
-  /// The same with the folded biases of step `step`. Only when folded.
+  /// du/dz * v + du/dt at (z, r, t), without gradient; v: as z. Not when folded.
+  ///
+  /// z and its tangent v pass through the same convolutions side by side, as one batch of twice the size,
+  /// and through the same ReLUs: where z's value is cut off, so is the tangent. The biases' tangent is what
+  /// time_weight has for t - r. Checked against LibTorch's forward-mode differentiation.
+  torch::Tensor total_derivative(const torch::Tensor& z, const torch::Tensor& v, const torch::Tensor& r,
+                                 const torch::Tensor& t) const;
+
+  /// The same as forward with the folded biases of step `step`. Only when folded.
   torch::Tensor forward_folded(const torch::Tensor& z, int64_t step) const;
 
   /// Biases of enter and middle for times r, t: float [N, (depth + 1) * h].

@@ -1,5 +1,8 @@
 #include "mfi/nn/layers.h"
 
+#include "mfi/ops/conv_bias.h"
+#include "mfi/ops/conv_norm.h"
+
 namespace mfi {
 
 Convolution::Convolution(const ConvShape& shape, bool with_bias) : shape_(shape) {
@@ -9,11 +12,8 @@ Convolution::Convolution(const ConvShape& shape, bool with_bias) : shape_(shape)
   if (with_bias) bias = register_parameter("bias", torch::zeros({shape.out}));
 }
 
-torch::Tensor Convolution::forward(const torch::Tensor& x, const torch::Tensor& extra_bias) const {
-  const torch::Tensor& b = bias.defined() ? bias : extra_bias;
-  const int64_t padding = shape_.kernel / 2;
-  return at::conv2d(x, weight.to(x.scalar_type()), b.defined() ? std::optional(b.to(x.scalar_type())) : std::nullopt,
-                    {shape_.stride, shape_.stride}, {padding, padding});
+torch::Tensor Convolution::forward(const torch::Tensor& x, const torch::Tensor& extra_bias, bool relu) const {
+  return conv_bias(x, weight, bias.defined() ? bias : extra_bias, shape_.stride, /*shortcut=*/{}, relu);
 }
 
 BatchNorm::BatchNorm(int64_t channels) {
@@ -35,9 +35,17 @@ ConvNorm::ConvNorm(const ConvShape& shape, bool folded) {
   if (!folded) norm = register_module("norm", std::make_shared<BatchNorm>(shape.out));
 }
 
-torch::Tensor ConvNorm::forward(const torch::Tensor& x) const {
-  auto y = conv->forward(x);
-  return norm ? norm->forward(y) : y;
+torch::Tensor ConvNorm::forward(const torch::Tensor& x, const torch::Tensor& shortcut, bool relu) const {
+  const int64_t stride = conv->shape().stride;
+  if (!norm) return conv_bias(x, conv->weight, conv->bias, stride, shortcut, relu);
+  if (norm->is_training())
+    return conv_norm(x,
+                     {conv->weight, norm->weight, norm->bias, norm->running_mean, norm->running_var, stride,
+                      BatchNorm::kMomentum, BatchNorm::kEpsilon},
+                     shortcut, relu);
+  auto y = norm->forward(conv->forward(x));
+  if (shortcut.defined()) y = y + shortcut;
+  return relu ? y.relu() : y;
 }
 
 }  // namespace mfi

@@ -21,8 +21,9 @@ class Convolution : public torch::nn::Module {
  public:
   Convolution(const ConvShape& shape, bool with_bias);
 
-  /// y = w * x (+ bias). `extra_bias`, float32 [out], replaces the bias of a convolution without one.
-  torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& extra_bias = {}) const;
+  /// y = w * x (+ bias), and then ReLU if asked for. `extra_bias`, float32 [out], replaces the bias of a
+  /// convolution without one.
+  torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& extra_bias = {}, bool relu = false) const;
 
   const ConvShape& shape() const { return shape_; }
 
@@ -50,7 +51,10 @@ class BatchNorm : public torch::nn::Module {
 class ConvNorm : public torch::nn::Module {
  public:
   ConvNorm(const ConvShape& shape, bool folded);
-  torch::Tensor forward(const torch::Tensor& x) const;
+
+  /// The two, then + shortcut (undefined: none), then ReLU if asked for: one operation when training
+  /// (mfi/ops/conv_norm.h) and when folded (mfi/ops/conv_bias.h).
+  torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& shortcut = {}, bool relu = false) const;
 
   std::shared_ptr<Convolution> conv;
   std::shared_ptr<BatchNorm> norm;  // nullptr when folded

@@ -11,7 +11,7 @@ Stem::Stem(int64_t in_channels, int64_t channels, bool folded) {
   conv = register_module("conv", std::make_shared<ConvNorm>(ConvShape{in_channels, channels, 3, 1}, folded));
 }
 
-torch::Tensor Stem::forward(const torch::Tensor& x) { return conv->forward(x).relu_(); }
+torch::Tensor Stem::forward(const torch::Tensor& x) { return conv->forward(x, /*shortcut=*/{}, /*relu=*/true); }
 
 Head::Head(int64_t features, int64_t classes) {
   weight = register_parameter("weight", torch::zeros({classes, features}));

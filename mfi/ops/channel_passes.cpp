@@ -1,0 +1,310 @@
+#include "mfi/ops/channel_passes.h"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+#include <type_traits>
+
+// Compiles what stands between HWY_BEFORE_NAMESPACE and HWY_AFTER_NAMESPACE once for each kind of machine.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "mfi/ops/channel_passes.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#ifndef MFI_OPS_PASS_TABLE  // this file includes itself
+#define MFI_OPS_PASS_TABLE
+namespace mfi {
+
+// The passes as compiled for one kind of machine.
+template <class T>
+struct PassTable {
+  decltype(&add_column_sums<T>) column_sums;
+  decltype(&scale_shift<T>) scale_shift;
+  decltype(&add_gradient_sums<T>) gradient_sums;
+  decltype(&apply_gradient<T>) apply_gradient;
+};
+
+}  // namespace mfi
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace mfi {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::CappedTag<float, 16>;  // a row's 64 columns are whole blocks of four of these
+using Vector = hn::Vec<Floats>;
+constexpr Floats kFloats;
+constexpr int64_t kLanes = hn::MaxLanes(kFloats);
+constexpr int64_t kBlock = 4 * kLanes;  // columns that a reduction keeps in registers
+
+// Values of a column block that are summed up in float32: small enough to stay in the first-level cache
+// with what belongs to them.
+constexpr int64_t kTileValues = 8192;
+
+HWY_INLINE Vector load(const float* p) { return hn::LoadU(kFloats, p); }
+
+HWY_INLINE Vector load(const Bf16Bits* p) {
+  const hn::Rebind<uint32_t, Floats> wide;
+  const hn::Rebind<uint16_t, Floats> narrow;
+  return hn::BitCast(kFloats, hn::ShiftLeft<16>(hn::PromoteTo(wide, hn::LoadU(narrow, p))));
+}
+
+HWY_INLINE void store(Vector v, float* p) { hn::StoreU(v, kFloats, p); }
+
+// To the nearest, ties to even. A NaN stays one: those that arithmetic makes have the top mantissa bit set
+// and only zeros below, which the addition cannot carry over.
+HWY_INLINE void store(Vector v, Bf16Bits* p) {
+  const hn::Rebind<uint32_t, Floats> wide;
+  const hn::Rebind<uint16_t, Floats> narrow;
+  const auto bits = hn::BitCast(wide, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(wide, 1));
+  const auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(wide, 0x7FFF)));
+  hn::StoreU(hn::TruncateTo(narrow, hn::ShiftRight<16>(rounded)), narrow, p);
+}
+
+// The last row's columns, one at a time.
+HWY_INLINE float load_one(const float* p) { return *p; }
+HWY_INLINE float load_one(const Bf16Bits* p) { return std::bit_cast<float>(static_cast<uint32_t>(*p) << 16); }
+HWY_INLINE void store_one(float v, float* p) { *p = v; }
+HWY_INLINE void store_one(float v, Bf16Bits* p) {
+  const auto bits = std::bit_cast<uint32_t>(v);
+  *p = static_cast<Bf16Bits>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+}
+
+// maxps gives its second operand when one is not a number, so that a NaN in v stays.
+HWY_INLINE Vector relu_of(Vector v) { return hn::Max(hn::Zero(kFloats), v); }
+HWY_INLINE float relu_of(float v) { return v < 0 ? 0 : v; }
+
+HWY_INLINE void add_block(const Vector* sums, double* into) {
+  HWY_ALIGN float values[kBlock];
+  for (int64_t k = 0; k < 4; ++k) hn::Store(sums[k], kFloats, values + k * kLanes);
+  for (int64_t k = 0; k < kBlock; ++k) into[k] += values[k];
+}
+
+// Calls block(first_row, last_row, first_column) for every column block of every tile of the whole rows.
+template <class Block>
+HWY_INLINE void for_each_tile(int64_t rows, int64_t width, const Block& block) {
+  const int64_t tile = std::max<int64_t>(1, kTileValues / width);
+  for (int64_t first = 0; first < rows; first += tile) {
+    const int64_t last = std::min(rows, first + tile);
+    for (int64_t column = 0; column < width; column += kBlock) block(first, last, column);
+  }
+}
+
+template <class T>
+void column_sums(const T* y, int64_t count, int64_t width, const float* pivot, double* sum, double* sum_of_squares) {
+  const int64_t rows = count / width;
+  for_each_tile(rows, width, [&](int64_t first, int64_t last, int64_t column) HWY_ATTR {
+    Vector p[4], s[4], q[4];
+    for (int64_t k = 0; k < 4; ++k) {
+      p[k] = load(pivot + column + k * kLanes);
+      s[k] = q[k] = hn::Zero(kFloats);
+    }
+    for (int64_t row = first; row < last; ++row) {
+      const T* from = y + row * width + column;
+      for (int64_t k = 0; k < 4; ++k) {
+        const auto v = hn::Sub(load(from + k * kLanes), p[k]);
+        s[k] = hn::Add(s[k], v);
+        q[k] = hn::MulAdd(v, v, q[k]);
+      }
+    }
+    add_block(s, sum + column);
+    add_block(q, sum_of_squares + column);
+  });
+  for (int64_t i = rows * width, column = 0; i < count; ++i, ++column) {
+    const double v = load_one(y + i) - pivot[column];
+    sum[column] += v;
+    sum_of_squares[column] += v * v;
+  }
+}
+
+template <class T, bool kShortcut, bool kRelu>
+void scale_shift_rows(const T* y, const T* shortcut, int64_t count, int64_t width, const float* scale,
+                      const float* shift, T* out) {
+  const int64_t rows = count / width;
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t column = 0; column < width; column += kLanes) {
+      const int64_t i = row * width + column;
+      auto v = hn::MulAdd(load(y + i), load(scale + column), load(shift + column));
+      if constexpr (kShortcut) v = hn::Add(v, load(shortcut + i));
+      if constexpr (kRelu) v = relu_of(v);
+      store(v, out + i);
+    }
+  for (int64_t i = rows * width, column = 0; i < count; ++i, ++column) {
+    float v = load_one(y + i) * scale[column] + shift[column];
+    if constexpr (kShortcut) v += load_one(shortcut + i);
+    if constexpr (kRelu) v = relu_of(v);
+    store_one(v, out + i);
+  }
+}
+
+template <class T>
+void scale_shift_any(const T* y, const T* shortcut, int64_t count, int64_t width, const float* scale,
+                     const float* shift, bool relu, T* out) {
+  const auto rows = shortcut ? (relu ? scale_shift_rows<T, true, true> : scale_shift_rows<T, true, false>)
+                             : (relu ? scale_shift_rows<T, false, true> : scale_shift_rows<T, false, false>);
+  rows(y, shortcut, count, width, scale, shift, out);
+}
+
+template <bool kRelu, class T>
+HWY_INLINE Vector passed_gradient(const T* gradient, const T* out, int64_t i) {
+  const auto g = load(gradient + i);
+  if constexpr (!kRelu) return g;
+  return hn::IfThenElseZero(hn::Gt(load(out + i), hn::Zero(kFloats)), g);
+}
+
+template <bool kRelu, class T>
+HWY_INLINE float passed_gradient_one(const T* gradient, const T* out, int64_t i) {
+  if constexpr (!kRelu) return load_one(gradient + i);
+  return load_one(out + i) > 0 ? load_one(gradient + i) : 0;
+}
+
+template <class T, bool kRelu>
+void gradient_sums_of(const T* gradient, const T* out, const T* y, int64_t count, int64_t width, const float* mean,
+                      double* sum, double* sum_with_y) {
+  const int64_t rows = count / width;
+  for_each_tile(rows, width, [&](int64_t first, int64_t last, int64_t column) HWY_ATTR {
+    Vector m[4], s[4], q[4];
+    for (int64_t k = 0; k < 4; ++k) {
+      m[k] = load(mean + column + k * kLanes);
+      s[k] = q[k] = hn::Zero(kFloats);
+    }
+    for (int64_t row = first; row < last; ++row)
+      for (int64_t k = 0; k < 4; ++k) {
+        const int64_t i = row * width + column + k * kLanes;
+        const auto g = passed_gradient<kRelu>(gradient, out, i);
+        s[k] = hn::Add(s[k], g);
+        q[k] = hn::MulAdd(g, hn::Sub(load(y + i), m[k]), q[k]);
+      }
+    add_block(s, sum + column);
+    add_block(q, sum_with_y + column);
+  });
+  for (int64_t i = rows * width, column = 0; i < count; ++i, ++column) {
+    const float g = passed_gradient_one<kRelu>(gradient, out, i);
+    sum[column] += g;
+    sum_with_y[column] += g * (load_one(y + i) - mean[column]);
+  }
+}
+
+template <class T>
+void gradient_sums(const T* gradient, const T* out, const T* y, int64_t count, int64_t width, const float* mean,
+                   double* sum, double* sum_with_y) {
+  (out ? gradient_sums_of<T, true> : gradient_sums_of<T, false>)(gradient, out, y, count, width, mean, sum, sum_with_y);
+}
+
+template <class T, bool kRelu, bool kShortcut>
+void apply_gradient_rows(const T* gradient, const T* out, const T* y, int64_t count, int64_t width, const float* a,
+                         const float* b, const float* c, T* y_gradient, T* shortcut_gradient) {
+  const int64_t rows = count / width;
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t column = 0; column < width; column += kLanes) {
+      const int64_t i = row * width + column;
+      const auto g = passed_gradient<kRelu>(gradient, out, i);
+      const auto rest = hn::MulAdd(load(y + i), load(b + column), load(c + column));
+      if constexpr (kShortcut) store(g, shortcut_gradient + i);
+      store(hn::MulAdd(g, load(a + column), rest), y_gradient + i);
+    }
+  for (int64_t i = rows * width, column = 0; i < count; ++i, ++column) {
+    const float g = passed_gradient_one<kRelu>(gradient, out, i);
+    const float rest = load_one(y + i) * b[column] + c[column];
+    if constexpr (kShortcut) store_one(g, shortcut_gradient + i);
+    store_one(g * a[column] + rest, y_gradient + i);
+  }
+}
+
+template <class T>
+void apply_gradient_any(const T* gradient, const T* out, const T* y, int64_t count, int64_t width, const float* a,
+                        const float* b, const float* c, T* y_gradient, T* shortcut_gradient) {
+  const auto rows = shortcut_gradient
+                        ? (out ? apply_gradient_rows<T, true, true> : apply_gradient_rows<T, false, true>)
+                        : (out ? apply_gradient_rows<T, true, false> : apply_gradient_rows<T, false, false>);
+  rows(gradient, out, y, count, width, a, b, c, y_gradient, shortcut_gradient);
+}
+
+template <class T>
+PassTable<T> pass_table() {
+  return {column_sums<T>, scale_shift_any<T>, gradient_sums<T>, apply_gradient_any<T>};
+}
+
+// HWY_EXPORT takes no templates.
+PassTable<float> float_passes() { return pass_table<float>(); }
+PassTable<Bf16Bits> bf16_passes() { return pass_table<Bf16Bits>(); }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace mfi
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace mfi {
+namespace {
+
+HWY_EXPORT(float_passes);
+HWY_EXPORT(bf16_passes);
+
+// Of the machine that this runs on.
+template <class T>
+const PassTable<T>& passes() {
+  static const PassTable<T> table = [] {
+    if constexpr (std::is_same_v<T, float>)
+      return HWY_DYNAMIC_DISPATCH(float_passes)();
+    else
+      return HWY_DYNAMIC_DISPATCH(bf16_passes)();
+  }();
+  return table;
+}
+
+}  // namespace
+
+ColumnLayout::ColumnLayout(int64_t pixels, int64_t channels)
+    : channels(channels), values(pixels * channels), width(std::lcm(channels, int64_t{64})) {}
+
+std::vector<float> ColumnLayout::repeat(const float* per_channel) const {
+  std::vector<float> out(static_cast<size_t>(width));
+  for (int64_t i = 0; i < width; i += channels) std::copy_n(per_channel, channels, out.begin() + i);
+  return out;
+}
+
+std::vector<double> ColumnLayout::add_up(const std::vector<double>& per_column) const {
+  std::vector<double> out(static_cast<size_t>(channels));
+  for (int64_t i = 0; i < width; ++i) out[static_cast<size_t>(i % channels)] += per_column[static_cast<size_t>(i)];
+  return out;
+}
+
+template <class T>
+void add_column_sums(const T* y, int64_t count, int64_t width, const float* pivot, double* sum,
+                     double* sum_of_squares) {
+  passes<T>().column_sums(y, count, width, pivot, sum, sum_of_squares);
+}
+
+template <class T>
+void scale_shift(const T* y, const T* shortcut, int64_t count, int64_t width, const float* scale, const float* shift,
+                 bool relu, T* out) {
+  passes<T>().scale_shift(y, shortcut, count, width, scale, shift, relu, out);
+}
+
+template <class T>
+void add_gradient_sums(const T* gradient, const T* out, const T* y, int64_t count, int64_t width, const float* mean,
+                       double* sum, double* sum_with_y) {
+  passes<T>().gradient_sums(gradient, out, y, count, width, mean, sum, sum_with_y);
+}
+
+template <class T>
+void apply_gradient(const T* gradient, const T* out, const T* y, int64_t count, int64_t width, const float* a,
+                    const float* b, const float* c, T* y_gradient, T* shortcut_gradient) {
+  passes<T>().apply_gradient(gradient, out, y, count, width, a, b, c, y_gradient, shortcut_gradient);
+}
+
+#define MFI_INSTANTIATE(T)                                                                                            \
+  template void add_column_sums<T>(const T*, int64_t, int64_t, const float*, double*, double*);                       \
+  template void scale_shift<T>(const T*, const T*, int64_t, int64_t, const float*, const float*, bool, T*);           \
+  template void add_gradient_sums<T>(const T*, const T*, const T*, int64_t, int64_t, const float*, double*, double*); \
+  template void apply_gradient<T>(const T*, const T*, const T*, int64_t, int64_t, const float*, const float*,         \
+                                  const float*, T*, T*)
+MFI_INSTANTIATE(float);
+MFI_INSTANTIATE(Bf16Bits);
+#undef MFI_INSTANTIATE
+
+}  // namespace mfi
+#endif  // HWY_ONCE

@@ -1,0 +1,26 @@
+// Convolution with bias, addition of a shortcut and ReLU as one operation: a convolution whose batch norm
+// has been folded, or that has none.
+#pragma once
+
+#include "mfi/core/torch.h"
+
+namespace mfi {
+
+/// y = conv(x) + bias; then + shortcut; then ReLU. Pads by kernel / 2.
+///
+/// x [N, in, H, W] and shortcut [N, out, H / stride, W / stride] (undefined: none) share one floating type,
+/// which is also the result's. weight [out, in, kernel, kernel] and bias [out] (undefined: none) are of that
+/// type or float32, and then rounded to it. Differentiable.
+///
+/// On a CPU, where no weight wants a gradient, this is one oneDNN call: the additions and ReLU happen on its
+/// float32 sums before they are rounded. The gradient of x and of the shortcut then costs one convolution
+/// and one masked copy. Everything else goes through
+/// conv_bias_reference, from which that call differs as conv_norm does from its reference (conv_norm.h).
+torch::Tensor conv_bias(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias, int64_t stride,
+                        const torch::Tensor& shortcut, bool relu);
+
+/// The same by LibTorch's operators, one after the other: the definition of conv_bias.
+torch::Tensor conv_bias_reference(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
+                                  int64_t stride, const torch::Tensor& shortcut, bool relu);
+
+}  // namespace mfi

@@ -1,0 +1,124 @@
+#include "mfi/ops/conv_bias.h"
+
+#include <gtest/gtest.h>
+
+namespace mfi {
+namespace {
+
+struct Case {
+  int64_t batch, in, out, kernel, stride, size;
+  bool bias, shortcut, relu;
+};
+
+std::ostream& operator<<(std::ostream& out, const Case& c) {
+  return out << c.batch << " x " << c.in << " -> " << c.out << " channels, kernel " << c.kernel << ", stride "
+             << c.stride << ", " << c.size << " x " << c.size << (c.bias ? ", bias" : "")
+             << (c.shortcut ? ", shortcut" : "") << (c.relu ? ", ReLU" : "");
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> out;
+  for (const bool bias : {false, true})
+    for (const bool shortcut : {false, true})
+      for (const bool relu : {false, true}) {
+        out.push_back({4, 3, 16, 3, 1, 32, bias, shortcut, relu});
+        for (const auto& [width, size] : {std::pair{16, 32}, std::pair{64, 8}, std::pair{128, 4}}) {
+          out.push_back({4, width, width, 3, 1, size, bias, shortcut, relu});
+          out.push_back({4, width, 2 * width, 1, 2, size, bias, shortcut, relu});
+        }
+        for (const int64_t batch : {1, 2}) {
+          out.push_back({batch, 5, 7, 3, 2, 9, bias, shortcut, relu});
+          out.push_back({batch, 26, 104, 1, 1, 7, bias, shortcut, relu});
+        }
+      }
+  return out;
+}
+
+struct Trial {
+  torch::Tensor x, shortcut, weight, bias, upstream, out;
+  Case c;
+
+  Trial(const Case& c, torch::Dtype type, bool inputs_learn = true) : c(c) {
+    torch::manual_seed(3);
+    const auto tensor = [&](torch::IntArrayRef sizes) {
+      return torch::randn(sizes).to(torch::kBFloat16).to(type).contiguous(torch::MemoryFormat::ChannelsLast);
+    };
+    const int64_t size = (c.size + c.stride - 1) / c.stride;
+    x = tensor({c.batch, c.in, c.size, c.size}).requires_grad_(inputs_learn);
+    if (c.shortcut) shortcut = tensor({c.batch, c.out, size, size}).requires_grad_(inputs_learn);
+    weight = torch::randn({c.out, c.in, c.kernel, c.kernel}).to(torch::kBFloat16).to(torch::kFloat32);
+    weight = weight.contiguous(torch::MemoryFormat::ChannelsLast);
+    if (c.bias) bias = torch::randn({c.out}).to(torch::kBFloat16).to(torch::kFloat32);
+    upstream = tensor({c.batch, c.out, size, size});
+  }
+
+  template <class Operation>
+  Trial& run(const Operation& operation) {
+    out = operation(x, weight, bias, c.stride, shortcut, c.relu);
+    if (out.requires_grad()) (out * upstream).sum().backward();
+    return *this;
+  }
+};
+
+double largest_difference(const torch::Tensor& a, const torch::Tensor& b) {
+  const auto x = a.detach().to(torch::kFloat32), y = b.detach().to(torch::kFloat32);
+  return ((x - y).abs().max() / y.abs().max().clamp_min(1e-6)).item<double>();
+}
+
+void expect_close(const Trial& ours, const Trial& reference, double tolerance) {
+  EXPECT_LT(largest_difference(ours.out, reference.out), tolerance) << ours.c;
+  if (!ours.x.requires_grad()) return;
+  EXPECT_LT(largest_difference(ours.x.grad(), reference.x.grad()), tolerance) << ours.c << ": gradient of x";
+  if (ours.c.shortcut)
+    EXPECT_LT(largest_difference(ours.shortcut.grad(), reference.shortcut.grad()), tolerance)
+        << ours.c << ": gradient of the shortcut";
+}
+
+TEST(ConvBias, AgreesWithTheReferenceInFloat32) {
+  for (const auto& c : cases())
+    for (const bool inputs_learn : {false, true})
+      expect_close(Trial(c, torch::kFloat32, inputs_learn).run(conv_bias),
+                   Trial(c, torch::kFloat32, inputs_learn).run(conv_bias_reference), 2e-5);
+}
+
+// Against the float32 reference on the same bfloat16 numbers. With ReLU only the results are compared: a
+// value that rounds to the other side of zero switches a gradient on or off.
+TEST(ConvBias, AgreesWithTheReferenceInBfloat16) {
+  for (const auto& c : cases())
+    for (const bool inputs_learn : {false, true}) {
+      if (c.relu && inputs_learn) continue;
+      expect_close(Trial(c, torch::kBFloat16, inputs_learn).run(conv_bias),
+                   Trial(c, torch::kFloat32, inputs_learn).run(conv_bias_reference), 2e-2);
+    }
+}
+
+TEST(ConvBias, CutsGradientsOffInBfloat16AsItsOwnResultSays) {
+  Trial trial({4, 16, 16, 3, 1, 8, true, true, true}, torch::kBFloat16);
+  trial.run(conv_bias);
+  const auto expected = trial.upstream * trial.out.gt(0);
+  EXPECT_TRUE(torch::equal(trial.shortcut.grad(), expected));
+}
+
+TEST(ConvBias, LeavesItsInputsAlone) {
+  Trial trial({2, 16, 16, 3, 1, 8, true, true, true}, torch::kFloat32, false);
+  const auto x = trial.x.clone(), shortcut = trial.shortcut.clone();
+  trial.run(conv_bias);
+  EXPECT_TRUE(torch::equal(trial.x, x));
+  EXPECT_TRUE(torch::equal(trial.shortcut, shortcut));
+}
+
+TEST(ConvBias, GivesWeightsThatLearnTheirGradients) {
+  const Case c{2, 4, 6, 3, 1, 8, true, true, true};
+  Trial ours(c, torch::kFloat32), reference(c, torch::kFloat32);
+  for (auto* trial : {&ours, &reference}) {
+    trial->weight.requires_grad_();
+    trial->bias.requires_grad_();
+  }
+  ours.run(conv_bias);
+  reference.run(conv_bias_reference);
+  EXPECT_TRUE(torch::equal(ours.weight.grad(), reference.weight.grad()));
+  EXPECT_TRUE(torch::equal(ours.bias.grad(), reference.bias.grad()));
+}
+
+}  // namespace
+}  // namespace mfi

@@ -1,0 +1,266 @@
+#include "mfi/ops/conv_norm.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "mfi/ops/channel_passes.h"
+#include "mfi/ops/parallel.h"
+#include "mfi/ops/weight_gradient.h"
+
+namespace mfi {
+namespace {
+
+// A thread's share of a pass, in values: below this it is not worth waking one.
+constexpr int64_t kValuesPerThread = 16384;
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+template <class T>
+const T* data(const torch::Tensor& t) {
+  return t.defined() ? static_cast<const T*>(t.const_data_ptr()) : nullptr;
+}
+template <class T>
+T* mutable_data(const torch::Tensor& t) {
+  return t.defined() ? static_cast<T*>(t.mutable_data_ptr()) : nullptr;
+}
+
+// Calls f with a T in whose place the activations' element type stands.
+template <class F>
+auto with_element(torch::Dtype type, const F& f) {
+  return type == torch::kFloat32 ? f(float{}) : f(Bf16Bits{});
+}
+
+// `pointer` moved on to value `offset`; null stays null.
+template <class T>
+T* at_value(T* pointer, int64_t offset) {
+  return pointer ? pointer + offset : nullptr;
+}
+
+// One convolution's result as the passes see it.
+class Activations {
+ public:
+  explicit Activations(const torch::Tensor& y)
+      : layout_(y.size(0) * y.size(2) * y.size(3), y.size(1)),
+        chunks_(std::clamp<int64_t>(layout_.values / kValuesPerThread, 1, parallel_threads())) {}
+
+  const ColumnLayout& layout() const { return layout_; }
+  double pixels() const { return static_cast<double>(layout_.values / layout_.channels); }
+
+  // pass(begin, count, chunk) for every chunk, side by side.
+  template <class Pass>
+  void for_each_chunk(const Pass& pass) const {
+    const int64_t rows = layout_.rows();
+    for_each_parallel(chunks_, [&](int64_t chunk) {
+      const int64_t begin = layout_.begin(rows * chunk / chunks_), end = layout_.end(rows * (chunk + 1) / chunks_);
+      if (begin < end) pass(begin, end - begin, static_cast<size_t>(chunk));
+    });
+  }
+
+  // Two sums a channel, by pass(begin, count, sums, other_sums) with [width] sums to add to. The chunks' sums
+  // are added up in order, so that the same threads give the same bits.
+  struct Sums {
+    std::vector<double> first, second;  // [channels]
+  };
+  template <class Pass>
+  Sums sums(const Pass& pass) const {
+    const auto width = static_cast<size_t>(layout_.width), chunks = static_cast<size_t>(chunks_);
+    std::vector<double> first(chunks * width), second(chunks * width);
+    for_each_chunk([&](int64_t begin, int64_t count, size_t chunk) {
+      pass(begin, count, first.data() + chunk * width, second.data() + chunk * width);
+    });
+    for (size_t i = width; i < chunks * width; ++i) {
+      first[i % width] += first[i];
+      second[i % width] += second[i];
+    }
+    first.resize(width);
+    second.resize(width);
+    return {layout_.add_up(first), layout_.add_up(second)};
+  }
+
+ private:
+  ColumnLayout layout_;
+  int64_t chunks_;
+};
+
+struct Statistics {
+  std::vector<float> mean, inverse_stddev;  // [channels]
+};
+
+template <class T>
+Statistics batch_statistics(const Activations& activations, const T* y, const ConvNormWeights& weights) {
+  const auto channels = static_cast<size_t>(activations.layout().channels);
+  // Any value of the channel does as pivot; the first pixel's are at hand.
+  std::vector<float> first_pixel(channels);
+  for (size_t c = 0; c < channels; ++c)
+    if constexpr (std::is_same_v<T, float>)
+      first_pixel[c] = y[c];
+    else
+      first_pixel[c] = c10::detail::f32_from_bits(y[c]);
+  const auto pivot = activations.layout().repeat(first_pixel.data());
+  const auto sums = activations.sums([&](int64_t begin, int64_t count, double* sum, double* squares) {
+    add_column_sums(y + begin, count, activations.layout().width, pivot.data(), sum, squares);
+  });
+
+  Statistics out{std::vector<float>(channels), std::vector<float>(channels)};
+  float* running_mean = weights.running_mean.mutable_data_ptr<float>();
+  float* running_var = weights.running_var.mutable_data_ptr<float>();
+  const double n = activations.pixels(), keep = 1 - weights.momentum;
+  for (size_t c = 0; c < channels; ++c) {
+    const double offset = sums.first[c] / n, mean = first_pixel[c] + offset;
+    const double variance = std::max(0.0, sums.second[c] / n - offset * offset);
+    out.mean[c] = static_cast<float>(mean);
+    out.inverse_stddev[c] = static_cast<float>(1 / std::sqrt(variance + weights.epsilon));
+    running_mean[c] = static_cast<float>(keep * running_mean[c] + weights.momentum * mean);
+    running_var[c] = static_cast<float>(keep * running_var[c] + weights.momentum * variance * n / std::max(1.0, n - 1));
+  }
+  return out;
+}
+
+torch::Tensor to_tensor(const std::vector<float>& values) { return torch::tensor(values, torch::kFloat32); }
+
+std::vector<int64_t> padding_of(const torch::Tensor& weight) { return {weight.size(2) / 2, weight.size(3) / 2}; }
+
+Conv3x3Shape conv3x3_shape(const torch::Tensor& x, const torch::Tensor& weight, int64_t stride) {
+  return {x.size(0), x.size(1), weight.size(0), x.size(2), x.size(3), stride};
+}
+
+bool has_own_weight_gradient(const torch::Tensor& x, const torch::Tensor& weight, int64_t stride) {
+  return x.scalar_type() == torch::kBFloat16 && weight.size(2) == 3 && weight.size(3) == 3 &&
+         has_weight_gradient_kernel(conv3x3_shape(x, weight, stride));
+}
+
+torch::Tensor own_weight_gradient(const torch::Tensor& x, const torch::Tensor& y_gradient, const torch::Tensor& weight,
+                                  int64_t stride) {
+  const auto dense = x.contiguous(torch::MemoryFormat::ChannelsLast);
+  auto out = torch::empty(weight.sizes(), torch::TensorOptions().memory_format(torch::MemoryFormat::ChannelsLast));
+  weight_gradient(conv3x3_shape(x, weight, stride), data<Bf16Bits>(dense), data<Bf16Bits>(y_gradient),
+                  out.mutable_data_ptr<float>());
+  return out;
+}
+
+class FusedConvNorm : public torch::autograd::Function<FusedConvNorm> {
+ public:
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x, const torch::Tensor& weight,
+                               const torch::Tensor& gamma, const torch::Tensor& beta,
+                               const std::optional<torch::Tensor>& shortcut, const ConvNormWeights& rest, bool relu) {
+    const auto typed_weight = weight.to(x.scalar_type());
+    const auto y = at::conv2d(x, typed_weight, {}, {rest.stride, rest.stride}, padding_of(weight))
+                       .contiguous(torch::MemoryFormat::ChannelsLast);
+    const Activations activations(y);
+    const auto& layout = activations.layout();
+    const auto channels = static_cast<size_t>(layout.channels);
+    auto out = torch::empty_like(y);
+    Statistics statistics;
+    with_element(y.scalar_type(), [&]<class T>(T) {
+      statistics = batch_statistics(activations, data<T>(y), rest);
+      std::vector<float> scale(channels), shift(channels);
+      const float *g = gamma.const_data_ptr<float>(), *b = beta.const_data_ptr<float>();
+      for (size_t c = 0; c < channels; ++c) {
+        scale[c] = g[c] * statistics.inverse_stddev[c];
+        shift[c] = b[c] - statistics.mean[c] * scale[c];
+      }
+      const auto scales = layout.repeat(scale.data()), shifts = layout.repeat(shift.data());
+      activations.for_each_chunk([&](int64_t begin, int64_t count, size_t) {
+        scale_shift(data<T>(y) + begin, at_value(shortcut ? data<T>(*shortcut) : nullptr, begin), count, layout.width,
+                    scales.data(), shifts.data(), relu, mutable_data<T>(out) + begin);
+      });
+    });
+    // Where ReLU let a value pass can be told from the result, which the next layer keeps as its input.
+    context->save_for_backward({x, typed_weight, gamma, y, relu ? out : torch::Tensor(), to_tensor(statistics.mean),
+                                to_tensor(statistics.inverse_stddev)});
+    context->saved_data["stride"] = rest.stride;
+    context->saved_data["shortcut"] = shortcut.has_value();
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const auto &x = saved[0], &typed_weight = saved[1], &gamma = saved[2], &y = saved[3], &out = saved[4];
+    const float *mean = saved[5].const_data_ptr<float>(), *inverse_stddev = saved[6].const_data_ptr<float>();
+    const auto gradient = gradients[0].contiguous(torch::MemoryFormat::ChannelsLast);
+    const bool shortcut_wanted = context->saved_data["shortcut"].toBool() && context->needs_input_grad(4);
+
+    const Activations activations(y);
+    const auto& layout = activations.layout();
+    const auto channels = static_cast<size_t>(layout.channels);
+    auto y_gradient = torch::empty_like(y), gamma_gradient = torch::empty_like(gamma),
+         beta_gradient = torch::empty_like(gamma);
+    // Without ReLU what arrives is passed on as it is.
+    torch::Tensor shortcut_gradient = shortcut_wanted && !out.defined() ? gradient : torch::Tensor();
+    const torch::Tensor masked = shortcut_wanted && out.defined() ? torch::empty_like(y) : torch::Tensor();
+    with_element(y.scalar_type(), [&]<class T>(T) {
+      const auto means = layout.repeat(mean);
+      const auto sums = activations.sums([&](int64_t begin, int64_t count, double* sum, double* sum_with_y) {
+        add_gradient_sums(data<T>(gradient) + begin, at_value(data<T>(out), begin), data<T>(y) + begin, count,
+                          layout.width, means.data(), sum, sum_with_y);
+      });
+      // dL/dy = gamma / stddev * (g - mean(g) - y_hat * mean(g * y_hat)) with y_hat = (y - mean) / stddev,
+      // sorted into g * a + y * b + c.
+      std::vector<float> a(channels), b(channels), c(channels);
+      const float* gammas = gamma.const_data_ptr<float>();
+      for (size_t k = 0; k < channels; ++k) {
+        const double inverse = inverse_stddev[k], scale = gammas[k] * inverse;
+        const double slope = -scale * inverse * inverse * sums.second[k] / activations.pixels();
+        a[k] = static_cast<float>(scale);
+        b[k] = static_cast<float>(slope);
+        c[k] = static_cast<float>(-scale * sums.first[k] / activations.pixels() - slope * mean[k]);
+        gamma_gradient.mutable_data_ptr<float>()[k] = static_cast<float>(sums.second[k] * inverse);
+        beta_gradient.mutable_data_ptr<float>()[k] = static_cast<float>(sums.first[k]);
+      }
+      const auto as = layout.repeat(a.data()), bs = layout.repeat(b.data()), cs = layout.repeat(c.data());
+      activations.for_each_chunk([&](int64_t begin, int64_t count, size_t) {
+        apply_gradient(data<T>(gradient) + begin, at_value(data<T>(out), begin), data<T>(y) + begin, count,
+                       layout.width, as.data(), bs.data(), cs.data(), mutable_data<T>(y_gradient) + begin,
+                       at_value(mutable_data<T>(masked), begin));
+      });
+    });
+    if (masked.defined()) shortcut_gradient = masked;
+
+    const int64_t stride = context->saved_data["stride"].toInt();
+    const bool x_wanted = context->needs_input_grad(0);
+    bool weight_wanted = context->needs_input_grad(1);
+    torch::Tensor x_gradient, weight_gradient;
+    if (weight_wanted && has_own_weight_gradient(x, typed_weight, stride)) {
+      weight_gradient = own_weight_gradient(x, y_gradient, typed_weight, stride);
+      weight_wanted = false;
+    }
+    if (x_wanted || weight_wanted) {
+      const auto [for_x, for_weight, unused] = at::convolution_backward(
+          y_gradient, x, typed_weight, /*bias_sizes=*/at::OptionalIntArrayRef(), {stride, stride},
+          padding_of(typed_weight), /*dilation=*/{1, 1}, /*transposed=*/false, /*output_padding=*/{0, 0},
+          /*groups=*/1, {x_wanted, weight_wanted, false});
+      x_gradient = for_x;
+      if (weight_wanted) weight_gradient = for_weight.to(torch::kFloat32);
+    }
+    return {x_gradient, weight_gradient, gamma_gradient, beta_gradient, shortcut_gradient, {}, {}};
+  }
+};
+
+bool can_fuse(const torch::Tensor& x, const ConvNormWeights& weights) {
+  return x.is_cpu() && (x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kBFloat16) &&
+         weights.gamma.scalar_type() == torch::kFloat32;
+}
+
+}  // namespace
+
+torch::Tensor conv_norm(const torch::Tensor& x, const ConvNormWeights& weights, const torch::Tensor& shortcut,
+                        bool relu) {
+  if (!can_fuse(x, weights)) return conv_norm_reference(x, weights, shortcut, relu);
+  std::optional<torch::Tensor> dense;
+  if (shortcut.defined()) dense = shortcut.contiguous(torch::MemoryFormat::ChannelsLast);
+  return FusedConvNorm::apply(x, weights.weight, weights.gamma, weights.beta, dense, weights, relu);
+}
+
+torch::Tensor conv_norm_reference(const torch::Tensor& x, const ConvNormWeights& weights, const torch::Tensor& shortcut,
+                                  bool relu) {
+  auto y = at::conv2d(x, weights.weight.to(x.scalar_type()), {}, {weights.stride, weights.stride},
+                      padding_of(weights.weight));
+  y = at::batch_norm(y, weights.gamma, weights.beta, weights.running_mean, weights.running_var, /*training=*/true,
+                     weights.momentum, weights.epsilon, /*cudnn_enabled=*/true);
+  if (shortcut.defined()) y = y + shortcut;
+  return relu ? at::relu(y) : y;
+}
+
+}  // namespace mfi
