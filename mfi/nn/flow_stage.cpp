@@ -13,19 +13,6 @@ std::vector<ConvShape> velocity_shapes(int64_t channels, const FlowArch& arch) {
   return shapes;
 }
 
-namespace {
-
-// y + bias for y [N, C, H, W] and bias [N, C]. In channels-last memory a broadcast over C alone makes
-// loops of C elements, too short for vector instructions; a row of pixels makes them W times as long.
-torch::Tensor add_sample_bias(const torch::Tensor& y, const torch::Tensor& bias) {
-  const int64_t n = y.size(0), c = y.size(1), h = y.size(2), w = y.size(3);
-  const auto rows = y.permute({0, 2, 3, 1}).reshape({n, h, w * c});
-  const auto row_bias = bias.to(y.scalar_type()).repeat({1, w}).unsqueeze(1);
-  return (rows + row_bias).view({n, h, w, c}).permute({0, 3, 1, 2});
-}
-
-}  // namespace
-
 VelocityNetwork::VelocityNetwork(int64_t channels, const FlowArch& arch, int64_t folded_steps) : hidden_(arch.hidden) {
   const auto shapes = velocity_shapes(channels, arch);
   for (size_t i = 0; i < shapes.size(); ++i) {
@@ -50,11 +37,8 @@ torch::Tensor VelocityNetwork::run(const torch::Tensor& z, const torch::Tensor& 
   auto y = z;
   for (size_t i = 0; i + 1 < convs_.size(); ++i) {
     const auto bias = biases.narrow(1, static_cast<int64_t>(i) * hidden_, hidden_);
-    // One time for the whole batch: the bias rides along in the convolution at no cost.
-    if (bias.size(0) == 1)
-      y = convs_[i]->forward(y, bias[0], /*relu=*/true);
-    else
-      y = add_sample_bias(convs_[i]->forward(y), bias).relu_();
+    // One time for the whole batch: one bias for all samples.
+    y = convs_[i]->forward(y, bias.size(0) == 1 ? bias[0] : bias, /*relu=*/true);
   }
   return convs_.back()->forward(y);
 }
@@ -73,7 +57,7 @@ torch::Tensor VelocityNetwork::total_derivative(const torch::Tensor& z, const to
   auto both = torch::cat({z, v});
   for (size_t i = 0; i + 1 < convs_.size(); ++i) {
     const auto bias = biases.narrow(1, static_cast<int64_t>(i) * hidden_, hidden_);
-    both = add_sample_bias(convs_[i]->forward(both), bias);
+    both = convs_[i]->forward(both, bias);
     auto value = both.narrow(0, 0, samples), tangent = both.narrow(0, samples, samples);
     tangent.mul_(value.gt(0));
     value.relu_();

@@ -21,8 +21,8 @@ class Convolution : public torch::nn::Module {
  public:
   Convolution(const ConvShape& shape, bool with_bias);
 
-  /// y = w * x (+ bias), and then ReLU if asked for. `extra_bias`, float32 [out], replaces the bias of a
-  /// convolution without one.
+  /// y = w * x (+ bias), and then ReLU if asked for. `extra_bias`, [out] or [N, out], replaces the bias of
+  /// a convolution without one.
   torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& extra_bias = {}, bool relu = false) const;
 
   const ConvShape& shape() const { return shape_; }

@@ -21,6 +21,7 @@ struct PassTable {
   decltype(&add_column_sums<T>) column_sums;
   decltype(&scale_shift<T>) scale_shift;
   decltype(&add_gradient_sums<T>) gradient_sums;
+  decltype(&mask_gradient<T>) mask_gradient;
   decltype(&apply_gradient<T>) apply_gradient;
 };
 
@@ -194,6 +195,35 @@ void gradient_sums(const T* gradient, const T* out, const T* y, int64_t count, i
   (out ? gradient_sums_of<T, true> : gradient_sums_of<T, false>)(gradient, out, y, count, width, mean, sum, sum_with_y);
 }
 
+template <class T, bool kRelu, bool kWrite>
+void mask_gradient_of(const T* gradient, const T* out, int64_t count, int64_t width, double* sum, T* masked) {
+  const int64_t rows = count / width;
+  for_each_tile(rows, width, [&](int64_t first, int64_t last, int64_t column) HWY_ATTR {
+    Vector s[4];
+    for (int64_t k = 0; k < 4; ++k) s[k] = hn::Zero(kFloats);
+    for (int64_t row = first; row < last; ++row)
+      for (int64_t k = 0; k < 4; ++k) {
+        const int64_t i = row * width + column + k * kLanes;
+        const auto g = passed_gradient<kRelu>(gradient, out, i);
+        s[k] = hn::Add(s[k], g);
+        if constexpr (kWrite) store(g, masked + i);
+      }
+    add_block(s, sum + column);
+  });
+  for (int64_t i = rows * width, column = 0; i < count; ++i, ++column) {
+    const float g = passed_gradient_one<kRelu>(gradient, out, i);
+    sum[column] += g;
+    if constexpr (kWrite) store_one(g, masked + i);
+  }
+}
+
+template <class T>
+void mask_gradient_any(const T* gradient, const T* out, int64_t count, int64_t width, double* sum, T* masked) {
+  const auto pass = masked ? (out ? mask_gradient_of<T, true, true> : mask_gradient_of<T, false, true>)
+                           : (out ? mask_gradient_of<T, true, false> : mask_gradient_of<T, false, false>);
+  pass(gradient, out, count, width, sum, masked);
+}
+
 template <class T, bool kRelu, bool kShortcut>
 void apply_gradient_rows(const T* gradient, const T* out, const T* y, int64_t count, int64_t width, const float* a,
                          const float* b, const float* c, T* y_gradient, T* shortcut_gradient) {
@@ -225,7 +255,7 @@ void apply_gradient_any(const T* gradient, const T* out, const T* y, int64_t cou
 
 template <class T>
 PassTable<T> pass_table() {
-  return {column_sums<T>, scale_shift_any<T>, gradient_sums<T>, apply_gradient_any<T>};
+  return {column_sums<T>, scale_shift_any<T>, gradient_sums<T>, mask_gradient_any<T>, apply_gradient_any<T>};
 }
 
 // HWY_EXPORT takes no templates.
@@ -291,6 +321,11 @@ void add_gradient_sums(const T* gradient, const T* out, const T* y, int64_t coun
 }
 
 template <class T>
+void mask_gradient(const T* gradient, const T* out, int64_t count, int64_t width, double* sum, T* masked) {
+  passes<T>().mask_gradient(gradient, out, count, width, sum, masked);
+}
+
+template <class T>
 void apply_gradient(const T* gradient, const T* out, const T* y, int64_t count, int64_t width, const float* a,
                     const float* b, const float* c, T* y_gradient, T* shortcut_gradient) {
   passes<T>().apply_gradient(gradient, out, y, count, width, a, b, c, y_gradient, shortcut_gradient);
@@ -300,6 +335,7 @@ void apply_gradient(const T* gradient, const T* out, const T* y, int64_t count, 
   template void add_column_sums<T>(const T*, int64_t, int64_t, const float*, double*, double*);                       \
   template void scale_shift<T>(const T*, const T*, int64_t, int64_t, const float*, const float*, bool, T*);           \
   template void add_gradient_sums<T>(const T*, const T*, const T*, int64_t, int64_t, const float*, double*, double*); \
+  template void mask_gradient<T>(const T*, const T*, int64_t, int64_t, double*, T*);                                  \
   template void apply_gradient<T>(const T*, const T*, const T*, int64_t, int64_t, const float*, const float*,         \
                                   const float*, T*, T*)
 MFI_INSTANTIATE(float);

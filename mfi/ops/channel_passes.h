@@ -57,6 +57,11 @@ template <class T>
 void add_gradient_sums(const T* gradient, const T* out, const T* y, int64_t count, int64_t width, const float* mean,
                        double* sum, double* sum_with_y);
 
+/// With g as above: g into masked unless that is null, and adds the sums of g of every column to sum. masked
+/// may be gradient.
+template <class T>
+void mask_gradient(const T* gradient, const T* out, int64_t count, int64_t width, double* sum, T* masked);
+
 /// With g as above: y_gradient = g * a + y * b + c, and g itself into shortcut_gradient unless that is null.
 /// y_gradient may be y, shortcut_gradient may be gradient.
 template <class T>

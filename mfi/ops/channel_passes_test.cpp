@@ -140,6 +140,29 @@ TYPED_TEST(Passes, SumTheGradientThatReluPassed) {
     }
 }
 
+TYPED_TEST(Passes, MaskTheGradientAndSumItUp) {
+  for (const auto& [pixels, channels] : kShapes)
+    for (const bool relu : {false, true})
+      for (const bool write : {false, true}) {
+        const ColumnLayout layout(pixels, channels);
+        const auto gradient = this->random(layout.values), out = this->random(layout.values);
+        std::vector<TypeParam> masked(gradient.size());
+        std::vector<double> sums(static_cast<size_t>(layout.width));
+        mask_gradient(gradient.data(), relu ? out.data() : nullptr, layout.values, layout.width, sums.data(),
+                      write ? masked.data() : nullptr);
+        const auto by_channel = layout.add_up(sums);
+        std::vector<double> expected(static_cast<size_t>(channels)), size(expected);
+        for (int64_t i = 0; i < layout.values; ++i) {
+          const float g = relu && value(out[i]) <= 0 ? 0 : value(gradient[i]);
+          expected[static_cast<size_t>(i % channels)] += g;
+          size[static_cast<size_t>(i % channels)] += std::abs(g);
+          ASSERT_EQ(value(masked[i]), write ? g : 0) << pixels << " x " << channels << ", value " << i;
+        }
+        for (size_t c = 0; c < expected.size(); ++c)
+          EXPECT_NEAR(by_channel[c], expected[c], 128 * 0x1p-24 * size[c]) << pixels << " x " << channels;
+      }
+}
+
 TYPED_TEST(Passes, ApplyTheGradientThatReluPassed) {
   for (const auto& [pixels, channels] : kShapes)
     for (const bool relu : {false, true})

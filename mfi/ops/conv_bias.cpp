@@ -2,9 +2,14 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include <algorithm>
 #include <optional>
 #include <string_view>
 #include <vector>
+
+#include "mfi/ops/conv_gradients.h"
+#include "mfi/ops/parallel.h"
+#include "mfi/ops/tensor_access.h"
 
 namespace mfi {
 namespace {
@@ -13,12 +18,6 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 using OptionalTensor = std::optional<torch::Tensor>;
 using OptionalScalars = c10::List<std::optional<at::Scalar>>;
-
-std::vector<int64_t> padding_of(const torch::Tensor& weight) { return {weight.size(2) / 2, weight.size(3) / 2}; }
-
-OptionalTensor typed(const torch::Tensor& t, torch::Dtype type) {
-  return t.defined() ? OptionalTensor(t.to(type)) : std::nullopt;
-}
 
 // The operators with which LibTorch's own compiler fuses; they have no C++ header.
 torch::Tensor onednn_conv(const torch::Tensor& x, const torch::Tensor& weight, const OptionalTensor& bias,
@@ -60,16 +59,90 @@ class FixedConv : public torch::autograd::Function<FixedConv> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const auto &x = saved[0], &weight = saved[1], &out = saved[2];
-    const int64_t stride = context->saved_data["stride"].toInt();
     auto gradient = gradients[0].contiguous(torch::MemoryFormat::ChannelsLast);
     if (out.defined()) gradient = at::threshold_backward(gradient, out, 0);
-    torch::Tensor x_gradient;
-    if (context->needs_input_grad(0))
-      x_gradient = std::get<0>(at::convolution_backward(
-          gradient, x, weight, /*bias_sizes=*/at::OptionalIntArrayRef(), {stride, stride}, padding_of(weight),
-          /*dilation=*/{1, 1}, /*transposed=*/false, /*output_padding=*/{0, 0}, /*groups=*/1, {true, false, false}));
+    const auto through_conv = conv_gradients(gradient, x, weight, context->saved_data["stride"].toInt(),
+                                             context->needs_input_grad(0), /*weight_wanted=*/false);
     const bool shortcut_wanted = context->saved_data["shortcut"].toBool() && context->needs_input_grad(1);
-    return {x_gradient, shortcut_wanted ? gradient : torch::Tensor(), {}, {}, {}, {}};
+    return {through_conv.x, shortcut_wanted ? gradient : torch::Tensor(), {}, {}, {}, {}};
+  }
+};
+
+// y + a bias for each sample, and then ReLU if asked for, in place.
+void add_sample_bias(const torch::Tensor& y, const torch::Tensor& bias, bool relu) {
+  const int64_t channels = y.size(1), pixels = y.size(2) * y.size(3);
+  const ColumnLayout layout(pixels, channels);
+  const std::vector<float> ones(static_cast<size_t>(layout.width), 1);
+  const auto dense = bias.contiguous();
+  with_element(y.scalar_type(), [&]<class T>(T) {
+    for_each_parallel(y.size(0), [&](int64_t sample) {
+      T* image = mutable_data<T>(y) + sample * layout.values;
+      const auto shift = layout.repeat(data<float>(dense) + sample * channels);
+      scale_shift<T>(image, nullptr, layout.values, layout.width, ones.data(), shift.data(), relu, image);
+    });
+  });
+}
+
+struct MaskedGradient {
+  torch::Tensor gradient;  // where ReLU let values pass; what came where there was none
+  torch::Tensor sums;      // float32 [N, C], over each sample's pixels
+};
+
+// One pass over the gradient that arrives; out: the result that was cut off at zero, undefined without ReLU.
+MaskedGradient mask_and_sum(const torch::Tensor& gradient, const torch::Tensor& out) {
+  const int64_t channels = gradient.size(1);
+  const ColumnLayout layout(gradient.size(2) * gradient.size(3), channels);
+  MaskedGradient result;
+  if (out.defined()) result.gradient = torch::empty_like(gradient);
+  result.sums = torch::empty({gradient.size(0), channels});
+  with_element(gradient.scalar_type(), [&]<class T>(T) {
+    for_each_parallel(gradient.size(0), [&](int64_t sample) {
+      const int64_t begin = sample * layout.values;
+      std::vector<double> sums(static_cast<size_t>(layout.width));
+      mask_gradient(data<T>(gradient) + begin, at_value(data<T>(out), begin), layout.values, layout.width, sums.data(),
+                    at_value(mutable_data<T>(result.gradient), begin));
+      const auto by_channel = layout.add_up(sums);
+      std::copy(by_channel.begin(), by_channel.end(), mutable_data<float>(result.sums) + sample * channels);
+    });
+  });
+  if (!out.defined()) result.gradient = gradient;
+  return result;
+}
+
+class LearningConv : public torch::autograd::Function<LearningConv> {
+ public:
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x, const torch::Tensor& weight,
+                               const OptionalTensor& bias, int64_t stride, bool relu) {
+    const auto typed_weight = weight.to(x.scalar_type());
+    const bool of_samples = bias && bias->dim() == 2;
+    torch::Tensor out;
+    if (of_samples) {
+      out = at::conv2d(x, typed_weight, {}, {stride, stride}, padding_of(weight))
+                .contiguous(torch::MemoryFormat::ChannelsLast);
+      add_sample_bias(out, *bias, relu);
+    } else {
+      const auto typed_bias = bias ? OptionalTensor(bias->to(x.scalar_type())) : std::nullopt;
+      out = onednn_conv(x, typed_weight, typed_bias, stride, std::nullopt, relu);
+    }
+    context->save_for_backward({x, typed_weight, relu ? out : torch::Tensor()});
+    context->saved_data["stride"] = stride;
+    context->saved_data["bias"] = bias.has_value();
+    context->saved_data["of_samples"] = of_samples;
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const auto &x = saved[0], &typed_weight = saved[1], &out = saved[2];
+    const auto gradient = gradients[0].contiguous(torch::MemoryFormat::ChannelsLast);
+    const bool bias_wanted = context->saved_data["bias"].toBool() && context->needs_input_grad(2);
+    MaskedGradient masked{gradient, {}};
+    if (out.defined() || bias_wanted) masked = mask_and_sum(gradient, out);
+    torch::Tensor bias_gradient;
+    if (bias_wanted) bias_gradient = context->saved_data["of_samples"].toBool() ? masked.sums : masked.sums.sum(0);
+    const auto through_conv = conv_gradients(masked.gradient, x, typed_weight, context->saved_data["stride"].toInt(),
+                                             context->needs_input_grad(0), context->needs_input_grad(1));
+    return {through_conv.x, through_conv.weight, bias_gradient, {}, {}};
   }
 };
 
@@ -77,29 +150,36 @@ bool wants_gradient(const torch::Tensor& t) {
   return t.defined() && t.requires_grad() && torch::GradMode::is_enabled();
 }
 
-// Of forward-mode differentiation, which oneDNN's call knows nothing of.
+// Of forward-mode differentiation, which oneDNN's calls and our passes know nothing of.
 bool has_tangent(const torch::Tensor& t) { return t._fw_grad(/*level=*/0).defined(); }
+
+bool is_float32(const torch::Tensor& t) { return !t.defined() || t.scalar_type() == torch::kFloat32; }
 
 }  // namespace
 
 torch::Tensor conv_bias(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias, int64_t stride,
                         const torch::Tensor& shortcut, bool relu) {
   const auto type = x.scalar_type();
-  const bool one_call = x.is_cpu() && (type == torch::kFloat32 || type == torch::kBFloat16) &&
-                        !wants_gradient(weight) && !wants_gradient(bias) && !has_tangent(x);
-  if (!one_call) return conv_bias_reference(x, weight, bias, stride, shortcut, relu);
-  const auto dense =
-      shortcut.defined() ? OptionalTensor(shortcut.contiguous(torch::MemoryFormat::ChannelsLast)) : std::nullopt;
+  const bool of_samples = bias.defined() && bias.dim() == 2,
+             weights_learn = wants_gradient(weight) || wants_gradient(bias);
+  const bool in_one = has_passes(x) && !has_tangent(x) && (!of_samples || !shortcut.defined()) &&
+                      (!weights_learn || (!shortcut.defined() && is_float32(weight) && is_float32(bias)));
+  if (!in_one) return conv_bias_reference(x, weight, bias, stride, shortcut, relu);
+
+  const auto optional = [](const torch::Tensor& t) { return t.defined() ? OptionalTensor(t) : std::nullopt; };
+  if (weights_learn || of_samples) return LearningConv::apply(x, weight, optional(bias), stride, relu);
+  const auto dense = optional(shortcut.defined() ? shortcut.contiguous(torch::MemoryFormat::ChannelsLast) : shortcut);
+  const auto typed_bias = optional(bias.defined() ? bias.to(type) : bias);
   if (wants_gradient(x) || wants_gradient(shortcut))
-    return FixedConv::apply(x, dense, weight.to(type), typed(bias, type), stride, relu);
+    return FixedConv::apply(x, dense, weight.to(type), typed_bias, stride, relu);
   torch::NoGradGuard no_grad;
-  return onednn_conv(x, weight.to(type), typed(bias, type), stride, dense, relu);
+  return onednn_conv(x, weight.to(type), typed_bias, stride, dense, relu);
 }
 
 torch::Tensor conv_bias_reference(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
                                   int64_t stride, const torch::Tensor& shortcut, bool relu) {
-  const auto type = x.scalar_type();
-  auto y = at::conv2d(x, weight.to(type), typed(bias, type), {stride, stride}, padding_of(weight));
+  auto y = at::conv2d(x, weight.to(x.scalar_type()), {}, {stride, stride}, padding_of(weight));
+  if (bias.defined()) y = y + bias.to(x.scalar_type()).unsqueeze(-1).unsqueeze(-1);
   if (shortcut.defined()) y = y + shortcut;
   return relu ? at::relu(y) : y;
 }

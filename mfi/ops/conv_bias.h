@@ -9,13 +9,15 @@ namespace mfi {
 /// y = conv(x) + bias; then + shortcut; then ReLU. Pads by kernel / 2.
 ///
 /// x [N, in, H, W] and shortcut [N, out, H / stride, W / stride] (undefined: none) share one floating type,
-/// which is also the result's. weight [out, in, kernel, kernel] and bias [out] (undefined: none) are of that
-/// type or float32, and then rounded to it. Differentiable.
+/// which is also the result's. weight [out, in, kernel, kernel] and bias (undefined: none) are of that type or
+/// float32. bias is [out], or [N, out]: one for each sample. Differentiable once in all of them.
 ///
 /// On a CPU, where no weight wants a gradient, this is one oneDNN call: the additions and ReLU happen on its
 /// float32 sums before they are rounded. The gradient of x and of the shortcut then costs one convolution
-/// and one masked copy. Everything else goes through
-/// conv_bias_reference, from which that call differs as conv_norm does from its reference (conv_norm.h).
+/// and one masked copy. Where weights learn and there is no shortcut, or each sample has its bias, it is the
+/// convolution and at most one pass; backward, one pass that masks and sums at once, and the convolution's
+/// gradients. Everything else goes through conv_bias_reference, from which these differ as conv_norm does from
+/// its reference (conv_norm.h).
 torch::Tensor conv_bias(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias, int64_t stride,
                         const torch::Tensor& shortcut, bool relu);
 

@@ -69,9 +69,10 @@ void expect_close(const Trial& ours, const Trial& reference, double tolerance) {
   EXPECT_LT(largest_difference(ours.out, reference.out), tolerance) << ours.c;
   if (!ours.x.requires_grad()) return;
   EXPECT_LT(largest_difference(ours.x.grad(), reference.x.grad()), tolerance) << ours.c << ": gradient of x";
-  if (ours.c.shortcut)
+  if (ours.c.shortcut) {
     EXPECT_LT(largest_difference(ours.shortcut.grad(), reference.shortcut.grad()), tolerance)
         << ours.c << ": gradient of the shortcut";
+  }
 }
 
 TEST(ConvBias, AgreesWithTheReferenceInFloat32) {
@@ -107,18 +108,84 @@ TEST(ConvBias, LeavesItsInputsAlone) {
   EXPECT_TRUE(torch::equal(trial.shortcut, shortcut));
 }
 
-TEST(ConvBias, GivesWeightsThatLearnTheirGradients) {
-  const Case c{2, 4, 6, 3, 1, 8, true, true, true};
-  Trial ours(c, torch::kFloat32), reference(c, torch::kFloat32);
-  for (auto* trial : {&ours, &reference}) {
-    trial->weight.requires_grad_();
-    trial->bias.requires_grad_();
+enum class BiasKind { none, shared, of_samples };
+
+// A convolution that learns: gradients of the weight and of the bias too.
+struct LearningTrial : Trial {
+  LearningTrial(const Case& c, torch::Dtype type, BiasKind kind) : Trial(c, type) {
+    weight.requires_grad_();
+    torch::manual_seed(4);
+    if (kind == BiasKind::shared) bias = torch::randn({c.out}).requires_grad_();
+    if (kind == BiasKind::of_samples) bias = torch::randn({c.batch, c.out}).requires_grad_();
   }
-  ours.run(conv_bias);
-  reference.run(conv_bias_reference);
-  EXPECT_TRUE(torch::equal(ours.weight.grad(), reference.weight.grad()));
-  EXPECT_TRUE(torch::equal(ours.bias.grad(), reference.bias.grad()));
+};
+
+std::vector<Case> learning_cases() {
+  std::vector<Case> out;
+  for (const bool relu : {false, true}) {
+    for (const auto& [width, size] : {std::pair{16, 32}, std::pair{64, 8}, std::pair{104, 4}}) {
+      out.push_back({4, width, width, 3, 1, size, false, false, relu});
+      out.push_back({4, width, 2 * width, 1, 1, size, false, false, relu});
+    }
+    for (const int64_t batch : {1, 2}) {
+      out.push_back({batch, 5, 7, 3, 2, 9, false, false, relu});
+      out.push_back({batch, 26, 104, 1, 1, 7, false, false, relu});
+    }
+  }
+  return out;
 }
+
+void expect_learning_close(BiasKind kind, torch::Dtype type, bool relu, double tolerance) {
+  for (const auto& c : learning_cases()) {
+    if (c.relu != relu) continue;
+    LearningTrial ours(c, type, kind), reference(c, torch::kFloat32, kind);
+    ours.run(conv_bias);
+    reference.run(conv_bias_reference);
+    expect_close(ours, reference, tolerance);
+    EXPECT_LT(largest_difference(ours.weight.grad(), reference.weight.grad()), tolerance)
+        << c << ": gradient of the weight";
+    if (kind != BiasKind::none) {
+      EXPECT_LT(largest_difference(ours.bias.grad(), reference.bias.grad()), tolerance)
+          << c << ": gradient of the bias";
+    }
+  }
+}
+
+class LearningConvBias : public testing::TestWithParam<BiasKind> {};
+
+TEST_P(LearningConvBias, AgreesWithTheReferenceInFloat32) {
+  for (const bool relu : {false, true}) expect_learning_close(GetParam(), torch::kFloat32, relu, 2e-5);
+}
+
+TEST_P(LearningConvBias, AgreesWithTheReferenceInBfloat16) {
+  expect_learning_close(GetParam(), torch::kBFloat16, /*relu=*/false, 2e-2);
+}
+
+TEST_P(LearningConvBias, MasksGradientsInBfloat16AsItsOwnResultSays) {
+  LearningTrial trial({4, 16, 16, 3, 1, 8, false, false, true}, torch::kBFloat16, GetParam());
+  trial.run(conv_bias);
+  const auto masked = (trial.upstream * trial.out.gt(0)).to(torch::kFloat32);
+  const auto x = trial.x.detach().to(torch::kFloat32).requires_grad_();
+  const auto weight = trial.weight.detach().clone().requires_grad_();
+  (at::conv2d(x, weight, {}, {1, 1}, {1, 1}) * masked).sum().backward();
+  EXPECT_LT(largest_difference(trial.x.grad(), x.grad()), 1e-2);
+  EXPECT_LT(largest_difference(trial.weight.grad(), weight.grad()), 1e-2);
+  if (GetParam() == BiasKind::of_samples) {
+    EXPECT_LT(largest_difference(trial.bias.grad(), masked.sum({2, 3})), 1e-5);
+  }
+}
+
+TEST_P(LearningConvBias, GivesNoGradientToAnXThatWantsNone) {
+  LearningTrial trial({2, 16, 16, 3, 1, 8, false, false, true}, torch::kFloat32, GetParam());
+  trial.x.requires_grad_(false);
+  trial.out = conv_bias(trial.x, trial.weight, trial.bias, 1, {}, true);
+  trial.out.sum().backward();
+  EXPECT_FALSE(trial.x.grad().defined());
+  EXPECT_TRUE(trial.weight.grad().defined());
+}
+
+INSTANTIATE_TEST_SUITE_P(Biases, LearningConvBias,
+                         testing::Values(BiasKind::none, BiasKind::shared, BiasKind::of_samples));
 
 }  // namespace
 }  // namespace mfi

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <optional>
 
-#include "mfi/ops/channel_passes.h"
+#include "mfi/ops/conv_gradients.h"
 #include "mfi/ops/parallel.h"
-#include "mfi/ops/weight_gradient.h"
+#include "mfi/ops/tensor_access.h"
 
 namespace mfi {
 namespace {
@@ -16,27 +16,6 @@ constexpr int64_t kValuesPerThread = 16384;
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-template <class T>
-const T* data(const torch::Tensor& t) {
-  return t.defined() ? static_cast<const T*>(t.const_data_ptr()) : nullptr;
-}
-template <class T>
-T* mutable_data(const torch::Tensor& t) {
-  return t.defined() ? static_cast<T*>(t.mutable_data_ptr()) : nullptr;
-}
-
-// Calls f with a T in whose place the activations' element type stands.
-template <class F>
-auto with_element(torch::Dtype type, const F& f) {
-  return type == torch::kFloat32 ? f(float{}) : f(Bf16Bits{});
-}
-
-// `pointer` moved on to value `offset`; null stays null.
-template <class T>
-T* at_value(T* pointer, int64_t offset) {
-  return pointer ? pointer + offset : nullptr;
-}
 
 // One convolution's result as the passes see it.
 class Activations {
@@ -120,26 +99,6 @@ Statistics batch_statistics(const Activations& activations, const T* y, const Co
 
 torch::Tensor to_tensor(const std::vector<float>& values) { return torch::tensor(values, torch::kFloat32); }
 
-std::vector<int64_t> padding_of(const torch::Tensor& weight) { return {weight.size(2) / 2, weight.size(3) / 2}; }
-
-Conv3x3Shape conv3x3_shape(const torch::Tensor& x, const torch::Tensor& weight, int64_t stride) {
-  return {x.size(0), x.size(1), weight.size(0), x.size(2), x.size(3), stride};
-}
-
-bool has_own_weight_gradient(const torch::Tensor& x, const torch::Tensor& weight, int64_t stride) {
-  return x.scalar_type() == torch::kBFloat16 && weight.size(2) == 3 && weight.size(3) == 3 &&
-         has_weight_gradient_kernel(conv3x3_shape(x, weight, stride));
-}
-
-torch::Tensor own_weight_gradient(const torch::Tensor& x, const torch::Tensor& y_gradient, const torch::Tensor& weight,
-                                  int64_t stride) {
-  const auto dense = x.contiguous(torch::MemoryFormat::ChannelsLast);
-  auto out = torch::empty(weight.sizes(), torch::TensorOptions().memory_format(torch::MemoryFormat::ChannelsLast));
-  weight_gradient(conv3x3_shape(x, weight, stride), data<Bf16Bits>(dense), data<Bf16Bits>(y_gradient),
-                  out.mutable_data_ptr<float>());
-  return out;
-}
-
 class FusedConvNorm : public torch::autograd::Function<FusedConvNorm> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x, const torch::Tensor& weight,
@@ -218,36 +177,18 @@ class FusedConvNorm : public torch::autograd::Function<FusedConvNorm> {
     });
     if (masked.defined()) shortcut_gradient = masked;
 
-    const int64_t stride = context->saved_data["stride"].toInt();
-    const bool x_wanted = context->needs_input_grad(0);
-    bool weight_wanted = context->needs_input_grad(1);
-    torch::Tensor x_gradient, weight_gradient;
-    if (weight_wanted && has_own_weight_gradient(x, typed_weight, stride)) {
-      weight_gradient = own_weight_gradient(x, y_gradient, typed_weight, stride);
-      weight_wanted = false;
-    }
-    if (x_wanted || weight_wanted) {
-      const auto [for_x, for_weight, unused] = at::convolution_backward(
-          y_gradient, x, typed_weight, /*bias_sizes=*/at::OptionalIntArrayRef(), {stride, stride},
-          padding_of(typed_weight), /*dilation=*/{1, 1}, /*transposed=*/false, /*output_padding=*/{0, 0},
-          /*groups=*/1, {x_wanted, weight_wanted, false});
-      x_gradient = for_x;
-      if (weight_wanted) weight_gradient = for_weight.to(torch::kFloat32);
-    }
-    return {x_gradient, weight_gradient, gamma_gradient, beta_gradient, shortcut_gradient, {}, {}};
+    const auto through_conv = conv_gradients(y_gradient, x, typed_weight, context->saved_data["stride"].toInt(),
+                                             context->needs_input_grad(0), context->needs_input_grad(1));
+    return {through_conv.x, through_conv.weight, gamma_gradient, beta_gradient, shortcut_gradient, {}, {}};
   }
 };
-
-bool can_fuse(const torch::Tensor& x, const ConvNormWeights& weights) {
-  return x.is_cpu() && (x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kBFloat16) &&
-         weights.gamma.scalar_type() == torch::kFloat32;
-}
 
 }  // namespace
 
 torch::Tensor conv_norm(const torch::Tensor& x, const ConvNormWeights& weights, const torch::Tensor& shortcut,
                         bool relu) {
-  if (!can_fuse(x, weights)) return conv_norm_reference(x, weights, shortcut, relu);
+  if (!has_passes(x) || weights.gamma.scalar_type() != torch::kFloat32)
+    return conv_norm_reference(x, weights, shortcut, relu);
   std::optional<torch::Tensor> dense;
   if (shortcut.defined()) dense = shortcut.contiguous(torch::MemoryFormat::ChannelsLast);
   return FusedConvNorm::apply(x, weights.weight, weights.gamma, weights.beta, dense, weights, relu);
