@@ -13,7 +13,9 @@ namespace mfi {
 ///
 /// The MeanFlow identity (Geng et al., 2025, arXiv:2505.13447). The bracket is one Jacobian-vector
 /// product, tangents (v, 0, 1) for (z, r, t): the field's total_derivative. It carries no gradient; the
-/// result has the gradient of v and no other, so pass v.detach() for a constant target.
+/// result has the gradient of v and no other, so pass v.detach() for a constant target. This is the
+/// definition; mapping trains on the difference to it (velocity_error in mfi/ops/path_ops.h), which it takes
+/// in one pass.
 ///
 /// z, v: [N, ...], same floating type and device.
 /// r, t: [N] floating, 0 <= r <= t <= 1; time 1 is the aligned stage input, 0 its output.

@@ -1,37 +1,46 @@
 #include "mfi/flow/objective.h"
 
 #include "mfi/core/error.h"
-#include "mfi/flow/mean_velocity.h"
 #include "mfi/flow/path.h"
 #include "mfi/flow/shape_text.h"
 #include "mfi/flow/squared_error.h"
 #include "mfi/flow/time_schedule.h"
+#include "mfi/flow/velocity_field.h"
+#include "mfi/ops/path_ops.h"
 
 namespace mfi {
 namespace {
 
 constexpr double kAdaptiveOffset = 1e-3;
 
-// The batch's mean of w * e for differences [N, ...]; scale is the mean square of z0.
-torch::Tensor relative_error(const torch::Tensor& difference, const torch::Tensor& scale, double power) {
-  const auto error = mean_square_per_sample(difference) / scale;
+// The batch's mean of w * e for mean squares [N]; scale is the mean square of z0.
+torch::Tensor relative(const torch::Tensor& mean_squares, const torch::Tensor& scale, double power) {
+  const auto error = mean_squares / scale;
   if (power == 0) return error.mean();
   return (error * (error.detach() + kAdaptiveOffset).pow(-power)).mean();
 }
 
+torch::Tensor relative_error(const torch::Tensor& difference, const torch::Tensor& scale, double power) {
+  return relative(mean_square_per_sample(difference), scale, power);
+}
+
+// The mean square of u(z_t, r, t) - mean_velocity_target(...), in which v = z1 - z0, on random times.
 torch::Tensor meanflow_term(const FlowStage& stage, const torch::Tensor& z0, const torch::Tensor& z1,
-                            const torch::Tensor& v, const torch::Tensor& scale, const ObjectiveSettings& settings,
-                            RandomStream& random) {
+                            const torch::Tensor& scale, const ObjectiveSettings& settings, RandomStream& random) {
   const TimeSchedule schedule{settings.time_mean, settings.time_stddev, settings.r_equals_t};
-  const auto target_velocity = settings.gradient_through_velocity ? v : v.detach();
   torch::Tensor sum;
   for (int64_t module = 0; module < stage.arch().modules; ++module) {
     const auto times = schedule.draw(z0.size(0), stage.module_interval(module), random);
     const auto r = times.r.to(z0.device()), t = times.t.to(z0.device());
-    const auto z = path_point(z0, z1, t);
+    const auto z = interpolate_samples(z0, z1, t);
     const NetworkField u(*stage.velocities()[static_cast<size_t>(module)]);
-    const auto target = mean_velocity_target(u, z, target_velocity, r, t, times.distinct);
-    const auto error = relative_error(u(z, r, t) - target, scale, settings.power);
+    // Only the first samples have r < t, and so a derivative in their target.
+    const auto head = [&](const torch::Tensor& x) { return x.detach().narrow(0, 0, times.distinct); };
+    const auto derivative =
+        times.distinct > 0 ? u.total_derivative(head(z), head(z1) - head(z0), head(r), head(t)) : head(z);
+    const auto velocity_end = settings.gradient_through_velocity ? z1 : z1.detach();
+    const auto error =
+        relative(velocity_error(u(z, r, t), z0, velocity_end, derivative, head(t) - head(r)), scale, settings.power);
     sum = sum.defined() ? sum + error : error;
   }
   return sum / static_cast<double>(stage.arch().modules);
@@ -58,11 +67,10 @@ ObjectiveValue mapping_objective(const FlowStage& stage, const torch::Tensor& x,
     return term.detach();
   };
 
-  torch::Tensor v;
-  if (settings.meanflow != 0 || settings.alignment != 0) v = path_velocity(z0, z1);
   if (settings.meanflow != 0)
-    value.meanflow = add(settings.meanflow, meanflow_term(stage, z0, z1, v, scale, settings, random));
-  if (settings.alignment != 0) value.alignment = add(settings.alignment, relative_error(v, scale, settings.power));
+    value.meanflow = add(settings.meanflow, meanflow_term(stage, z0, z1, scale, settings, random));
+  if (settings.alignment != 0)
+    value.alignment = add(settings.alignment, relative_error(path_velocity(z0, z1), scale, settings.power));
 
   const int64_t own_steps = stage.arch().steps;
   const int64_t endpoint_steps = settings.endpoint_steps == 0 ? own_steps : settings.endpoint_steps;

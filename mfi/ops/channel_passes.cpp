@@ -1,7 +1,6 @@
 #include "mfi/ops/channel_passes.h"
 
 #include <algorithm>
-#include <bit>
 #include <numeric>
 #include <type_traits>
 
@@ -9,7 +8,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "mfi/ops/channel_passes.cpp"
 #include <hwy/foreach_target.h>
-#include <hwy/highway.h>
+#include "mfi/ops/vectors-inl.h"
 
 #ifndef MFI_OPS_PASS_TABLE  // this file includes itself
 #define MFI_OPS_PASS_TABLE
@@ -32,47 +31,11 @@ HWY_BEFORE_NAMESPACE();
 namespace mfi {
 namespace HWY_NAMESPACE {
 
-namespace hn = hwy::HWY_NAMESPACE;
-
-using Floats = hn::CappedTag<float, 16>;  // a row's 64 columns are whole blocks of four of these
-using Vector = hn::Vec<Floats>;
-constexpr Floats kFloats;
-constexpr int64_t kLanes = hn::MaxLanes(kFloats);
 constexpr int64_t kBlock = 4 * kLanes;  // columns that a reduction keeps in registers
 
 // Values of a column block that are summed up in float32: small enough to stay in the first-level cache
 // with what belongs to them.
 constexpr int64_t kTileValues = 8192;
-
-HWY_INLINE Vector load(const float* p) { return hn::LoadU(kFloats, p); }
-
-HWY_INLINE Vector load(const Bf16Bits* p) {
-  const hn::Rebind<uint32_t, Floats> wide;
-  const hn::Rebind<uint16_t, Floats> narrow;
-  return hn::BitCast(kFloats, hn::ShiftLeft<16>(hn::PromoteTo(wide, hn::LoadU(narrow, p))));
-}
-
-HWY_INLINE void store(Vector v, float* p) { hn::StoreU(v, kFloats, p); }
-
-// To the nearest, ties to even. A NaN stays one: those that arithmetic makes have the top mantissa bit set
-// and only zeros below, which the addition cannot carry over.
-HWY_INLINE void store(Vector v, Bf16Bits* p) {
-  const hn::Rebind<uint32_t, Floats> wide;
-  const hn::Rebind<uint16_t, Floats> narrow;
-  const auto bits = hn::BitCast(wide, v);
-  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(wide, 1));
-  const auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(wide, 0x7FFF)));
-  hn::StoreU(hn::TruncateTo(narrow, hn::ShiftRight<16>(rounded)), narrow, p);
-}
-
-// The last row's columns, one at a time.
-HWY_INLINE float load_one(const float* p) { return *p; }
-HWY_INLINE float load_one(const Bf16Bits* p) { return std::bit_cast<float>(static_cast<uint32_t>(*p) << 16); }
-HWY_INLINE void store_one(float v, float* p) { *p = v; }
-HWY_INLINE void store_one(float v, Bf16Bits* p) {
-  const auto bits = std::bit_cast<uint32_t>(v);
-  *p = static_cast<Bf16Bits>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
-}
 
 // maxps gives its second operand when one is not a number, so that a NaN in v stays.
 HWY_INLINE Vector relu_of(Vector v) { return hn::Max(hn::Zero(kFloats), v); }
