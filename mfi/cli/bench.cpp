@@ -50,7 +50,7 @@ Arch meta_arch(Arch arch) {
   return arch;
 }
 
-// One training step, as the Trainer takes it.
+// One training step: what the Trainer does with a batch, but for the reading of the losses.
 class TrainingStep {
  public:
   TrainingStep(std::unique_ptr<Task> task, const StepSettings& settings) : task_(std::move(task)) {

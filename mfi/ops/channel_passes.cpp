@@ -238,14 +238,11 @@ HWY_EXPORT(bf16_passes);
 
 // Of the machine that this runs on.
 template <class T>
-const PassTable<T>& passes() {
-  static const PassTable<T> table = [] {
-    if constexpr (std::is_same_v<T, float>)
-      return HWY_DYNAMIC_DISPATCH(float_passes)();
-    else
-      return HWY_DYNAMIC_DISPATCH(bf16_passes)();
-  }();
-  return table;
+PassTable<T> passes() {
+  if constexpr (std::is_same_v<T, float>)
+    return HWY_DYNAMIC_DISPATCH(float_passes)();
+  else
+    return HWY_DYNAMIC_DISPATCH(bf16_passes)();
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "mfi/ops/channel_passes.h"
 
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 
 #include <bit>
 #include <cmath>
@@ -45,9 +46,29 @@ struct Shape {
 constexpr Shape kShapes[] = {{1, 1},   {7, 3},   {64, 16},   {129, 16}, {1000, 16},
                              {33, 26}, {50, 64}, {300, 104}, {17, 130}};
 
-template <class T>
+// Activations of a type, on one kind of machine.
+template <class Element, int64_t target>
+struct On {
+  using T = Element;
+  static constexpr int64_t kTarget = target;
+};
+
+template <class Where>
 class Passes : public testing::Test {
  protected:
+  using T = typename Where::T;
+
+  void SetUp() override {
+    if ((hwy::SupportedTargets() & Where::kTarget) == 0)
+      GTEST_SKIP() << "this machine has no " << hwy::TargetName(Where::kTarget);
+    hwy::SetSupportedTargetsForTest(Where::kTarget);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
+  void TearDown() override {
+    hwy::SetSupportedTargetsForTest(0);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
+
   std::vector<T> random(int64_t count, float mean = 0) {
     std::normal_distribution<float> normal(mean, 1);
     std::vector<T> out(static_cast<size_t>(count));
@@ -63,7 +84,8 @@ class Passes : public testing::Test {
   std::mt19937 generator_{7};
 };
 
-using Elements = testing::Types<float, Bf16Bits>;
+using Elements = testing::Types<On<float, HWY_SSE4>, On<Bf16Bits, HWY_SSE4>, On<float, HWY_AVX2>,
+                                On<Bf16Bits, HWY_AVX2>, On<float, HWY_AVX3>, On<Bf16Bits, HWY_AVX3>>;
 TYPED_TEST_SUITE(Passes, Elements);
 
 TYPED_TEST(Passes, SumEveryChannel) {
@@ -92,13 +114,14 @@ TYPED_TEST(Passes, SumEveryChannel) {
 }
 
 TYPED_TEST(Passes, ScaleShiftAddAndCutOff) {
+  using Element = typename TypeParam::T;
   for (const auto& [pixels, channels] : kShapes)
     for (const bool with_shortcut : {false, true})
       for (const bool relu : {false, true}) {
         const ColumnLayout layout(pixels, channels);
         const auto y = this->random(layout.values), shortcut = this->random(layout.values);
         const auto scale = this->random_floats(channels), shift = this->random_floats(channels);
-        std::vector<TypeParam> out(y.size());
+        std::vector<Element> out(y.size());
         scale_shift(y.data(), with_shortcut ? shortcut.data() : nullptr, layout.values, layout.width,
                     layout.repeat(scale.data()).data(), layout.repeat(shift.data()).data(), relu, out.data());
         for (int64_t i = 0; i < layout.values; ++i) {
@@ -108,7 +131,7 @@ TYPED_TEST(Passes, ScaleShiftAddAndCutOff) {
           const double terms = std::abs(value(y[i]) * scale[c]) + std::abs(shift[c]) + std::abs(value(shortcut[i]));
           if (relu) expected = std::max(expected, 0.0);
           // Half a step of the result, and what rounding the terms in float32 may leave of them.
-          ASSERT_NEAR(value(out[i]), expected, 0.5 * step_at<TypeParam>(expected) + terms * 0x1p-22)
+          ASSERT_NEAR(value(out[i]), expected, 0.5 * step_at<Element>(expected) + terms * 0x1p-22)
               << pixels << " x " << channels << ", value " << i;
         }
       }
@@ -141,12 +164,13 @@ TYPED_TEST(Passes, SumTheGradientThatReluPassed) {
 }
 
 TYPED_TEST(Passes, MaskTheGradientAndSumItUp) {
+  using Element = typename TypeParam::T;
   for (const auto& [pixels, channels] : kShapes)
     for (const bool relu : {false, true})
       for (const bool write : {false, true}) {
         const ColumnLayout layout(pixels, channels);
         const auto gradient = this->random(layout.values), out = this->random(layout.values);
-        std::vector<TypeParam> masked(gradient.size());
+        std::vector<Element> masked(gradient.size());
         std::vector<double> sums(static_cast<size_t>(layout.width));
         mask_gradient(gradient.data(), relu ? out.data() : nullptr, layout.values, layout.width, sums.data(),
                       write ? masked.data() : nullptr);
@@ -164,6 +188,7 @@ TYPED_TEST(Passes, MaskTheGradientAndSumItUp) {
 }
 
 TYPED_TEST(Passes, ApplyTheGradientThatReluPassed) {
+  using Element = typename TypeParam::T;
   for (const auto& [pixels, channels] : kShapes)
     for (const bool relu : {false, true})
       for (const bool with_shortcut : {false, true}) {
@@ -172,7 +197,7 @@ TYPED_TEST(Passes, ApplyTheGradientThatReluPassed) {
                    y = this->random(layout.values);
         const auto a = this->random_floats(channels), b = this->random_floats(channels),
                    c = this->random_floats(channels);
-        std::vector<TypeParam> y_gradient(y.size()), shortcut_gradient(y.size());
+        std::vector<Element> y_gradient(y.size()), shortcut_gradient(y.size());
         apply_gradient(gradient.data(), relu ? out.data() : nullptr, y.data(), layout.values, layout.width,
                        layout.repeat(a.data()).data(), layout.repeat(b.data()).data(), layout.repeat(c.data()).data(),
                        y_gradient.data(), with_shortcut ? shortcut_gradient.data() : nullptr);
@@ -181,7 +206,7 @@ TYPED_TEST(Passes, ApplyTheGradientThatReluPassed) {
           const double g = relu && value(out[i]) <= 0 ? 0 : value(gradient[i]);
           const double expected = g * a[k] + static_cast<double>(value(y[i])) * b[k] + c[k];
           const double terms = std::abs(g * a[k]) + std::abs(value(y[i]) * b[k]) + std::abs(c[k]);
-          ASSERT_NEAR(value(y_gradient[i]), expected, 0.5 * step_at<TypeParam>(expected) + terms * 0x1p-22)
+          ASSERT_NEAR(value(y_gradient[i]), expected, 0.5 * step_at<Element>(expected) + terms * 0x1p-22)
               << pixels << " x " << channels << ", value " << i;
           if (with_shortcut) {
             ASSERT_EQ(value(shortcut_gradient[i]), static_cast<float>(g));
@@ -191,27 +216,29 @@ TYPED_TEST(Passes, ApplyTheGradientThatReluPassed) {
 }
 
 TYPED_TEST(Passes, RoundToTheNearestAndTiesToEven) {
+  using Element = typename TypeParam::T;
   const ColumnLayout layout(1, 64);
   const auto scale = layout.repeat(std::vector<float>(64, 0).data());
   auto shift = this->random_floats(64);
   for (size_t i = 0; i < 32; ++i)  // halfway between two bfloat16s
     shift[i] = std::bit_cast<float>((std::bit_cast<uint32_t>(shift[i]) & 0xFFFF0000u) | 0x8000u);
-  const std::vector<TypeParam> y(64);
-  std::vector<TypeParam> out(64);
-  scale_shift<TypeParam>(y.data(), nullptr, 64, 64, scale.data(), shift.data(), false, out.data());
-  for (size_t i = 0; i < 64; ++i) EXPECT_EQ(value(out[i]), value(rounded<TypeParam>(shift[i]))) << shift[i];
+  const std::vector<Element> y(64);
+  std::vector<Element> out(64);
+  scale_shift<Element>(y.data(), nullptr, 64, 64, scale.data(), shift.data(), false, out.data());
+  for (size_t i = 0; i < 64; ++i) EXPECT_EQ(value(out[i]), value(rounded<Element>(shift[i]))) << shift[i];
 }
 
 // What a diverged training is recognised by must not end in a ReLU.
 TYPED_TEST(Passes, KeepWhatIsNotANumberThroughRelu) {
+  using Element = typename TypeParam::T;
   const ColumnLayout layout(65, 2);  // a whole row and a short one
   const std::vector<float> ones(128, 1), zeros(128, 0);
-  const std::vector<TypeParam> y(130, rounded<TypeParam>(std::numeric_limits<float>::infinity()));
+  const std::vector<Element> y(130, rounded<Element>(std::numeric_limits<float>::infinity()));
   const std::vector<float> not_a_number(128, std::numeric_limits<float>::quiet_NaN());
-  std::vector<TypeParam> out(130);
-  scale_shift<TypeParam>(y.data(), nullptr, 130, 128, zeros.data(), zeros.data(), true, out.data());  // inf * 0
+  std::vector<Element> out(130);
+  scale_shift<Element>(y.data(), nullptr, 130, 128, zeros.data(), zeros.data(), true, out.data());  // inf * 0
   for (const auto x : out) EXPECT_TRUE(std::isnan(value(x)));
-  scale_shift<TypeParam>(y.data(), nullptr, 130, 128, ones.data(), not_a_number.data(), true, out.data());
+  scale_shift<Element>(y.data(), nullptr, 130, 128, ones.data(), not_a_number.data(), true, out.data());
   for (const auto x : out) EXPECT_TRUE(std::isnan(value(x)));
 }
 

@@ -19,6 +19,13 @@ using torch::autograd::variable_list;
 using OptionalTensor = std::optional<torch::Tensor>;
 using OptionalScalars = c10::List<std::optional<at::Scalar>>;
 
+// Whether they take such activations: in bfloat16 they want these instructions, or refuse.
+bool onednn_takes(torch::Dtype type) {
+  static const bool has_bfloat16 =
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  return type != torch::kBFloat16 || has_bfloat16;
+}
+
 // The operators with which LibTorch's own compiler fuses; they have no C++ header.
 torch::Tensor onednn_conv(const torch::Tensor& x, const torch::Tensor& weight, const OptionalTensor& bias,
                           int64_t stride, const OptionalTensor& shortcut, bool relu) {
@@ -36,15 +43,20 @@ torch::Tensor onednn_conv(const torch::Tensor& x, const torch::Tensor& weight, c
   static const auto binary = find("binary").typed<Binary>();
   const auto padding = padding_of(weight);
   const std::vector<int64_t> strides{stride, stride}, dilation{1, 1};
-  if (!shortcut)
-    return plain.call(x, weight, bias, padding, strides, dilation, /*groups=*/1, relu ? "relu" : "none",
+  torch::Tensor out;
+  if (shortcut) {
+    const auto then = relu ? std::optional<std::string_view>("relu") : std::nullopt;
+    out = binary.call(x, *shortcut, weight, bias, padding, strides, dilation, /*groups=*/1, "add", std::nullopt, then,
                       OptionalScalars(), std::nullopt);
-  const auto then = relu ? std::optional<std::string_view>("relu") : std::nullopt;
-  return binary.call(x, *shortcut, weight, bias, padding, strides, dilation, /*groups=*/1, "add", std::nullopt, then,
+  } else {
+    out = plain.call(x, weight, bias, padding, strides, dilation, /*groups=*/1, relu ? "relu" : "none",
                      OptionalScalars(), std::nullopt);
+  }
+  // Where neither x nor the weight is recognised as channels-last (a 1x1 weight never is), it comes out as NCHW.
+  return out.contiguous(torch::MemoryFormat::ChannelsLast);
 }
 
-class FixedConv : public torch::autograd::Function<FixedConv> {
+class OneCallConv : public torch::autograd::Function<OneCallConv> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x, const OptionalTensor& shortcut,
                                const torch::Tensor& weight, const OptionalTensor& bias, int64_t stride, bool relu) {
@@ -94,7 +106,7 @@ MaskedGradient mask_and_sum(const torch::Tensor& gradient, const torch::Tensor& 
   const ColumnLayout layout(gradient.size(2) * gradient.size(3), channels);
   MaskedGradient result;
   if (out.defined()) result.gradient = torch::empty_like(gradient);
-  result.sums = torch::empty({gradient.size(0), channels});
+  result.sums = torch::empty({gradient.size(0), channels}, torch::kFloat32);
   with_element(gradient.scalar_type(), [&]<class T>(T) {
     for_each_parallel(gradient.size(0), [&](int64_t sample) {
       const int64_t begin = sample * layout.values;
@@ -109,7 +121,7 @@ MaskedGradient mask_and_sum(const torch::Tensor& gradient, const torch::Tensor& 
   return result;
 }
 
-class LearningConv : public torch::autograd::Function<LearningConv> {
+class ConvWithPass : public torch::autograd::Function<ConvWithPass> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x, const torch::Tensor& weight,
                                const OptionalTensor& bias, int64_t stride, bool relu) {
@@ -134,6 +146,7 @@ class LearningConv : public torch::autograd::Function<LearningConv> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const auto &x = saved[0], &typed_weight = saved[1], &out = saved[2];
+    refuse_double_backward("conv_bias");
     const auto gradient = gradients[0].contiguous(torch::MemoryFormat::ChannelsLast);
     const bool bias_wanted = context->saved_data["bias"].toBool() && context->needs_input_grad(2);
     MaskedGradient masked{gradient, {}};
@@ -150,9 +163,6 @@ bool wants_gradient(const torch::Tensor& t) {
   return t.defined() && t.requires_grad() && torch::GradMode::is_enabled();
 }
 
-// Of forward-mode differentiation, which oneDNN's calls and our passes know nothing of.
-bool has_tangent(const torch::Tensor& t) { return t._fw_grad(/*level=*/0).defined(); }
-
 bool is_float32(const torch::Tensor& t) { return !t.defined() || t.scalar_type() == torch::kFloat32; }
 
 }  // namespace
@@ -160,18 +170,22 @@ bool is_float32(const torch::Tensor& t) { return !t.defined() || t.scalar_type()
 torch::Tensor conv_bias(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias, int64_t stride,
                         const torch::Tensor& shortcut, bool relu) {
   const auto type = x.scalar_type();
-  const bool of_samples = bias.defined() && bias.dim() == 2,
-             weights_learn = wants_gradient(weight) || wants_gradient(bias);
-  const bool in_one = has_passes(x) && !has_tangent(x) && (!of_samples || !shortcut.defined()) &&
-                      (!weights_learn || (!shortcut.defined() && is_float32(weight) && is_float32(bias)));
-  if (!in_one) return conv_bias_reference(x, weight, bias, stride, shortcut, relu);
-
+  const bool weights_learn = wants_gradient(weight) || wants_gradient(bias);
+  const bool of_samples = bias.defined() && bias.dim() == 2;
+  const bool plain = has_passes(x) && onednn_takes(type) && !has_tangent({x, weight, bias, shortcut});
   const auto optional = [](const torch::Tensor& t) { return t.defined() ? OptionalTensor(t) : std::nullopt; };
-  if (weights_learn || of_samples) return LearningConv::apply(x, weight, optional(bias), stride, relu);
+
+  if (weights_learn || of_samples) {
+    if (!plain || shortcut.defined() || !is_float32(weight) || !is_float32(bias) ||
+        (of_samples && bias.size(0) != x.size(0)))
+      return conv_bias_reference(x, weight, bias, stride, shortcut, relu);
+    return ConvWithPass::apply(x, weight, optional(bias), stride, relu);
+  }
+  if (!plain) return conv_bias_reference(x, weight, bias, stride, shortcut, relu);
   const auto dense = optional(shortcut.defined() ? shortcut.contiguous(torch::MemoryFormat::ChannelsLast) : shortcut);
   const auto typed_bias = optional(bias.defined() ? bias.to(type) : bias);
   if (wants_gradient(x) || wants_gradient(shortcut))
-    return FixedConv::apply(x, dense, weight.to(type), typed_bias, stride, relu);
+    return OneCallConv::apply(x, dense, weight.to(type), typed_bias, stride, relu);
   torch::NoGradGuard no_grad;
   return onednn_conv(x, weight.to(type), typed_bias, stride, dense, relu);
 }

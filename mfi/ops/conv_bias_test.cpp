@@ -184,8 +184,52 @@ TEST_P(LearningConvBias, GivesNoGradientToAnXThatWantsNone) {
   EXPECT_TRUE(trial.weight.grad().defined());
 }
 
+// Layouts that LibTorch does not recognise as channels-last: plain ones, and those that could be either.
+TEST_P(LearningConvBias, TakesAnyLayoutOfItsInput) {
+  for (const auto& c : {Case{2, 16, 32, 1, 1, 8, false, false, true}, Case{1, 16, 32, 1, 1, 8, false, false, true},
+                        Case{2, 1, 8, 3, 1, 4, false, false, true}}) {
+    for (const bool plain : {false, true}) {
+      LearningTrial ours(c, torch::kFloat32, GetParam()), reference(c, torch::kFloat32, GetParam());
+      ours.x = (plain ? ours.x.detach().contiguous() : ours.x.detach()[0].unsqueeze(0)).requires_grad_();
+      reference.x = reference.x.detach().narrow(0, 0, ours.x.size(0)).requires_grad_();
+      if (GetParam() == BiasKind::of_samples)
+        for (auto* trial : {&ours, &reference})
+          trial->bias = trial->bias.detach().narrow(0, 0, ours.x.size(0)).requires_grad_();
+      const auto upstream = torch::randn({ours.x.size(0), c.out, c.size, c.size});  // not channels-last
+      (conv_bias(ours.x, ours.weight, ours.bias, 1, {}, true) * upstream).sum().backward();
+      (conv_bias_reference(reference.x, reference.weight, reference.bias, 1, {}, true) * upstream).sum().backward();
+      EXPECT_LT(largest_difference(ours.x.grad(), reference.x.grad()), 2e-5) << c;
+      EXPECT_LT(largest_difference(ours.weight.grad(), reference.weight.grad()), 2e-5) << c;
+    }
+  }
+}
+
+TEST_P(LearningConvBias, RefusesASecondDerivative) {
+  LearningTrial trial({2, 4, 4, 3, 1, 8, false, false, true}, torch::kFloat32, GetParam());
+  const auto out = conv_bias(trial.x, trial.weight, trial.bias, 1, {}, true).square().sum();
+  EXPECT_THROW(torch::autograd::grad({out}, {trial.x}, {}, /*retain_graph=*/true, /*create_graph=*/true), c10::Error);
+}
+
 INSTANTIATE_TEST_SUITE_P(Biases, LearningConvBias,
                          testing::Values(BiasKind::none, BiasKind::shared, BiasKind::of_samples));
+
+TEST(ConvBias, RepeatsOneRowOfBiasesForAllSamples) {
+  const Case c{3, 4, 6, 1, 1, 5, false, false, true};
+  Trial trial(c, torch::kFloat32, /*inputs_learn=*/false);
+  const auto bias = torch::randn({1, c.out});
+  EXPECT_LT(largest_difference(conv_bias(trial.x, trial.weight, bias, 1, {}, true),
+                               conv_bias(trial.x, trial.weight, bias[0], 1, {}, true)),
+            1e-6);
+}
+
+TEST(ConvBias, TakesBiasesOfSamplesInTheActivationsType) {
+  const Case c{3, 4, 6, 1, 1, 5, false, false, true};
+  Trial trial(c, torch::kBFloat16, /*inputs_learn=*/false);
+  const auto bias = torch::randn({3, c.out}).to(torch::kBFloat16);
+  EXPECT_LT(largest_difference(conv_bias(trial.x, trial.weight, bias, 1, {}, true),
+                               conv_bias(trial.x, trial.weight, bias.to(torch::kFloat32), 1, {}, true)),
+            2e-2);
+}
 
 }  // namespace
 }  // namespace mfi

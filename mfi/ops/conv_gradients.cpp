@@ -18,7 +18,8 @@ bool has_own_weight_gradient(const torch::Tensor& x, const torch::Tensor& weight
 torch::Tensor own_weight_gradient(const torch::Tensor& y_gradient, const torch::Tensor& x, const torch::Tensor& weight,
                                   int64_t stride) {
   const auto dense = x.contiguous(torch::MemoryFormat::ChannelsLast);
-  auto out = torch::empty(weight.sizes(), torch::TensorOptions().memory_format(torch::MemoryFormat::ChannelsLast));
+  auto out = torch::empty(
+      weight.sizes(), torch::TensorOptions().dtype(torch::kFloat32).memory_format(torch::MemoryFormat::ChannelsLast));
   weight_gradient(conv3x3_shape(x, weight, stride), data<Bf16Bits>(dense), data<Bf16Bits>(y_gradient),
                   mutable_data<float>(out));
   return out;

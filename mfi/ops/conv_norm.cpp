@@ -67,33 +67,64 @@ struct Statistics {
   std::vector<float> mean, inverse_stddev;  // [channels]
 };
 
+float as_float(float x) { return x; }
+float as_float(Bf16Bits x) { return c10::detail::f32_from_bits(x); }
+
+// Mean and variance [channels], in float64.
+struct Moments {
+  std::vector<double> mean, variance;
+};
+
+template <class T>
+Moments moments(const Activations& activations, const T* y, const std::vector<float>& pivot) {
+  const auto pivots = activations.layout().repeat(pivot.data());
+  const auto sums = activations.sums([&](int64_t begin, int64_t count, double* sum, double* squares) {
+    add_column_sums(y + begin, count, activations.layout().width, pivots.data(), sum, squares);
+  });
+  Moments out;
+  for (size_t c = 0; c < pivot.size(); ++c) {
+    const double offset = sums.first[c] / activations.pixels();
+    const double variance = sums.second[c] / activations.pixels() - offset * offset;
+    out.mean.push_back(pivot[c] + offset);
+    out.variance.push_back(variance < 0 ? 0 : variance);  // a NaN stays
+  }
+  return out;
+}
+
+// One pass, around the first pixel's values. Should one of them lie so far from its channel's mean that the
+// variance drowns in the rounding of the squares, another around the means just found.
+template <class T>
+Moments safe_moments(const Activations& activations, const T* y) {
+  constexpr double kFar = 10;  // standard deviations; at 10 the variance has lost 2 of float32's 7 digits
+  std::vector<float> pivot(static_cast<size_t>(activations.layout().channels));
+  for (size_t c = 0; c < pivot.size(); ++c) pivot[c] = as_float(y[c]);
+  auto found = moments(activations, y, pivot);
+  bool far = false;
+  for (size_t c = 0; c < pivot.size(); ++c) {
+    const double offset = found.mean[c] - pivot[c];
+    far = far || offset * offset > kFar * kFar * found.variance[c];
+    pivot[c] = static_cast<float>(found.mean[c]);
+  }
+  return far ? moments(activations, y, pivot) : found;
+}
+
 template <class T>
 Statistics batch_statistics(const Activations& activations, const T* y, const ConvNormWeights& weights) {
-  const auto channels = static_cast<size_t>(activations.layout().channels);
-  // Any value of the channel does as pivot; the first pixel's are at hand.
-  std::vector<float> first_pixel(channels);
-  for (size_t c = 0; c < channels; ++c)
-    if constexpr (std::is_same_v<T, float>)
-      first_pixel[c] = y[c];
-    else
-      first_pixel[c] = c10::detail::f32_from_bits(y[c]);
-  const auto pivot = activations.layout().repeat(first_pixel.data());
-  const auto sums = activations.sums([&](int64_t begin, int64_t count, double* sum, double* squares) {
-    add_column_sums(y + begin, count, activations.layout().width, pivot.data(), sum, squares);
-  });
-
+  const auto found = safe_moments(activations, y);
+  const size_t channels = found.mean.size();
   Statistics out{std::vector<float>(channels), std::vector<float>(channels)};
   float* running_mean = weights.running_mean.mutable_data_ptr<float>();
   float* running_var = weights.running_var.mutable_data_ptr<float>();
   const double n = activations.pixels(), keep = 1 - weights.momentum;
   for (size_t c = 0; c < channels; ++c) {
-    const double offset = sums.first[c] / n, mean = first_pixel[c] + offset;
-    const double variance = std::max(0.0, sums.second[c] / n - offset * offset);
-    out.mean[c] = static_cast<float>(mean);
-    out.inverse_stddev[c] = static_cast<float>(1 / std::sqrt(variance + weights.epsilon));
-    running_mean[c] = static_cast<float>(keep * running_mean[c] + weights.momentum * mean);
-    running_var[c] = static_cast<float>(keep * running_var[c] + weights.momentum * variance * n / std::max(1.0, n - 1));
+    const double unbiased = found.variance[c] * n / std::max(1.0, n - 1);
+    out.mean[c] = static_cast<float>(found.mean[c]);
+    out.inverse_stddev[c] = static_cast<float>(1 / std::sqrt(found.variance[c] + weights.epsilon));
+    running_mean[c] = static_cast<float>(keep * running_mean[c] + weights.momentum * found.mean[c]);
+    running_var[c] = static_cast<float>(keep * running_var[c] + weights.momentum * unbiased);
   }
+  torch::autograd::impl::bump_version(weights.running_mean);
+  torch::autograd::impl::bump_version(weights.running_var);
   return out;
 }
 
@@ -107,6 +138,8 @@ class FusedConvNorm : public torch::autograd::Function<FusedConvNorm> {
     const auto typed_weight = weight.to(x.scalar_type());
     const auto y = at::conv2d(x, typed_weight, {}, {rest.stride, rest.stride}, padding_of(weight))
                        .contiguous(torch::MemoryFormat::ChannelsLast);
+    TORCH_CHECK(!shortcut || shortcut->sizes().equals(y.sizes()), "conv_norm: the shortcut is ",
+                shortcut ? shortcut->sizes() : y.sizes(), ", expected ", y.sizes());
     const Activations activations(y);
     const auto& layout = activations.layout();
     const auto channels = static_cast<size_t>(layout.channels);
@@ -138,6 +171,7 @@ class FusedConvNorm : public torch::autograd::Function<FusedConvNorm> {
     const auto saved = context->get_saved_variables();
     const auto &x = saved[0], &typed_weight = saved[1], &gamma = saved[2], &y = saved[3], &out = saved[4];
     const float *mean = saved[5].const_data_ptr<float>(), *inverse_stddev = saved[6].const_data_ptr<float>();
+    refuse_double_backward("conv_norm");
     const auto gradient = gradients[0].contiguous(torch::MemoryFormat::ChannelsLast);
     const bool shortcut_wanted = context->saved_data["shortcut"].toBool() && context->needs_input_grad(4);
 
@@ -187,8 +221,10 @@ class FusedConvNorm : public torch::autograd::Function<FusedConvNorm> {
 
 torch::Tensor conv_norm(const torch::Tensor& x, const ConvNormWeights& weights, const torch::Tensor& shortcut,
                         bool relu) {
-  if (!has_passes(x) || weights.gamma.scalar_type() != torch::kFloat32)
-    return conv_norm_reference(x, weights, shortcut, relu);
+  const bool plain = has_passes(x) && weights.gamma.scalar_type() == torch::kFloat32 &&
+                     !has_tangent({x, weights.weight, weights.gamma, weights.beta, shortcut}) &&
+                     (!shortcut.defined() || shortcut.scalar_type() == x.scalar_type());
+  if (!plain) return conv_norm_reference(x, weights, shortcut, relu);
   std::optional<torch::Tensor> dense;
   if (shortcut.defined()) dense = shortcut.contiguous(torch::MemoryFormat::ChannelsLast);
   return FusedConvNorm::apply(x, weights.weight, weights.gamma, weights.beta, dense, weights, relu);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <tuple>
 
 namespace mfi {
@@ -167,6 +168,65 @@ TEST(ConvNorm, KeepsTheVarianceOfChannelsFarFromZero) {
   fused.run(conv_norm, false);
   reference.run(conv_norm_reference, false);
   EXPECT_LT(largest_difference(fused.out, reference.out), 1e-3);  // 1000 itself is known to 6e-5 only
+}
+
+// The first pixel, around which sums are taken, is 30 standard deviations from the others.
+TEST(ConvNorm, FindsTheVarianceBesideAnOutlier) {
+  const Case c{8, 1, 1, 1, 1, 32, false, false};
+  Trial fused(c, torch::kFloat32), reference(c, torch::kFloat32);
+  for (auto* trial : {&fused, &reference}) {
+    torch::NoGradGuard no_grad;
+    trial->x.mul_(0.03);
+    trial->x[0][0][0][0] = 1;
+  }
+  fused.run(conv_norm, false);
+  reference.run(conv_norm_reference, false);
+  EXPECT_LT(largest_difference(fused.out, reference.out), 2e-5);
+  EXPECT_LT(largest_difference(fused.weights.running_var, reference.weights.running_var), 2e-5);
+}
+
+TEST(ConvNorm, LetsWhatIsNotANumberReachTheWholeChannel) {
+  Trial trial({2, 4, 4, 1, 1, 4, false, true}, torch::kFloat32);
+  {
+    torch::NoGradGuard no_grad;
+    trial.x[0][0][1][2] = std::numeric_limits<float>::infinity();
+  }
+  trial.run(conv_norm, true);
+  EXPECT_TRUE(trial.out.isnan().all().item<bool>());
+  EXPECT_TRUE(trial.weights.running_var.isnan().all().item<bool>());
+}
+
+// What comes from outside need not be dense channels-last.
+TEST(ConvNorm, TakesAnyLayoutOfItsInputs) {
+  const Case c{3, 6, 8, 3, 2, 9, true, true};
+  Trial plain(c, torch::kFloat32), other(c, torch::kFloat32);
+  other.x = other.x.detach().contiguous().requires_grad_();
+  other.shortcut = other.shortcut.detach().contiguous().requires_grad_();
+  plain.run(conv_norm, true);
+  other.run(conv_norm, true);
+  EXPECT_LT(largest_difference(other.out, plain.out), 1e-6);
+  EXPECT_LT(largest_difference(other.x.grad(), plain.x.grad()), 1e-6);
+  EXPECT_LT(largest_difference(other.weights.weight.grad(), plain.weights.weight.grad()), 1e-6);
+}
+
+TEST(ConvNorm, TakesAnyLayoutOfTheGradientThatArrives) {
+  const Case c{3, 6, 8, 3, 1, 8, true, true};
+  Trial fused(c, torch::kFloat32), reference(c, torch::kFloat32);
+  conv_norm(fused.x, fused.weights, fused.shortcut, true).sum().backward();  // one value, expanded
+  conv_norm_reference(reference.x, reference.weights, reference.shortcut, true).sum().backward();
+  EXPECT_LT(largest_difference(fused.weights.gamma.grad(), reference.weights.gamma.grad()), 2e-5);
+  EXPECT_LT(largest_difference(fused.shortcut.grad(), reference.shortcut.grad()), 2e-5);
+}
+
+TEST(ConvNorm, RefusesASecondDerivative) {
+  Trial trial({2, 4, 4, 3, 1, 8, false, false}, torch::kFloat32);
+  const auto out = conv_norm(trial.x, trial.weights, {}, false).square().sum();
+  EXPECT_THROW(torch::autograd::grad({out}, {trial.x}, {}, /*retain_graph=*/true, /*create_graph=*/true), c10::Error);
+}
+
+TEST(ConvNorm, RefusesAShortcutOfAnotherShape) {
+  Trial trial({2, 4, 4, 3, 1, 8, true, false}, torch::kFloat32);
+  EXPECT_THROW(conv_norm(trial.x, trial.weights, trial.shortcut.narrow(2, 0, 4), false), c10::Error);
 }
 
 TEST(ConvNorm, GivesNoGradientsToWhatWantsNone) {

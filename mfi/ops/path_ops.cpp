@@ -52,6 +52,7 @@ class Interpolate : public torch::autograd::Function<Interpolate> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    refuse_double_backward("interpolate_samples");
     return {scale_samples(dense(gradients[0]), context->get_saved_variables()[0], false).out, {}, {}};
   }
 };
@@ -60,7 +61,7 @@ class VelocityError : public torch::autograd::Function<VelocityError> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& u, const torch::Tensor& z1,
                                const torch::Tensor& z0, const torch::Tensor& derivative, const torch::Tensor& step) {
-    auto difference = torch::empty_like(u), out = torch::empty({u.size(0)});
+    auto difference = torch::empty_like(u), out = torch::empty({u.size(0)}, torch::kFloat32);
     const int64_t values = values_of_a_sample(u), with_derivative = derivative.size(0);
     with_element(u.scalar_type(), [&]<class T>(T) {
       for_each_parallel(u.size(0), [&](int64_t n) {
@@ -77,6 +78,7 @@ class VelocityError : public torch::autograd::Function<VelocityError> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    refuse_double_backward("velocity_error");
     const auto difference = context->get_saved_variables()[0];
     const auto factors =
         (gradients[0] * (2 / static_cast<double>(values_of_a_sample(difference)))).to(torch::kFloat32).contiguous();

@@ -114,14 +114,11 @@ HWY_EXPORT(bf16_samples);
 
 // Of the machine that this runs on.
 template <class T>
-const SampleTable<T>& samples() {
-  static const SampleTable<T> table = [] {
-    if constexpr (std::is_same_v<T, float>)
-      return HWY_DYNAMIC_DISPATCH(float_samples)();
-    else
-      return HWY_DYNAMIC_DISPATCH(bf16_samples)();
-  }();
-  return table;
+SampleTable<T> samples() {
+  if constexpr (std::is_same_v<T, float>)
+    return HWY_DYNAMIC_DISPATCH(float_samples)();
+  else
+    return HWY_DYNAMIC_DISPATCH(bf16_samples)();
 }
 
 }  // namespace

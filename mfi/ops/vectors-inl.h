@@ -33,8 +33,8 @@ HWY_INLINE Vector load(const uint16_t* p) {
 
 HWY_INLINE void store(Vector v, float* p) { hn::StoreU(v, kFloats, p); }
 
-// To the nearest, ties to even. A NaN stays one: those that arithmetic makes have the top mantissa bit set
-// and only zeros below, which the addition cannot carry over.
+// To the nearest, ties to even. A NaN stays one: those that arithmetic makes, or that come from a bfloat16, have
+// only zeros below what is kept, so nothing is carried.
 HWY_INLINE void store(Vector v, uint16_t* p) {
   const hn::Rebind<uint32_t, Floats> wide;
   const hn::Rebind<uint16_t, Floats> narrow;

@@ -47,7 +47,7 @@ struct Blocking {
   int64_t x_block, dy_block;  // values of one block of one image, laid out
   int64_t sums;               // float32 values of all blocks
   // Images laid out at a time. Every piece reads and writes all the sums, so with many of them it pays to
-  // let a piece spill into the third-level cache.
+  // let a piece, of as many bytes as there are sums, spill into the third-level cache.
   int64_t piece;
 };
 
@@ -108,8 +108,8 @@ MFI_AVX512_BF16 void lay_out_dy(const Conv3x3Shape& s, const Blocking& b, const 
 }
 
 // Adds a piece's products to one block's sums [kBlockOut][kTaps][kLanes].
-MFI_AVX512_BF16 void add_block(const Conv3x3Shape& s, const Blocking& b, int64_t images, int64_t row, const uint16_t* x,
-                               const uint16_t* dy, float* sums) {
+MFI_AVX512_BF16 void add_products(const Conv3x3Shape& s, const Blocking& b, int64_t images, int64_t row,
+                                  const uint16_t* x, const uint16_t* dy, float* sums) {
   const int64_t offset[kTaps] = {b.tap_offset(s, 0), b.tap_offset(s, 1), b.tap_offset(s, 2)};
   // Every loop over these must be unrolled, or they leave their registers and the kernel loses two thirds of
   // its speed.
@@ -164,8 +164,8 @@ void add_images(const Conv3x3Shape& s, const Blocking& b, int64_t first, int64_t
     for (int64_t row = 0; row < kTaps; ++row)
       for (int64_t in = 0; in < b.in_blocks; ++in)
         for (int64_t out = 0; out < b.out_blocks; ++out, block_sums += kBlockSums)
-          add_block(s, b, images, row, x_piece.data() + in * b.piece * b.x_block,
-                    dy_piece.data() + out * b.piece * b.dy_block, block_sums);
+          add_products(s, b, images, row, x_piece.data() + in * b.piece * b.x_block,
+                       dy_piece.data() + out * b.piece * b.dy_block, block_sums);
   }
 }
 

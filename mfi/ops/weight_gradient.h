@@ -22,8 +22,9 @@ bool has_weight_gradient_kernel(const Conv3x3Shape& shape);
 /// gradient[o][row][column][i] (a channels-last [out, in, 3, 3], float32) =
 ///   sum over n, h, w of dy[n, h, w, o] * x[n, h * stride + row - 1, w * stride + column - 1, i]
 ///
-/// x and dy are bfloat16 bits; products are exact, sums float32. Relative to its largest value the result is
-/// within 1e-4 of the exact one for sums over up to 2^17 pixels. Works on at::get_num_threads() threads, each
+/// x and dy are bfloat16 bits; products are exact, sums float32, each over a thread's images in turn. Over 2^17
+/// pixels of independent values the result is within 1e-4 of the exact one, relative to its largest value; rounding
+/// that always goes the same way could make that 4e-3. Works on at::get_num_threads() threads, each
 /// with its share of the images; the same number of threads gives the same bits.
 ///
 /// The instruction multiplies and adds pairs, and here pixels are what is summed over. So both operands are
