@@ -3,13 +3,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "mfi/cli/commands.h"
 #include "mfi/core/stop_signal.h"
+#include "mfi/core/text.h"
 #include "mfi/nn/fold.h"
 #include "mfi/pipeline/machine.h"
 #include "mfi/train/classification_task.h"
@@ -128,15 +127,13 @@ void bench(const BenchArguments& arguments) {
     times.push_back(std::chrono::duration<double>(Clock::now() - start).count());
   }
   std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
-  nlohmann::ordered_json line{{"work", arguments.work},
-                              {"width", arguments.width},
-                              {"batch", arguments.batch},
-                              {"mode", "mfi"},
-                              {"precision", arguments.runtime.precision},
-                              {"threads", arguments.runtime.threads},
-                              {"steps", times.size()}};
-  line["images_per_s"] = std::round(10 * static_cast<double>(arguments.batch) / times[times.size() / 2]) / 10;
-  std::cout << line.dump() << "\n";
+  const double speed = static_cast<double>(arguments.batch) / times[times.size() / 2];
+  std::cout << format(
+      "{\"work\":\"%s\",\"width\":%lld,\"batch\":%lld,\"mode\":\"mfi\",\"precision\":\"%s\",\"threads\":%lld,\"steps\":"
+      "%zu,"
+      "\"images_per_s\":%.1f}\n",
+      arguments.work.c_str(), static_cast<long long>(arguments.width), static_cast<long long>(arguments.batch),
+      arguments.runtime.precision.c_str(), static_cast<long long>(arguments.runtime.threads), times.size(), speed);
 }
 
 }  // namespace
