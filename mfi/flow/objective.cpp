@@ -32,7 +32,7 @@ torch::Tensor meanflow_term(const FlowStage& stage, const torch::Tensor& z0, con
   for (int64_t module = 0; module < stage.arch().modules; ++module) {
     const auto times = schedule.draw(z0.size(0), stage.module_interval(module), random);
     const auto r = times.r.to(z0.device()), t = times.t.to(z0.device());
-    const auto z = interpolate_samples(z0, z1, t);
+    const auto z = path_point(z0, z1, t);
     const NetworkField u(*stage.velocities()[static_cast<size_t>(module)]);
     // Only the first samples have r < t, and so a derivative in their target.
     const auto head = [&](const torch::Tensor& x) { return x.detach().narrow(0, 0, times.distinct); };

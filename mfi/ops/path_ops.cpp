@@ -14,9 +14,11 @@ torch::Tensor dense(const torch::Tensor& t) { return t.contiguous(torch::MemoryF
 
 int64_t values_of_a_sample(const torch::Tensor& t) { return t.size(1) * t.size(2) * t.size(3); }
 
-// [N] as [N, 1, 1, 1] of z's type.
+// [N] as [N, 1, ...] of z's type.
 torch::Tensor beside(const torch::Tensor& numbers, const torch::Tensor& z) {
-  return numbers.to(z.options().requires_grad(false)).view({-1, 1, 1, 1});
+  std::vector<int64_t> shape(static_cast<size_t>(z.dim()), 1);
+  shape[0] = numbers.size(0);
+  return numbers.to(z.options().requires_grad(false)).view(shape);
 }
 
 // factors[n] * x[n], and the negative too where it is asked for.

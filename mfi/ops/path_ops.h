@@ -7,8 +7,8 @@ namespace mfi {
 
 /// z_t = z0 + t (z1 - z0), for each sample its t.
 ///
-/// z0, z1: [N, C, H, W] of one floating type, which is also the result's; t: [N] of any floating type.
-/// Differentiable once in z1; z0 and t are constants.
+/// z0, z1: [N, ...] of one floating type, which is also the result's; t: [N] of any floating type. Differentiable, but
+/// where z0 wants no gradient and they are [N, C, H, W] only once, and in one pass.
 torch::Tensor interpolate_samples(const torch::Tensor& z0, const torch::Tensor& z1, const torch::Tensor& t);
 
 /// The mean square of e = u - (z1 - z0 - step * derivative) of each sample: [N], float32, or float64 for that.
