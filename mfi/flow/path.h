@@ -9,7 +9,7 @@ namespace mfi {
 
 /// z_t = (1 - t) z0 + t z1.
 ///
-/// z0, z1: [N, ...], same floating type; t: [N], any floating type, rounded to theirs.
+/// z0, z1: [N, ...], same floating type; t: [N], any floating type, rounded to float32 or to theirs.
 /// Throws ShapeError when these shapes do not hold.
 torch::Tensor path_point(const torch::Tensor& z0, const torch::Tensor& z1, const torch::Tensor& t);
 
