@@ -7,13 +7,13 @@
 #include <memory>
 
 #include "mfi/cli/commands.h"
+#include "mfi/cli/random_step.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/core/text.h"
 #include "mfi/nn/fold.h"
 #include "mfi/pipeline/machine.h"
 #include "mfi/train/classification_task.h"
 #include "mfi/train/mapping_task.h"
-#include "mfi/train/optimiser.h"
 #include "mfi/train/trainer.h"
 
 namespace mfi {
@@ -21,18 +21,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr int64_t kClasses = 10;
+
 struct BenchArguments {
   std::string work, arch = "resnet34";
   int64_t width = 16, batch = 128;
   double seconds = 10;
   RuntimeSettings runtime = {.threads = 2};
 };
-
-std::shared_ptr<Network> started(const Arch& arch) {
-  auto network = std::make_shared<Network>(arch);
-  initialise(*network, 1);
-  return network;
-}
 
 // Every stage as a flow stage: velocity networks of about the widths that keep a ResNet-34 within the paper's
 // budget, two modules in the last stage and one in the others.
@@ -49,35 +45,11 @@ Arch meta_arch(Arch arch) {
   return arch;
 }
 
-// One training step: what the Trainer does with a batch, but for the reading of the losses.
-class TrainingStep {
- public:
-  TrainingStep(std::unique_ptr<Task> task, const StepSettings& settings) : task_(std::move(task)) {
-    for (const auto& set : task_->parameter_sets()) optimisers_.emplace_back(set, settings);
-    task_->set_training_mode();
-  }
-
-  void operator()(const Batch& batch) {
-    for (auto& optimiser : optimisers_) optimiser.zero_grad();
-    const auto losses = task_->step(batch, {0, steps_++}).losses;
-    torch::Tensor total = losses.at(0);
-    for (size_t i = 1; i < losses.size(); ++i) total = total + losses[i];
-    total.backward();
-    for (auto& optimiser : optimisers_) optimiser.step(1e-3);
-    total.item<float>();  // waits for a GPU
-  }
-
- private:
-  std::unique_ptr<Task> task_;
-  std::vector<Optimiser> optimisers_;
-  int64_t steps_ = 0;
-};
-
 std::function<void(const Batch&)> make_work(const BenchArguments& arguments) {
   const auto dtype = activation_type(arguments.runtime);
   const torch::Device device(arguments.runtime.device);
-  const auto arch = resnet_arch(arguments.arch, arguments.width, 10);
-  const auto network = started(arch);
+  const auto arch = resnet_arch(arguments.arch, arguments.width, kClasses);
+  const auto network = started_network(arch);
   network->to(device);
   StepSettings settings;  // AdamW, label smoothing 0.1
   settings.batch_size = arguments.batch;
@@ -85,7 +57,9 @@ std::function<void(const Batch&)> make_work(const BenchArguments& arguments) {
   if (arguments.work == "train") {
     std::vector<Learns> learns(network->part_count(), Learns::all);
     auto task = std::make_unique<ClassificationTask>(network, learns, settings, nullptr, Normalisation{}, dtype);
-    return [step = std::make_shared<TrainingStep>(std::move(task), settings)](const Batch& batch) { (*step)(batch); };
+    return [step = std::make_shared<TrainingStep>(std::move(task), settings, 1e-3)](const Batch& batch) {
+      (*step)(batch);
+    };
   }
   if (arguments.work == "map") {
     MappingSettings mapping;
@@ -93,10 +67,12 @@ std::function<void(const Batch&)> make_work(const BenchArguments& arguments) {
     // MeanFlow to the letter, nothing else.
     mapping.objective.endpoint = 0;
     mapping.objective.gradient_through_velocity = false;
-    const auto student = started(meta_arch(arch));
+    const auto student = started_network(meta_arch(arch));
     student->to(device);
     auto task = std::make_unique<MappingTask>(*network, student, mapping);
-    return [step = std::make_shared<TrainingStep>(std::move(task), settings)](const Batch& batch) { (*step)(batch); };
+    return [step = std::make_shared<TrainingStep>(std::move(task), settings, 1e-3)](const Batch& batch) {
+      (*step)(batch);
+    };
   }
   network->eval();
   return [folded = fold(*network)](const Batch& batch) {
@@ -110,12 +86,8 @@ void bench(const BenchArguments& arguments) {
   install_stop_handlers();
   const auto work = make_work(arguments);
   torch::manual_seed(1);
-  const torch::Device device(arguments.runtime.device);
-  Batch batch;
-  batch.images = torch::randn({arguments.batch, 3, 32, 32})
-                     .to(device, activation_type(arguments.runtime))
-                     .contiguous(torch::MemoryFormat::ChannelsLast);
-  batch.labels = torch::randint(10, {arguments.batch}, torch::kInt64).to(device);
+  const auto batch =
+      random_batch(resnet_arch(arguments.arch, arguments.width, kClasses), arguments.batch, arguments.runtime);
 
   for (int i = 0; i < 3; ++i) work(batch);
   std::vector<double> times;
@@ -129,9 +101,8 @@ void bench(const BenchArguments& arguments) {
   std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
   const double speed = static_cast<double>(arguments.batch) / times[times.size() / 2];
   std::cout << format(
-      "{\"work\":\"%s\",\"width\":%lld,\"batch\":%lld,\"mode\":\"mfi\",\"precision\":\"%s\",\"threads\":%lld,\"steps\":"
-      "%zu,"
-      "\"images_per_s\":%.1f}\n",
+      R"({"work":"%s","width":%lld,"batch":%lld,"mode":"mfi","precision":"%s","threads":%lld,"steps":%zu,"images_per_s":%.1f})"
+      "\n",
       arguments.work.c_str(), static_cast<long long>(arguments.width), static_cast<long long>(arguments.batch),
       arguments.runtime.precision.c_str(), static_cast<long long>(arguments.runtime.threads), times.size(), speed);
 }

@@ -10,11 +10,11 @@
 #include <memory>
 #include <optional>
 
+#include "mfi/cli/random_step.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/nn/cost.h"
 #include "mfi/report/time_left.h"
 #include "mfi/train/mapping_task.h"
-#include "mfi/train/optimiser.h"
 #include "mfi/train/trainer.h"
 
 namespace mfi {
@@ -40,12 +40,6 @@ bool restart_peak() {
 }
 
 double tensor_bytes(const Arch& arch) { return 4 * static_cast<double>(total_cost(arch).parameters); }
-
-std::shared_ptr<Network> started_network(const Arch& arch) {
-  auto network = std::make_shared<Network>(arch);
-  initialise(*network, 1);
-  return network;
-}
 
 std::unique_ptr<Task> make_task(const PlannedStep& step, const Arch* teacher_arch, const Recipe& recipe) {
   const auto dtype = activation_type(recipe.runtime);
@@ -76,17 +70,10 @@ Measured measure(const PlannedStep& step, const Arch* teacher, const Recipe& rec
 
   const bool knows_peak = restart_peak();
   const double before = process_bytes("VmRSS");
-  const torch::Device device(recipe.runtime.device);
-  const auto task = make_task(step, teacher, recipe);
-  task->student().to(device);
-  std::vector<Optimiser> optimisers;
-  for (const auto& set : task->parameter_sets()) optimisers.emplace_back(set, settings);
-  task->set_training_mode();
-  Batch batch;
-  batch.images = torch::randn({batch_size, step.arch.in_channels, step.arch.image_size, step.arch.image_size})
-                     .to(device, activation_type(recipe.runtime))
-                     .contiguous(torch::MemoryFormat::ChannelsLast);
-  batch.labels = torch::randint(step.arch.classes, {batch_size}, torch::kInt64).to(device);
+  auto task = make_task(step, teacher, recipe);
+  task->student().to(torch::Device(recipe.runtime.device));
+  TrainingStep train(std::move(task), settings, /*learning_rate=*/1e-6);
+  const auto batch = random_batch(step.arch, batch_size, recipe.runtime);
 
   Measured out;
   double best = std::numeric_limits<double>::infinity(), spent = 0;
@@ -94,13 +81,7 @@ Measured measure(const PlannedStep& step, const Arch* teacher, const Recipe& rec
   for (int i = 0; i < 4 && (i < 2 || spent < 0.8); ++i) {
     throw_if_stopped();
     const auto start = Clock::now();
-    for (auto& optimiser : optimisers) optimiser.zero_grad();
-    const auto losses = task->step(batch, {0, i}).losses;
-    torch::Tensor total = losses.at(0);
-    for (size_t k = 1; k < losses.size(); ++k) total = total + losses[k];
-    total.backward();
-    for (auto& optimiser : optimisers) optimiser.step(1e-6);
-    total.item<float>();  // waits for a GPU
+    train(batch);
     const double seconds = seconds_since(start);
     spent += seconds;
     best = std::min(best, seconds);

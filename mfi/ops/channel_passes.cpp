@@ -258,7 +258,8 @@ std::vector<float> ColumnLayout::repeat(const float* per_channel) const {
 
 std::vector<double> ColumnLayout::add_up(const std::vector<double>& per_column) const {
   std::vector<double> out(static_cast<size_t>(channels));
-  for (int64_t i = 0; i < width; ++i) out[static_cast<size_t>(i % channels)] += per_column[static_cast<size_t>(i)];
+  for (int64_t i = 0; i < width; i += channels)
+    for (int64_t c = 0; c < channels; ++c) out[static_cast<size_t>(c)] += per_column[static_cast<size_t>(i + c)];
   return out;
 }
 

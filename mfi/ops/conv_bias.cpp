@@ -172,7 +172,7 @@ torch::Tensor conv_bias(const torch::Tensor& x, const torch::Tensor& weight, con
   const auto type = x.scalar_type();
   const bool weights_learn = wants_gradient(weight) || wants_gradient(bias);
   const bool of_samples = bias.defined() && bias.dim() == 2;
-  const bool plain = has_passes(x) && onednn_takes(type) && !has_tangent({x, weight, bias, shortcut});
+  const bool plain = has_passes(x, {weight, bias, shortcut}) && onednn_takes(type);
   const auto optional = [](const torch::Tensor& t) { return t.defined() ? OptionalTensor(t) : std::nullopt; };
 
   if (weights_learn || of_samples) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "mfi/ops/test_difference.h"
+
 namespace mfi {
 namespace {
 
@@ -59,11 +61,6 @@ struct Trial {
     return *this;
   }
 };
-
-double largest_difference(const torch::Tensor& a, const torch::Tensor& b) {
-  const auto x = a.detach().to(torch::kFloat32), y = b.detach().to(torch::kFloat32);
-  return ((x - y).abs().max() / y.abs().max().clamp_min(1e-6)).item<double>();
-}
 
 void expect_close(const Trial& ours, const Trial& reference, double tolerance) {
   EXPECT_LT(largest_difference(ours.out, reference.out), tolerance) << ours.c;

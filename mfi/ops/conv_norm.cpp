@@ -221,8 +221,8 @@ class FusedConvNorm : public torch::autograd::Function<FusedConvNorm> {
 
 torch::Tensor conv_norm(const torch::Tensor& x, const ConvNormWeights& weights, const torch::Tensor& shortcut,
                         bool relu) {
-  const bool plain = has_passes(x) && weights.gamma.scalar_type() == torch::kFloat32 &&
-                     !has_tangent({x, weights.weight, weights.gamma, weights.beta, shortcut}) &&
+  const bool plain = has_passes(x, {weights.weight, weights.gamma, weights.beta, shortcut}) &&
+                     weights.gamma.scalar_type() == torch::kFloat32 &&
                      (!shortcut.defined() || shortcut.scalar_type() == x.scalar_type());
   if (!plain) return conv_norm_reference(x, weights, shortcut, relu);
   std::optional<torch::Tensor> dense;

@@ -5,6 +5,8 @@
 #include <limits>
 #include <tuple>
 
+#include "mfi/ops/test_difference.h"
+
 namespace mfi {
 namespace {
 
@@ -91,34 +93,24 @@ struct Trial {
   torch::Tensor upstream_;
 };
 
-double largest_difference(const torch::Tensor& a, const torch::Tensor& b) {
-  const auto x = a.to(torch::kFloat32), y = b.to(torch::kFloat32);
-  return ((x - y).abs().max() / y.abs().max().clamp_min(1e-6)).item<double>();
+// Against the float32 reference, on numbers that bfloat16 holds exactly.
+void expect_agreement(const Case& c, torch::Dtype type, double tolerance) {
+  Trial fused(c, type), reference(c, torch::kFloat32);
+  fused.run(conv_norm, c.relu);
+  reference.run(conv_norm_reference, c.relu);
+  const auto ours = fused.results(), theirs = reference.results();
+  for (size_t i = 0; i < ours.size(); ++i)
+    EXPECT_LT(largest_difference(ours[i].second, theirs[i].second), tolerance) << c << ": " << ours[i].first;
 }
 
 TEST(ConvNorm, AgreesWithTheReferenceInFloat32) {
-  for (const auto& c : cases()) {
-    Trial fused(c, torch::kFloat32), reference(c, torch::kFloat32);
-    fused.run(conv_norm, c.relu);
-    reference.run(conv_norm_reference, c.relu);
-    const auto ours = fused.results(), theirs = reference.results();
-    for (size_t i = 0; i < ours.size(); ++i)
-      EXPECT_LT(largest_difference(ours[i].second, theirs[i].second), 2e-5) << c << ": " << ours[i].first;
-  }
+  for (const auto& c : cases()) expect_agreement(c, torch::kFloat32, 2e-5);
 }
 
-// Against the float32 reference on the same bfloat16 numbers. ReLU is left out: a value that rounds to the
-// other side of zero switches a whole gradient on or off.
+// ReLU is left out: a value that rounds to the other side of zero switches a whole gradient on or off.
 TEST(ConvNorm, AgreesWithTheReferenceInBfloat16) {
-  for (const auto& c : cases()) {
-    if (c.relu) continue;
-    Trial fused(c, torch::kBFloat16), reference(c, torch::kFloat32);
-    fused.run(conv_norm, c.relu);
-    reference.run(conv_norm_reference, c.relu);
-    const auto ours = fused.results(), theirs = reference.results();
-    for (size_t i = 0; i < ours.size(); ++i)
-      EXPECT_LT(largest_difference(ours[i].second, theirs[i].second), 2e-2) << c << ": " << ours[i].first;
-  }
+  for (const auto& c : cases())
+    if (!c.relu) expect_agreement(c, torch::kBFloat16, 2e-2);
 }
 
 TEST(ConvNorm, CutsOffInBfloat16AsItsOwnResultSays) {

@@ -89,16 +89,22 @@ class VelocityError : public torch::autograd::Function<VelocityError> {
   }
 };
 
+// Whether features are such as the passes read: [N, C, H, W] of one type, z0 a constant.
+bool have_passes(const torch::Tensor& z0, const torch::Tensor& z1, const torch::Tensor& other) {
+  return has_passes(z1, {z0, other}) && z1.dim() == 4 && z0.scalar_type() == z1.scalar_type() && !z0.requires_grad();
+}
+
 }  // namespace
 
 torch::Tensor interpolate_samples(const torch::Tensor& z0, const torch::Tensor& z1, const torch::Tensor& t) {
-  if (!has_passes(z1) || z1.dim() != 4 || z0.requires_grad()) return interpolate_samples_reference(z0, z1, t);
+  if (!have_passes(z0, z1, t)) return interpolate_samples_reference(z0, z1, t);
   return Interpolate::apply(dense(z1), dense(z0), t.to(torch::kFloat32).contiguous());
 }
 
 torch::Tensor velocity_error(const torch::Tensor& u, const torch::Tensor& z0, const torch::Tensor& z1,
                              const torch::Tensor& derivative, const torch::Tensor& step) {
-  if (!has_passes(u) || u.dim() != 4 || z0.requires_grad())
+  const auto type = z1.scalar_type();
+  if (!have_passes(z0, z1, u) || u.scalar_type() != type || derivative.scalar_type() != type)
     return velocity_error_reference(u, z0, z1, derivative, step);
   return VelocityError::apply(dense(u), dense(z1), dense(z0), dense(derivative), step.to(torch::kFloat32).contiguous());
 }

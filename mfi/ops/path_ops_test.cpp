@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "mfi/ops/test_difference.h"
+
 namespace mfi {
 namespace {
 
@@ -32,11 +34,6 @@ struct Inputs {
     upstream = torch::rand({s.samples}) + 0.5;
   }
 };
-
-double largest_difference(const torch::Tensor& a, const torch::Tensor& b) {
-  const auto x = a.detach().to(torch::kFloat64), y = b.detach().to(torch::kFloat64);
-  return ((x - y).abs().max() / y.abs().max().clamp_min(1e-6)).item<double>();
-}
 
 class PathOps : public testing::TestWithParam<std::pair<torch::Dtype, double>> {};
 
@@ -79,6 +76,15 @@ TEST_P(PathOps, TakeTheVelocityForConstantWhereItIsDetached) {
 
 INSTANTIATE_TEST_SUITE_P(Types, PathOps,
                          testing::Values(std::pair(torch::kFloat32, 1e-5), std::pair(torch::kBFloat16, 2e-2)));
+
+// Which the passes would read as what they are not.
+TEST(PathOpsReference, ServesFeaturesOfTwoTypes) {
+  Inputs inputs(kShapes[0], torch::kFloat32);
+  const auto u = inputs.u.detach().to(torch::kBFloat16);
+  EXPECT_LT(largest_difference(velocity_error(u, inputs.z0, inputs.z1, inputs.derivative, inputs.step),
+                               velocity_error_reference(u, inputs.z0, inputs.z1, inputs.derivative, inputs.step)),
+            1e-6);
+}
 
 TEST(PathOpsReference, HasAClosedForm) {
   const auto f64 = torch::kFloat64;

@@ -33,16 +33,13 @@ auto with_element(torch::Dtype type, const F& f) {
   return type == torch::kFloat32 ? f(float{}) : f(Bf16Bits{});
 }
 
-/// Whether activations are of a kind that the passes know: float32 or bfloat16, on a CPU, and not empty.
-inline bool has_passes(const torch::Tensor& x) {
-  return x.is_cpu() && x.numel() > 0 && (x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kBFloat16);
-}
-
-/// Whether any of them carries a tangent of forward-mode differentiation, of which the passes and oneDNN's calls know
-/// nothing. Undefined tensors carry none.
-inline bool has_tangent(std::initializer_list<torch::Tensor> tensors) {
-  return std::any_of(tensors.begin(), tensors.end(),
-                     [](const torch::Tensor& t) { return t.defined() && t._fw_grad(/*level=*/0).defined(); });
+/// Whether an operation on activations `x` can use the passes and oneDNN's calls: x is float32 or bfloat16, on a CPU
+/// and not empty, and neither it nor the other inputs (undefined ones aside) carry a tangent of forward-mode
+/// differentiation, of which those know nothing.
+inline bool has_passes(const torch::Tensor& x, std::initializer_list<torch::Tensor> others) {
+  const auto has_tangent = [](const torch::Tensor& t) { return t.defined() && t._fw_grad(/*level=*/0).defined(); };
+  return x.is_cpu() && x.numel() > 0 && (x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kBFloat16) &&
+         !has_tangent(x) && std::none_of(others.begin(), others.end(), has_tangent);
 }
 
 /// To be called by a backward pass that works on bare memory: its own derivative would silently lack that part.
