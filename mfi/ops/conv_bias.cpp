@@ -1,13 +1,10 @@
 #include "mfi/ops/conv_bias.h"
 
-#include <ATen/core/dispatch/Dispatcher.h>
-
 #include <algorithm>
 #include <optional>
-#include <string_view>
 #include <vector>
 
-#include "mfi/ops/conv_gradients.h"
+#include "mfi/ops/convolution.h"
 #include "mfi/ops/parallel.h"
 #include "mfi/ops/tensor_access.h"
 
@@ -17,50 +14,12 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 using OptionalTensor = std::optional<torch::Tensor>;
-using OptionalScalars = c10::List<std::optional<at::Scalar>>;
-
-// Whether they take such activations: in bfloat16 they want these instructions, or refuse.
-bool onednn_takes(torch::Dtype type) {
-  static const bool has_bfloat16 =
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  return type != torch::kBFloat16 || has_bfloat16;
-}
-
-// The operators with which LibTorch's own compiler fuses; they have no C++ header.
-torch::Tensor onednn_conv(const torch::Tensor& x, const torch::Tensor& weight, const OptionalTensor& bias,
-                          int64_t stride, const OptionalTensor& shortcut, bool relu) {
-  using Plain =
-      torch::Tensor(const torch::Tensor&, const torch::Tensor&, const OptionalTensor&, at::IntArrayRef, at::IntArrayRef,
-                    at::IntArrayRef, int64_t, std::string_view, OptionalScalars, std::optional<std::string_view>);
-  using Binary = torch::Tensor(const torch::Tensor&, const torch::Tensor&, const torch::Tensor&, const OptionalTensor&,
-                               at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, int64_t, std::string_view,
-                               std::optional<at::Scalar>, std::optional<std::string_view>, OptionalScalars,
-                               std::optional<std::string_view>);
-  const auto find = [](const char* overload) {
-    return c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_convolution_pointwise", overload);
-  };
-  static const auto plain = find("").typed<Plain>();
-  static const auto binary = find("binary").typed<Binary>();
-  const auto padding = padding_of(weight);
-  const std::vector<int64_t> strides{stride, stride}, dilation{1, 1};
-  torch::Tensor out;
-  if (shortcut) {
-    const auto then = relu ? std::optional<std::string_view>("relu") : std::nullopt;
-    out = binary.call(x, *shortcut, weight, bias, padding, strides, dilation, /*groups=*/1, "add", std::nullopt, then,
-                      OptionalScalars(), std::nullopt);
-  } else {
-    out = plain.call(x, weight, bias, padding, strides, dilation, /*groups=*/1, relu ? "relu" : "none",
-                     OptionalScalars(), std::nullopt);
-  }
-  // Where neither x nor the weight is recognised as channels-last (a 1x1 weight never is), it comes out as NCHW.
-  return out.contiguous(torch::MemoryFormat::ChannelsLast);
-}
 
 class OneCallConv : public torch::autograd::Function<OneCallConv> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x, const OptionalTensor& shortcut,
                                const torch::Tensor& weight, const OptionalTensor& bias, int64_t stride, bool relu) {
-    auto out = onednn_conv(x, weight, bias, stride, shortcut, relu);
+    auto out = conv_forward(x, weight, bias, stride, shortcut, relu);
     // x only tells its shape; it is kept anyway, by the operation that it is the result of.
     context->save_for_backward({x, weight, relu ? out : torch::Tensor()});
     context->saved_data["stride"] = stride;
@@ -125,18 +84,16 @@ class ConvWithPass : public torch::autograd::Function<ConvWithPass> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x, const torch::Tensor& weight,
                                const OptionalTensor& bias, int64_t stride, bool relu) {
-    const auto typed_weight = weight.to(x.scalar_type());
+    const auto used_weight = weight_for(x, weight, stride);
     const bool of_samples = bias && bias->dim() == 2;
     torch::Tensor out;
     if (of_samples) {
-      out = at::conv2d(x, typed_weight, {}, {stride, stride}, padding_of(weight))
-                .contiguous(torch::MemoryFormat::ChannelsLast);
+      out = conv_forward(x, used_weight, std::nullopt, stride, std::nullopt, /*relu=*/false);
       add_sample_bias(out, *bias, relu);
     } else {
-      const auto typed_bias = bias ? OptionalTensor(bias->to(x.scalar_type())) : std::nullopt;
-      out = onednn_conv(x, typed_weight, typed_bias, stride, std::nullopt, relu);
+      out = conv_forward(x, used_weight, bias, stride, std::nullopt, relu);
     }
-    context->save_for_backward({x, typed_weight, relu ? out : torch::Tensor()});
+    context->save_for_backward({x, used_weight, relu ? out : torch::Tensor()});
     context->saved_data["stride"] = stride;
     context->saved_data["bias"] = bias.has_value();
     context->saved_data["of_samples"] = of_samples;
@@ -145,7 +102,7 @@ class ConvWithPass : public torch::autograd::Function<ConvWithPass> {
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const auto &x = saved[0], &typed_weight = saved[1], &out = saved[2];
+    const auto &x = saved[0], &used_weight = saved[1], &out = saved[2];
     refuse_double_backward("conv_bias");
     const auto gradient = gradients[0].contiguous(torch::MemoryFormat::ChannelsLast);
     const bool bias_wanted = context->saved_data["bias"].toBool() && context->needs_input_grad(2);
@@ -153,7 +110,7 @@ class ConvWithPass : public torch::autograd::Function<ConvWithPass> {
     if (out.defined() || bias_wanted) masked = mask_and_sum(gradient, out);
     torch::Tensor bias_gradient;
     if (bias_wanted) bias_gradient = context->saved_data["of_samples"].toBool() ? masked.sums : masked.sums.sum(0);
-    const auto through_conv = conv_gradients(masked.gradient, x, typed_weight, context->saved_data["stride"].toInt(),
+    const auto through_conv = conv_gradients(masked.gradient, x, used_weight, context->saved_data["stride"].toInt(),
                                              context->needs_input_grad(0), context->needs_input_grad(1));
     return {through_conv.x, through_conv.weight, bias_gradient, {}, {}};
   }
@@ -169,10 +126,9 @@ bool is_float32(const torch::Tensor& t) { return !t.defined() || t.scalar_type()
 
 torch::Tensor conv_bias(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias, int64_t stride,
                         const torch::Tensor& shortcut, bool relu) {
-  const auto type = x.scalar_type();
   const bool weights_learn = wants_gradient(weight) || wants_gradient(bias);
   const bool of_samples = bias.defined() && bias.dim() == 2;
-  const bool plain = has_passes(x, {weight, bias, shortcut}) && onednn_takes(type);
+  const bool plain = has_passes(x, {weight, bias, shortcut}) && onednn_takes(x.scalar_type());
   const auto optional = [](const torch::Tensor& t) { return t.defined() ? OptionalTensor(t) : std::nullopt; };
 
   if (weights_learn || of_samples) {
@@ -183,11 +139,10 @@ torch::Tensor conv_bias(const torch::Tensor& x, const torch::Tensor& weight, con
   }
   if (!plain) return conv_bias_reference(x, weight, bias, stride, shortcut, relu);
   const auto dense = optional(shortcut.defined() ? shortcut.contiguous(torch::MemoryFormat::ChannelsLast) : shortcut);
-  const auto typed_bias = optional(bias.defined() ? bias.to(type) : bias);
   if (wants_gradient(x) || wants_gradient(shortcut))
-    return OneCallConv::apply(x, dense, weight.to(type), typed_bias, stride, relu);
+    return OneCallConv::apply(x, dense, weight_for(x, weight, stride), optional(bias), stride, relu);
   torch::NoGradGuard no_grad;
-  return onednn_conv(x, weight.to(type), typed_bias, stride, dense, relu);
+  return conv_forward(x, weight, optional(bias), stride, dense, relu);
 }
 
 torch::Tensor conv_bias_reference(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,

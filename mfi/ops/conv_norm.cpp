@@ -4,7 +4,7 @@
 #include <cmath>
 #include <optional>
 
-#include "mfi/ops/conv_gradients.h"
+#include "mfi/ops/convolution.h"
 #include "mfi/ops/parallel.h"
 #include "mfi/ops/tensor_access.h"
 
@@ -135,9 +135,8 @@ class FusedConvNorm : public torch::autograd::Function<FusedConvNorm> {
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x, const torch::Tensor& weight,
                                const torch::Tensor& gamma, const torch::Tensor& beta,
                                const std::optional<torch::Tensor>& shortcut, const ConvNormWeights& rest, bool relu) {
-    const auto typed_weight = weight.to(x.scalar_type());
-    const auto y = at::conv2d(x, typed_weight, {}, {rest.stride, rest.stride}, padding_of(weight))
-                       .contiguous(torch::MemoryFormat::ChannelsLast);
+    const auto used_weight = weight_for(x, weight, rest.stride);
+    const auto y = conv_forward(x, used_weight, std::nullopt, rest.stride, std::nullopt, /*relu=*/false);
     TORCH_CHECK(!shortcut || shortcut->sizes().equals(y.sizes()), "conv_norm: the shortcut is ",
                 shortcut ? shortcut->sizes() : y.sizes(), ", expected ", y.sizes());
     const Activations activations(y);
@@ -160,7 +159,7 @@ class FusedConvNorm : public torch::autograd::Function<FusedConvNorm> {
       });
     });
     // Where ReLU let a value pass can be told from the result, which the next layer keeps as its input.
-    context->save_for_backward({x, typed_weight, gamma, y, relu ? out : torch::Tensor(), to_tensor(statistics.mean),
+    context->save_for_backward({x, used_weight, gamma, y, relu ? out : torch::Tensor(), to_tensor(statistics.mean),
                                 to_tensor(statistics.inverse_stddev)});
     context->saved_data["stride"] = rest.stride;
     context->saved_data["shortcut"] = shortcut.has_value();
@@ -169,7 +168,7 @@ class FusedConvNorm : public torch::autograd::Function<FusedConvNorm> {
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const auto &x = saved[0], &typed_weight = saved[1], &gamma = saved[2], &y = saved[3], &out = saved[4];
+    const auto &x = saved[0], &used_weight = saved[1], &gamma = saved[2], &y = saved[3], &out = saved[4];
     const float *mean = saved[5].const_data_ptr<float>(), *inverse_stddev = saved[6].const_data_ptr<float>();
     refuse_double_backward("conv_norm");
     const auto gradient = gradients[0].contiguous(torch::MemoryFormat::ChannelsLast);
@@ -211,7 +210,7 @@ class FusedConvNorm : public torch::autograd::Function<FusedConvNorm> {
     });
     if (masked.defined()) shortcut_gradient = masked;
 
-    const auto through_conv = conv_gradients(y_gradient, x, typed_weight, context->saved_data["stride"].toInt(),
+    const auto through_conv = conv_gradients(y_gradient, x, used_weight, context->saved_data["stride"].toInt(),
                                              context->needs_input_grad(0), context->needs_input_grad(1));
     return {through_conv.x, through_conv.weight, gamma_gradient, beta_gradient, shortcut_gradient, {}, {}};
   }

@@ -3,16 +3,9 @@
 
 #include <cstdint>
 
+#include "mfi/ops/conv3x3_shape.h"
+
 namespace mfi {
-
-/// A 3x3 convolution with padding 1 and stride 1 or 2: x [batch, height, width, in], y [batch, out_height,
-/// out_width, out], both dense channels-last.
-struct Conv3x3Shape {
-  int64_t batch, in, out, height, width, stride;
-
-  int64_t out_height() const { return (height - 1) / stride + 1; }
-  int64_t out_width() const { return (width - 1) / stride + 1; }
-};
 
 /// Whether this machine has the instructions, and the shape is one on which they have been found to pay:
 /// at least 8 input channels, so that half of a register does useful work. A rule, not a measurement at run

@@ -1,0 +1,136 @@
+#include "mfi/ops/convolution.h"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+
+#include <string_view>
+
+#include "mfi/ops/tensor_access.h"
+#include "mfi/ops/weight_gradient.h"
+#include "mfi/ops/winograd.h"
+
+namespace mfi {
+namespace {
+
+using OptionalTensor = std::optional<torch::Tensor>;
+using OptionalScalars = c10::List<std::optional<at::Scalar>>;
+
+torch::Tensor dense(const torch::Tensor& t) { return t.contiguous(torch::MemoryFormat::ChannelsLast); }
+
+Conv3x3Shape conv3x3_shape(const torch::Tensor& x, const torch::Tensor& weight, int64_t stride) {
+  return {x.size(0), x.size(1), weight.size(0), x.size(2), x.size(3), stride};
+}
+
+bool is_3x3(const torch::Tensor& weight) { return weight.size(2) == 3 && weight.size(3) == 3; }
+
+bool has_own_weight_gradient(const torch::Tensor& x, const torch::Tensor& weight, int64_t stride) {
+  return x.scalar_type() == torch::kBFloat16 && is_3x3(weight) &&
+         has_weight_gradient_kernel(conv3x3_shape(x, weight, stride));
+}
+
+torch::Tensor own_weight_gradient(const torch::Tensor& y_gradient, const torch::Tensor& x, const torch::Tensor& weight,
+                                  int64_t stride) {
+  const auto dense_x = dense(x);
+  auto out = torch::empty(
+      weight.sizes(), torch::TensorOptions().dtype(torch::kFloat32).memory_format(torch::MemoryFormat::ChannelsLast));
+  weight_gradient(conv3x3_shape(x, weight, stride), data<Bf16Bits>(dense_x), data<Bf16Bits>(y_gradient),
+                  mutable_data<float>(out));
+  return out;
+}
+
+// The operators with which LibTorch's own compiler fuses; they have no C++ header.
+torch::Tensor onednn_conv(const torch::Tensor& x, const torch::Tensor& weight, const OptionalTensor& bias,
+                          int64_t stride, const OptionalTensor& shortcut, bool relu) {
+  using Plain =
+      torch::Tensor(const torch::Tensor&, const torch::Tensor&, const OptionalTensor&, at::IntArrayRef, at::IntArrayRef,
+                    at::IntArrayRef, int64_t, std::string_view, OptionalScalars, std::optional<std::string_view>);
+  using Binary = torch::Tensor(const torch::Tensor&, const torch::Tensor&, const torch::Tensor&, const OptionalTensor&,
+                               at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, int64_t, std::string_view,
+                               std::optional<at::Scalar>, std::optional<std::string_view>, OptionalScalars,
+                               std::optional<std::string_view>);
+  const auto find = [](const char* overload) {
+    return c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_convolution_pointwise", overload);
+  };
+  static const auto plain = find("").typed<Plain>();
+  static const auto binary = find("binary").typed<Binary>();
+  const auto padding = padding_of(weight);
+  const std::vector<int64_t> strides{stride, stride}, dilation{1, 1};
+  torch::Tensor out;
+  if (shortcut) {
+    const auto then = relu ? std::optional<std::string_view>("relu") : std::nullopt;
+    out = binary.call(x, *shortcut, weight, bias, padding, strides, dilation, /*groups=*/1, "add", std::nullopt, then,
+                      OptionalScalars(), std::nullopt);
+  } else {
+    out = plain.call(x, weight, bias, padding, strides, dilation, /*groups=*/1, relu ? "relu" : "none",
+                     OptionalScalars(), std::nullopt);
+  }
+  return out;
+}
+
+bool has_winograd(const torch::Tensor& x, const torch::Tensor& weight, int64_t stride) {
+  const bool known_type = x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kBFloat16;
+  return known_type && is_3x3(weight) && has_winograd_kernel(conv3x3_shape(x, weight, stride), x.element_size());
+}
+
+// x [N, shape.in, H, W] to [N, shape.out, H, W]
+torch::Tensor winograd(const Conv3x3Shape& shape, const torch::Tensor& x, const torch::Tensor& weight, ConvUse use,
+                       const OptionalTensor& bias, const OptionalTensor& shortcut, bool relu) {
+  const auto dense_x = dense(x), dense_weight = dense(weight.to(torch::kFloat32));
+  const auto dense_bias = bias ? bias->to(torch::kFloat32).contiguous() : torch::Tensor();
+  auto y = torch::empty({shape.batch, shape.out, shape.height, shape.width},
+                        x.options().memory_format(torch::MemoryFormat::ChannelsLast));
+  with_element(x.scalar_type(), [&]<class T>(T) {
+    winograd_conv<T>(shape, data<T>(dense_x), data<float>(dense_weight), use,
+                     {data<float>(dense_bias), shortcut ? data<T>(*shortcut) : nullptr, relu}, mutable_data<T>(y));
+  });
+  return y;
+}
+
+}  // namespace
+
+bool onednn_takes(torch::Dtype type) {
+  // In bfloat16 its convolutions want these instructions, or refuse.
+  static const bool has_bfloat16 =
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  return type != torch::kBFloat16 || has_bfloat16;
+}
+
+torch::Tensor weight_for(const torch::Tensor& x, const torch::Tensor& weight, int64_t stride) {
+  return has_winograd(x, weight, stride) ? weight : weight.to(x.scalar_type());
+}
+
+torch::Tensor conv_forward(const torch::Tensor& x, const torch::Tensor& weight, const OptionalTensor& bias,
+                           int64_t stride, const OptionalTensor& shortcut, bool relu) {
+  if (has_winograd(x, weight, stride))
+    return winograd(conv3x3_shape(x, weight, stride), x, weight, ConvUse::forward, bias, shortcut, relu);
+  const auto typed_weight = weight.to(x.scalar_type());
+  // Where neither x nor the weight is recognised as channels-last (a 1x1 weight never is), it comes out as NCHW.
+  if (!bias && !shortcut && !relu) return dense(at::conv2d(x, typed_weight, {}, {stride, stride}, padding_of(weight)));
+  const auto typed_bias = bias ? OptionalTensor(bias->to(x.scalar_type())) : std::nullopt;
+  return dense(onednn_conv(x, typed_weight, typed_bias, stride, shortcut, relu));
+}
+
+ConvGradients conv_gradients(const torch::Tensor& y_gradient, const torch::Tensor& x, const torch::Tensor& weight,
+                             int64_t stride, bool x_wanted, bool weight_wanted) {
+  ConvGradients out;
+  if (weight_wanted && has_own_weight_gradient(x, weight, stride)) {
+    out.weight = own_weight_gradient(y_gradient, x, weight, stride);
+    weight_wanted = false;
+  }
+  if (x_wanted && has_winograd(x, weight, stride)) {
+    auto shape = conv3x3_shape(x, weight, stride);
+    std::swap(shape.in, shape.out);
+    out.x = winograd(shape, y_gradient, weight, ConvUse::gradient, std::nullopt, std::nullopt, /*relu=*/false);
+    x_wanted = false;
+  }
+  if (!x_wanted && !weight_wanted) return out;
+  const auto [for_x, for_weight, for_bias] =
+      at::convolution_backward(y_gradient, x, weight.to(x.scalar_type()), /*bias_sizes=*/at::OptionalIntArrayRef(),
+                               {stride, stride}, padding_of(weight),
+                               /*dilation=*/{1, 1}, /*transposed=*/false, /*output_padding=*/{0, 0}, /*groups=*/1,
+                               {x_wanted, weight_wanted, false});
+  if (x_wanted) out.x = for_x;
+  if (weight_wanted) out.weight = for_weight.to(torch::kFloat32);
+  return out;
+}
+
+}  // namespace mfi

@@ -1,0 +1,44 @@
+// 3x3 convolutions with fewer multiplications, on AVX-512.
+#pragma once
+
+#include <cstdint>
+
+#include "mfi/ops/conv3x3_shape.h"
+
+namespace mfi {
+
+/// What a layer's weights are used for. `gradient` is the gradient of the layer's input: the same convolution
+/// over the gradient of its result, with the kernels turned by 180 degrees and input and output channels exchanged.
+enum class ConvUse { forward, gradient };
+
+/// Whether this machine has the instructions for activations of this width (2 bytes: bfloat16, 4: float32), and
+/// the shape is one on which the kernel has been found to beat oneDNN's: stride 1, and channels enough that the
+/// transforms are small beside the products (bench/README of each shape: docs/benchmarks.md). A rule, not a
+/// measurement at run time: the two ways differ by rounding, and the same seed shall give the same bytes. Where a
+/// processor has AMX, oneDNN's bfloat16 convolution is faster by more than is saved here.
+bool has_winograd_kernel(const Conv3x3Shape& shape, int64_t bytes);
+
+/// What is done to a result before it is rounded and stored.
+template <class T>
+struct ConvEnding {
+  const float* bias = nullptr;  // [out]
+  const T* shortcut = nullptr;  // of y's shape
+  bool relu = false;
+};
+
+/// y = conv(x) + bias; then + shortcut; then ReLU.
+///
+/// x and y are float32 or bfloat16 bits. weight is the layer's: a channels-last [out, in, 3, 3] for `forward`,
+/// [in, out, 3, 3] for `gradient`, with in and out as in `shape`, whose stride is 1.
+///
+/// Winograd's minimal filtering F(2x2, 3x3) (Lavin and Gray 2015, arXiv:1509.09308): 4x4 pixels of x that overlap by
+/// two give 2x2 of y by 16 products a pair of channels instead of 36. Products are added in float32. In float32 the
+/// result is within 1e-5 of the exact one, relative to its largest value. In bfloat16 the sums of 4 pixels, and the
+/// weights that meet them, are rounded once more, which adds about as much noise as rounding the result does: 1e-2.
+///
+/// Works on at::get_num_threads() threads; the bits do not depend on how many.
+template <class T>
+void winograd_conv(const Conv3x3Shape& shape, const T* x, const float* weight, ConvUse use, const ConvEnding<T>& ending,
+                   T* y);
+
+}  // namespace mfi

@@ -1,0 +1,111 @@
+#include "mfi/ops/winograd.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "mfi/ops/tensor_access.h"
+#include "mfi/ops/test_difference.h"
+
+namespace mfi {
+
+std::ostream& operator<<(std::ostream& out, const Conv3x3Shape& s) {
+  return out << s.batch << " x " << s.in << " -> " << s.out << " channels, " << s.height << " x " << s.width;
+}
+
+namespace {
+
+// The layers of ResNet-34 on which it is used, at widths 16 and 64, and of flow stages; then odd sizes, single
+// pixels, channels that leave registers half full, and numbers of output registers that make unequal blocks.
+constexpr Conv3x3Shape kShapes[] = {{4, 32, 32, 16, 16, 1}, {4, 64, 64, 8, 8, 1},   {7, 128, 128, 4, 4, 1},
+                                    {2, 64, 64, 32, 32, 1}, {3, 256, 256, 8, 8, 1}, {5, 512, 512, 4, 4, 1},
+                                    {4, 50, 50, 8, 8, 1},   {4, 104, 104, 4, 4, 1}, {2, 421, 421, 4, 4, 1},
+                                    {1, 32, 32, 1, 1, 1},   {2, 33, 47, 5, 3, 1},   {1, 16, 16, 3, 7, 1},
+                                    {2, 3, 5, 9, 2, 1},     {1, 40, 80, 6, 7, 1},   {2, 80, 144, 3, 3, 1},
+                                    {1, 1, 1, 2, 2, 1},     {1, 600, 70, 5, 5, 1}};
+
+class Winograd : public testing::TestWithParam<Conv3x3Shape> {
+ protected:
+  static torch::Tensor channels_last(const torch::Tensor& t) { return t.contiguous(torch::MemoryFormat::ChannelsLast); }
+
+  template <class T>
+  void SetUpFor() {
+    // The kernel is right on every shape, whether it pays there or not.
+    if (!has_winograd_kernel({1, 64, 64, 8, 8, 1}, sizeof(T))) GTEST_SKIP() << "not used on this machine";
+  }
+
+  // Values are exact in bfloat16, so that only what the kernel itself rounds is seen.
+  static torch::Tensor values(torch::IntArrayRef sizes) {
+    return channels_last(torch::randn(sizes).to(torch::kBFloat16).to(torch::kFloat32));
+  }
+
+  template <class T>
+  static torch::Tensor run(const Conv3x3Shape& s, const torch::Tensor& x, const torch::Tensor& weight, ConvUse use,
+                           const torch::Tensor& bias = {}, const torch::Tensor& shortcut = {}, bool relu = false) {
+    const auto type = sizeof(T) == 2 ? torch::kBFloat16 : torch::kFloat32;
+    const auto typed = channels_last(x.to(type)), typed_shortcut = shortcut.defined() ? shortcut.to(type) : shortcut;
+    auto y = channels_last(torch::full({s.batch, s.out, s.height, s.width}, NAN, type));
+    winograd_conv<T>(s, data<T>(typed), data<float>(weight), use, {data<float>(bias), data<T>(typed_shortcut), relu},
+                     mutable_data<T>(y));
+    return y;
+  }
+
+  template <class T>
+  static void expect_exact_but_for_rounding(const Conv3x3Shape& s, double tolerance) {
+    torch::manual_seed(1);
+    const auto x = values({s.batch, s.in, s.height, s.width}), weight = values({s.out, s.in, 3, 3});
+    const auto shortcut = values({s.batch, s.out, s.height, s.width}), bias = torch::randn({s.out});
+    const auto f64 = torch::kFloat64;
+    const auto exact = at::conv2d(x.to(f64), weight.to(f64), {}, 1, 1);
+    EXPECT_LT(largest_difference(run<T>(s, x, weight, ConvUse::forward), exact), tolerance) << s;
+    const auto ended = (exact + bias.to(f64).view({1, -1, 1, 1}) + shortcut.to(f64)).relu();
+    EXPECT_LT(largest_difference(run<T>(s, x, weight, ConvUse::forward, bias, shortcut, true), ended), tolerance) << s;
+
+    // The layer whose result has s.in channels, and the gradient of its input.
+    const auto layer = values({s.in, s.out, 3, 3});
+    auto input = torch::zeros({s.batch, s.out, s.height, s.width}, f64).requires_grad_();
+    (at::conv2d(input, layer.to(f64), {}, 1, 1) * x.to(f64)).sum().backward();
+    EXPECT_LT(largest_difference(run<T>(s, x, layer, ConvUse::gradient), input.grad()), tolerance) << s;
+  }
+
+  template <class T>
+  static void expect_same_bits_on_any_threads(const Conv3x3Shape& s) {
+    torch::manual_seed(2);
+    const auto x = values({s.batch, s.in, s.height, s.width}), weight = values({s.out, s.in, 3, 3});
+    const auto once = run<T>(s, x, weight, ConvUse::forward);
+    EXPECT_TRUE(torch::equal(once, run<T>(s, x, weight, ConvUse::forward))) << s;
+    const int threads = at::get_num_threads();
+    at::set_num_threads(threads == 1 ? 3 : 1);
+    const auto other = run<T>(s, x, weight, ConvUse::forward);
+    at::set_num_threads(threads);
+    EXPECT_TRUE(torch::equal(once, other)) << s;
+  }
+};
+
+TEST_P(Winograd, IsExactButForRoundingInFloat32) {
+  SetUpFor<float>();
+  expect_exact_but_for_rounding<float>(GetParam(), 1e-5);
+}
+
+TEST_P(Winograd, IsExactButForRoundingInBfloat16) {
+  SetUpFor<uint16_t>();
+  expect_exact_but_for_rounding<uint16_t>(GetParam(), 1e-2);
+}
+
+TEST_P(Winograd, GivesTheSameBitsOnAnyNumberOfThreads) {
+  SetUpFor<float>();
+  expect_same_bits_on_any_threads<float>(GetParam());
+  SetUpFor<uint16_t>();
+  expect_same_bits_on_any_threads<uint16_t>(GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, Winograd, testing::ValuesIn(kShapes));
+
+TEST(WinogradKernel, IsNotForOtherStridesNorFewChannels) {
+  EXPECT_FALSE(has_winograd_kernel({4, 64, 64, 8, 8, 2}, 4));
+  EXPECT_FALSE(has_winograd_kernel({4, 3, 64, 8, 8, 1}, 4));
+  EXPECT_FALSE(has_winograd_kernel({4, 64, 8, 8, 8, 1}, 2));
+}
+
+}  // namespace
+}  // namespace mfi
