@@ -1,87 +1,45 @@
 #include "mfi/ops/winograd.h"
 
 #include <cpuid.h>
-#include <immintrin.h>
-
-#include <algorithm>
-#include <memory>
-#include <new>
-#include <type_traits>
 
 #include "mfi/ops/parallel.h"
-
-#define MFI_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
-#define MFI_AVX512_INLINE MFI_AVX512 __attribute__((always_inline)) inline
+#include "mfi/ops/winograd-inl.h"
 
 namespace mfi {
 namespace {
 
-constexpr int64_t kLanes = 16;          // float32 values in a register
-constexpr int64_t kPoints = 16;         // of a transformed tile, each with a matrix product of its own
-constexpr int64_t kTile = 4;            // pixels of x along a side of a tile; neighbours overlap by two
-constexpr int64_t kStep = 2;            // pixels of y along that side
 constexpr int64_t kBlockRegisters = 4;  // of output channels in a block of products
 constexpr int64_t kBlockOut = kBlockRegisters * kLanes;
 constexpr int64_t kSumRegisters = 24;       // of 32: the others hold operands
 constexpr int64_t kMostRows = 12;           // tiles multiplied at a time: buffers have that many to spare
 constexpr int64_t kPieceBytes = 512 << 10;  // of transformed tiles: half a second-level cache
 
-template <class T>
-constexpr bool kIsBfloat16 = std::is_same_v<T, uint16_t>;
-
-int64_t round_up(int64_t value, int64_t to) { return (value + to - 1) / to * to; }
-
-// Memory that starts on a cache line and is kept from call to call: fresh memory would cost a page fault for
-// every 4 KB.
-class Workspace {
- public:
-  void* reserve(int64_t bytes) {
-    if (bytes > size_) {
-      memory_.reset(static_cast<char*>(::operator new (static_cast<size_t>(bytes), std::align_val_t{64})));
-      size_ = bytes;
-    }
-    return memory_.get();
-  }
-
- private:
-  struct Free {
-    void operator()(char* p) const { ::operator delete (p, std::align_val_t{64}); }
-  };
-  std::unique_ptr<char, Free> memory_;
-  int64_t size_ = 0;
-};
-
 // How the work is cut. The products run over input channels one by one in float32 and in pairs in bfloat16, as
 // the instruction takes them; either way one of these factors, a slot, has four bytes.
 template <class T>
 struct Blocking {
   explicit Blocking(const Conv3x3Shape& s)
-      : rows((s.height + kStep - 1) / kStep),
-        columns((s.width + kStep - 1) / kStep),
-        tiles(s.batch * rows * columns),
+      : grid(s),
+        out(s.out, kBlockRegisters),
         in_padded(round_up(s.in, kIsBfloat16<T> ? 2 * kLanes : kLanes)),
         depth(kIsBfloat16<T> ? in_padded / 2 : s.in),
-        out_registers((s.out + kLanes - 1) / kLanes),
-        out_blocks((out_registers + kBlockRegisters - 1) / kBlockRegisters),
-        piece(kPoints * kSumRegisters * in_padded * static_cast<int64_t>(sizeof(T)) <= kPieceBytes
-                  ? kSumRegisters
-                  : kSumRegisters / 2) {}
+        piece(kPoints * kSumRegisters * in_padded * static_cast<int64_t>(sizeof(T)) <= kPieceBytes ? kSumRegisters
+                                                                                                   : kSumRegisters / 2),
+        tile_stride(piece * in_padded + 64 / static_cast<int64_t>(sizeof(T))),
+        product_stride(piece * kBlockOut + kLanes) {}
 
-  int64_t first_register(int64_t block) const { return out_registers * block / out_blocks; }
-  int64_t registers(int64_t block) const { return first_register(block + 1) - first_register(block); }
-  int64_t weight_slots() const { return kPoints * depth * out_registers * kLanes; }
+  int64_t weight_slots() const { return kPoints * depth * out.registers * kLanes; }
   // Where a block's weights begin: [kPoints][depth][registers * kLanes].
-  int64_t weight_offset(int64_t block) const { return kPoints * depth * first_register(block) * kLanes; }
+  int64_t weight_offset(int64_t block) const { return kPoints * depth * out.first(block) * kLanes; }
 
-  int64_t rows, columns, tiles;  // tiles of an image, and of all
-  int64_t in_padded, depth;      // values and slots of a transformed tile at one point
-  int64_t out_registers, out_blocks;
-  int64_t piece;  // tiles transformed at a time
+  TileGrid grid;
+  RegisterBlocks out;
+  int64_t in_padded, depth;  // values and slots of a transformed tile at one point
+  int64_t piece;             // tiles transformed at a time
+  // From one point of a tile to the next. The odd cache line keeps a tile's points, which are used together, out of one
+  // set of the cache.
+  int64_t tile_stride, product_stride;
 };
-
-MFI_AVX512_INLINE __mmask16 first_lanes(int64_t count) {
-  return static_cast<__mmask16>((1u << std::clamp<int64_t>(count, 0, kLanes)) - 1);
-}
 
 // ---- weights ----
 
@@ -134,10 +92,10 @@ MFI_AVX512_INLINE __m512i bfloat16_bits(__m512 v) { return _mm512_cvtepu16_epi32
 template <class T>
 MFI_AVX512 void lay_out_weights(const Conv3x3Shape& s, const Blocking<T>& b, const float* weight, ConvUse use,
                                 int64_t block, int64_t slot, uint32_t* all) {
-  const int64_t width = b.registers(block) * kLanes;
+  const int64_t width = b.out.size(block) * kLanes;
   uint32_t* to = all + b.weight_offset(block) + slot * width;
-  for (int64_t i = 0; i < b.registers(block); ++i) {
-    const int64_t out = (b.first_register(block) + i) * kLanes;
+  for (int64_t i = 0; i < b.out.size(block); ++i) {
+    const int64_t out = (b.out.first(block) + i) * kLanes;
     const auto store = [&](int64_t point, __m512i value)
                            MFI_AVX512 { _mm512_store_si512(to + point * b.depth * width + i * kLanes, value); };
     if constexpr (kIsBfloat16<T>) {
@@ -174,24 +132,7 @@ MFI_AVX512_INLINE void store_transformed(T* to, __m512 v) {
     _mm512_store_ps(to, v);
 }
 
-// (a - c, b + c, c - b, b - d)
-MFI_AVX512_INLINE void transform_pixels(__m512 a, __m512 b, __m512 c, __m512 d, __m512* out) {
-  out[0] = _mm512_sub_ps(a, c);
-  out[1] = _mm512_add_ps(b, c);
-  out[2] = _mm512_sub_ps(c, b);
-  out[3] = _mm512_sub_ps(b, d);
-}
-
-struct TilePlace {
-  int64_t image, row, column;
-};
-
-template <class T>
-TilePlace place(const Blocking<T>& b, int64_t tile) {
-  return {tile / (b.rows * b.columns), tile / b.columns % b.rows, tile % b.columns};
-}
-
-// Transforms the tiles [first, first + count) of x to [kPoints][b.piece][in_padded]: B' x B.
+// Transforms the tiles [first, first + count) of x to [kPoints][piece][in_padded]: B' x B.
 template <class T>
 MFI_AVX512 void transform_tiles(const Conv3x3Shape& s, const Blocking<T>& b, const T* x, int64_t first, int64_t count,
                                 T* transformed) {
@@ -202,8 +143,8 @@ MFI_AVX512 void transform_tiles(const Conv3x3Shape& s, const Blocking<T>& b, con
     const auto mask = static_cast<__mmask32>((uint64_t{1} << left) - 1);
     for (int64_t half = 0; half < kHalves; ++half) {
       __m512 column[kTile][kTile];  // [column][row], transformed along the rows
-      for (int64_t i = 0; i < count; ++i) {
-        const auto at = place(b, first + i);
+      auto at = b.grid.place(first);
+      for (int64_t i = 0; i < count; ++i, at = b.grid.next(at)) {
         const int64_t top = at.row * kStep - 1, left_edge = at.column * kStep - 1;
         const auto load_column = [&](int64_t c) MFI_AVX512 {
           const int64_t w = left_edge + c;
@@ -235,7 +176,7 @@ MFI_AVX512 void transform_tiles(const Conv3x3Shape& s, const Blocking<T>& b, con
           __m512 point[kTile];
           transform_pixels(column[0][r], column[1][r], column[2][r], column[3][r], point);
 #pragma GCC unroll 4
-          for (int64_t c = 0; c < kTile; ++c) store_transformed(to + (r * kTile + c) * b.piece * b.in_padded, point[c]);
+          for (int64_t c = 0; c < kTile; ++c) store_transformed(to + (r * kTile + c) * b.tile_stride, point[c]);
         }
       }
     }
@@ -276,51 +217,35 @@ MFI_AVX512 void multiply(int64_t depth, const T* tiles, int64_t tile_stride, con
     for (int k = 0; k < kRegisters; ++k) _mm512_store_ps(products + r * kBlockOut + k * kLanes, sum[r][k]);
 }
 
-// All points of `count` tiles and one block: products [kPoints][b.piece][kBlockOut]. Rows beyond `count` are
+// All points of `count` tiles and one block: products [kPoints][piece][kBlockOut]. Rows beyond `count` are
 // multiplied too, and not used.
 template <class T, int kRegisters>
 void multiply_points(const Blocking<T>& b, int64_t count, const T* tiles, const uint32_t* weights, float* products) {
   constexpr int kRows = static_cast<int>(kSumRegisters) / kRegisters / (kRegisters == 1 ? 2 : 1);
   for (int64_t p = 0; p < kPoints; ++p)
     for (int64_t i = 0; i < count; i += kRows)
-      multiply<T, kRows, kRegisters>(b.depth, tiles + (p * b.piece + i) * b.in_padded, b.in_padded,
+      multiply<T, kRows, kRegisters>(b.depth, tiles + p * b.tile_stride + i * b.in_padded, b.in_padded,
                                      weights + p * b.depth * kRegisters * kLanes,
-                                     products + (p * b.piece + i) * kBlockOut);
+                                     products + p * b.product_stride + i * kBlockOut);
 }
 
 // ---- pixels of y ----
-
-template <class T>
-MFI_AVX512_INLINE __m512 load_result(const T* from, __mmask16 mask) {
-  if constexpr (kIsBfloat16<T>)
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from)), 16));
-  else
-    return _mm512_maskz_loadu_ps(mask, from);
-}
-
-template <class T>
-MFI_AVX512_INLINE void store_result(T* to, __mmask16 mask, __m512 v) {
-  if constexpr (kIsBfloat16<T>)
-    _mm256_mask_storeu_epi16(to, mask, (__m256i)_mm512_cvtneps_pbh(v));
-  else
-    _mm512_mask_storeu_ps(to, mask, v);
-}
 
 // One block's products of the tiles [first, first + count) to y: A' p A, and the ending.
 template <class T>
 MFI_AVX512 void finish_tiles(const Conv3x3Shape& s, const Blocking<T>& b, int64_t first, int64_t count, int64_t block,
                              const float* products, const ConvEnding<T>& ending, T* y) {
-  for (int64_t i = 0; i < count; ++i) {
-    const auto at = place(b, first + i);
-    for (int64_t k = 0; k < b.registers(block); ++k) {
-      const int64_t out = (b.first_register(block) + k) * kLanes;
+  auto at = b.grid.place(first);
+  for (int64_t i = 0; i < count; ++i, at = b.grid.next(at)) {
+    for (int64_t k = 0; k < b.out.size(block); ++k) {
+      const int64_t out = (b.out.first(block) + k) * kLanes;
       const auto mask = first_lanes(s.out - out);
       const float* from = products + i * kBlockOut + k * kLanes;
       __m512 sum[kStep][kTile];  // along the rows
 #pragma GCC unroll 4
       for (int64_t c = 0; c < kTile; ++c) {
         const auto point = [&](int64_t r)
-                               MFI_AVX512 { return _mm512_load_ps(from + (r * kTile + c) * b.piece * kBlockOut); };
+                               MFI_AVX512 { return _mm512_load_ps(from + (r * kTile + c) * b.product_stride); };
         const auto middle = point(1), next = point(2);
         sum[0][c] = _mm512_add_ps(point(0), _mm512_add_ps(middle, next));
         sum[1][c] = _mm512_sub_ps(_mm512_sub_ps(middle, next), point(3));
@@ -338,9 +263,9 @@ MFI_AVX512 void finish_tiles(const Conv3x3Shape& s, const Blocking<T>& b, int64_
           if (w >= s.width) continue;
           const int64_t offset = ((at.image * s.height + h) * s.width + w) * s.out + out;
           auto value = _mm512_add_ps(pixel[c], bias);
-          if (ending.shortcut) value = _mm512_add_ps(value, load_result(ending.shortcut + offset, mask));
+          if (ending.shortcut) value = _mm512_add_ps(value, load_values(ending.shortcut + offset, mask));
           if (ending.relu) value = _mm512_max_ps(_mm512_setzero_ps(), value);  // a NaN stays
-          store_result(y + offset, mask, value);
+          store_values(y + offset, mask, value);
         }
       }
     }
@@ -351,15 +276,14 @@ template <class T>
 void convolve_tiles(const Conv3x3Shape& s, const Blocking<T>& b, const T* x, const uint32_t* weights,
                     const ConvEnding<T>& ending, int64_t begin, int64_t end, T* y) {
   thread_local Workspace tile_space, product_space;
-  const int64_t rows = kPoints * b.piece + kMostRows;
-  auto* tiles = static_cast<T*>(tile_space.reserve(rows * b.in_padded * static_cast<int64_t>(sizeof(T))));
-  auto* products = static_cast<float*>(product_space.reserve(rows * kBlockOut * static_cast<int64_t>(sizeof(float))));
+  auto* tiles = tile_space.reserve<T>(kPoints * b.tile_stride + kMostRows * b.in_padded);
+  auto* products = product_space.reserve<float>(kPoints * b.product_stride + kMostRows * kBlockOut);
   for (int64_t first = begin; first < end; first += b.piece) {
     const int64_t count = std::min(b.piece, end - first);
     transform_tiles(s, b, x, first, count, tiles);
-    for (int64_t block = 0; block < b.out_blocks; ++block) {
+    for (int64_t block = 0; block < b.out.blocks; ++block) {
       const uint32_t* block_weights = weights + b.weight_offset(block);
-      switch (b.registers(block)) {
+      switch (b.out.size(block)) {
         case 1:
           multiply_points<T, 1>(b, count, tiles, block_weights, products);
           break;
@@ -397,13 +321,12 @@ void winograd_conv(const Conv3x3Shape& s, const T* x, const float* weight, ConvU
                    T* y) {
   const Blocking<T> b(s);
   thread_local Workspace weight_space;
-  auto* weights =
-      static_cast<uint32_t*>(weight_space.reserve(b.weight_slots() * static_cast<int64_t>(sizeof(uint32_t))));
-  for_each_parallel(b.out_blocks * b.depth,
+  auto* weights = weight_space.reserve<uint32_t>(b.weight_slots());
+  for_each_parallel(b.out.blocks * b.depth,
                     [&](int64_t i) { lay_out_weights<T>(s, b, weight, use, i / b.depth, i % b.depth, weights); });
-  const int64_t threads = std::min(parallel_threads(), b.tiles);
+  const int64_t threads = std::min(parallel_threads(), b.grid.tiles);
   for_each_parallel(threads, [&](int64_t thread) {
-    convolve_tiles(s, b, x, weights, ending, b.tiles * thread / threads, b.tiles * (thread + 1) / threads, y);
+    convolve_tiles(s, b, x, weights, ending, b.grid.tiles * thread / threads, b.grid.tiles * (thread + 1) / threads, y);
   });
 }
 

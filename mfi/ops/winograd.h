@@ -41,4 +41,15 @@ template <class T>
 void winograd_conv(const Conv3x3Shape& shape, const T* x, const float* weight, ConvUse use, const ConvEnding<T>& ending,
                    T* y);
 
+/// gradient[o][row][column][i] (a channels-last [out, in, 3, 3], float32) =
+///   sum over n, h, w of dy[n, h, w, o] * x[n, h + row - 1, w + column - 1, i]
+///
+/// By the same filtering, transposed: 16 products a pair of channels and tile instead of 36. Sums are float32. In
+/// float32 the result is within 1e-4 of the exact one, relative to its largest value; in bfloat16, where sums of pixels
+/// of both factors are rounded, within 1e-2, which is what rounding the result to bfloat16 would cost.
+///
+/// Works on at::get_num_threads() threads; the bits do not depend on how many.
+template <class T>
+void winograd_weight_gradient(const Conv3x3Shape& shape, const T* x, const T* dy, float* gradient);
+
 }  // namespace mfi

@@ -22,7 +22,7 @@ constexpr Conv3x3Shape kShapes[] = {{4, 32, 32, 16, 16, 1}, {4, 64, 64, 8, 8, 1}
                                     {4, 50, 50, 8, 8, 1},   {4, 104, 104, 4, 4, 1}, {2, 421, 421, 4, 4, 1},
                                     {1, 32, 32, 1, 1, 1},   {2, 33, 47, 5, 3, 1},   {1, 16, 16, 3, 7, 1},
                                     {2, 3, 5, 9, 2, 1},     {1, 40, 80, 6, 7, 1},   {2, 80, 144, 3, 3, 1},
-                                    {1, 1, 1, 2, 2, 1},     {1, 600, 70, 5, 5, 1}};
+                                    {1, 1, 1, 2, 2, 1},     {1, 600, 70, 5, 5, 1},  {37, 64, 32, 15, 11, 1}};
 
 class Winograd : public testing::TestWithParam<Conv3x3Shape> {
  protected:
@@ -69,16 +69,37 @@ class Winograd : public testing::TestWithParam<Conv3x3Shape> {
   }
 
   template <class T>
+  static torch::Tensor run_weight_gradient(const Conv3x3Shape& s, const torch::Tensor& x, const torch::Tensor& dy) {
+    const auto type = sizeof(T) == 2 ? torch::kBFloat16 : torch::kFloat32;
+    const auto typed_x = channels_last(x.to(type)), typed_dy = channels_last(dy.to(type));
+    auto gradient = channels_last(torch::full({s.out, s.in, 3, 3}, NAN));
+    winograd_weight_gradient<T>(s, data<T>(typed_x), data<T>(typed_dy), mutable_data<float>(gradient));
+    return gradient;
+  }
+
+  template <class T>
+  static void expect_exact_weight_gradient(const Conv3x3Shape& s, double tolerance) {
+    torch::manual_seed(3);
+    const auto x = values({s.batch, s.in, s.height, s.width}).relu(), dy = values({s.batch, s.out, s.height, s.width});
+    const auto f64 = torch::kFloat64;
+    auto weight = torch::zeros({s.out, s.in, 3, 3}, f64).requires_grad_();
+    (at::conv2d(x.to(f64), weight, {}, 1, 1) * dy.to(f64)).sum().backward();
+    EXPECT_LT(largest_difference(run_weight_gradient<T>(s, x, dy), weight.grad()), tolerance) << s;
+  }
+
+  template <class T>
   static void expect_same_bits_on_any_threads(const Conv3x3Shape& s) {
     torch::manual_seed(2);
     const auto x = values({s.batch, s.in, s.height, s.width}), weight = values({s.out, s.in, 3, 3});
-    const auto once = run<T>(s, x, weight, ConvUse::forward);
+    const auto dy = values({s.batch, s.out, s.height, s.width});
+    const auto once = run<T>(s, x, weight, ConvUse::forward), gradient_once = run_weight_gradient<T>(s, x, dy);
     EXPECT_TRUE(torch::equal(once, run<T>(s, x, weight, ConvUse::forward))) << s;
     const int threads = at::get_num_threads();
     at::set_num_threads(threads == 1 ? 3 : 1);
-    const auto other = run<T>(s, x, weight, ConvUse::forward);
+    const auto other = run<T>(s, x, weight, ConvUse::forward), other_gradient = run_weight_gradient<T>(s, x, dy);
     at::set_num_threads(threads);
     EXPECT_TRUE(torch::equal(once, other)) << s;
+    EXPECT_TRUE(torch::equal(gradient_once, other_gradient)) << s;
   }
 };
 
@@ -90,6 +111,16 @@ TEST_P(Winograd, IsExactButForRoundingInFloat32) {
 TEST_P(Winograd, IsExactButForRoundingInBfloat16) {
   SetUpFor<uint16_t>();
   expect_exact_but_for_rounding<uint16_t>(GetParam(), 1e-2);
+}
+
+TEST_P(Winograd, GivesTheWeightsGradientInFloat32) {
+  SetUpFor<float>();
+  expect_exact_weight_gradient<float>(GetParam(), 1e-4);
+}
+
+TEST_P(Winograd, GivesTheWeightsGradientInBfloat16) {
+  SetUpFor<uint16_t>();
+  expect_exact_weight_gradient<uint16_t>(GetParam(), 1e-2);
 }
 
 TEST_P(Winograd, GivesTheSameBitsOnAnyNumberOfThreads) {

@@ -1,0 +1,111 @@
+// What the kernels of Winograd's minimal filtering share; AVX-512 throughout. Included by their .cpp files only.
+#pragma once
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <type_traits>
+
+#include "mfi/ops/conv3x3_shape.h"
+
+#define MFI_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
+#define MFI_AVX512_INLINE MFI_AVX512 __attribute__((always_inline)) inline
+
+namespace mfi {
+namespace {
+
+constexpr int64_t kLanes = 16;   // float32 values in a register
+constexpr int64_t kPoints = 16;  // of a transformed tile, each with a matrix product of its own
+constexpr int64_t kTile = 4;     // pixels of x along a side of a tile; neighbours overlap by two
+constexpr int64_t kStep = 2;     // pixels of y along that side
+
+template <class T>
+constexpr bool kIsBfloat16 = std::is_same_v<T, uint16_t>;
+
+inline int64_t round_up(int64_t value, int64_t to) { return (value + to - 1) / to * to; }
+
+// Memory that starts on a cache line and is kept from call to call: fresh memory would cost a page fault for
+// every 4 KB.
+class Workspace {
+ public:
+  template <class T>
+  T* reserve(int64_t values) {
+    const int64_t bytes = values * static_cast<int64_t>(sizeof(T));
+    if (bytes > size_) {
+      memory_.reset(static_cast<char*>(::operator new (static_cast<size_t>(bytes), std::align_val_t{64})));
+      size_ = bytes;
+    }
+    return reinterpret_cast<T*>(memory_.get());
+  }
+
+ private:
+  struct Free {
+    void operator()(char* p) const { ::operator delete (p, std::align_val_t{64}); }
+  };
+  std::unique_ptr<char, Free> memory_;
+  int64_t size_ = 0;
+};
+
+// The tiles that cover all images, numbered row by row.
+struct TileGrid {
+  explicit TileGrid(const Conv3x3Shape& s)
+      : rows((s.height + kStep - 1) / kStep), columns((s.width + kStep - 1) / kStep), tiles(s.batch * rows * columns) {}
+
+  struct Place {
+    int64_t image, row, column;
+  };
+  Place place(int64_t tile) const { return {tile / (rows * columns), tile / columns % rows, tile % columns}; }
+  // The same for the tile after it, without the divisions.
+  Place next(Place at) const {
+    if (++at.column < columns) return at;
+    at.column = 0;
+    if (++at.row < rows) return at;
+    return {at.image + 1, 0, 0};
+  }
+
+  int64_t rows, columns, tiles;  // of an image, and of all
+};
+
+// Registers of channels in blocks of at most `most`, as equal as can be.
+struct RegisterBlocks {
+  RegisterBlocks(int64_t channels, int64_t most)
+      : registers((channels + kLanes - 1) / kLanes), blocks((registers + most - 1) / most) {}
+
+  int64_t first(int64_t block) const { return registers * block / blocks; }
+  int64_t size(int64_t block) const { return first(block + 1) - first(block); }
+
+  int64_t registers, blocks;
+};
+
+MFI_AVX512_INLINE __mmask16 first_lanes(int64_t count) {
+  return static_cast<__mmask16>((1u << std::clamp<int64_t>(count, 0, kLanes)) - 1);
+}
+
+// Up to sixteen values as float32, and back.
+template <class T>
+MFI_AVX512_INLINE __m512 load_values(const T* from, __mmask16 mask) {
+  if constexpr (kIsBfloat16<T>)
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from)), 16));
+  else
+    return _mm512_maskz_loadu_ps(mask, from);
+}
+template <class T>
+MFI_AVX512_INLINE void store_values(T* to, __mmask16 mask, __m512 v) {
+  if constexpr (kIsBfloat16<T>)
+    _mm256_mask_storeu_epi16(to, mask, (__m256i)_mm512_cvtneps_pbh(v));
+  else
+    _mm512_mask_storeu_ps(to, mask, v);
+}
+
+// B' applied to four pixels: (a - c, b + c, c - b, b - d)
+MFI_AVX512_INLINE void transform_pixels(__m512 a, __m512 b, __m512 c, __m512 d, __m512* out) {
+  out[0] = _mm512_sub_ps(a, c);
+  out[1] = _mm512_add_ps(b, c);
+  out[2] = _mm512_sub_ps(c, b);
+  out[3] = _mm512_sub_ps(b, d);
+}
+
+}  // namespace
+}  // namespace mfi

@@ -1,0 +1,274 @@
+#include "mfi/ops/parallel.h"
+#include "mfi/ops/winograd-inl.h"
+#include "mfi/ops/winograd.h"
+
+namespace mfi {
+namespace {
+
+constexpr int64_t kRows = 8;              // output channels multiplied at a time,
+constexpr int64_t kBlockRegisters = 3;    // by so many registers of input channels: 24 of 32 registers hold sums
+constexpr int64_t kPieceBytes = 4 << 20;  // of transformed tiles: they shall stay in a cache until they are multiplied
+constexpr int64_t kFewestTiles = 256;     // a piece: each reads and writes all the sums
+
+// How the work is cut. Here tiles are what is summed over: one by one in float32 and in pairs in bfloat16, as the
+// instruction takes them. A slot is one tile's value or two tiles' values, four bytes. Both factors are laid out
+// [registers of channels][kPoints][slots + 1][kLanes]; the sums are [kPoints][out][registers of in][kLanes]. The slot
+// too many keeps the points of a tile, which are written together, out of one set of the cache.
+template <class T>
+struct GradientBlocking {
+  explicit GradientBlocking(const Conv3x3Shape& s)
+      : grid(s),
+        in(s.in, kBlockRegisters),
+        out_registers((s.out + kLanes - 1) / kLanes),
+        slots(std::min((grid.tiles + kTilesPerSlot - 1) / kTilesPerSlot,
+                       std::max(kFewestTiles, kPieceBytes / (kPoints * (in.registers + out_registers) * kLanes * 4)) /
+                           kTilesPerSlot)),
+        point_stride((slots + 1) * kLanes) {}
+
+  static constexpr int64_t kTilesPerSlot = kIsBfloat16<T> ? 2 : 1;
+  int64_t sums() const { return kPoints * out_registers * kLanes * in.registers * kLanes; }
+
+  TileGrid grid;
+  RegisterBlocks in;
+  int64_t out_registers;
+  int64_t slots;  // of a piece
+  int64_t point_stride;
+};
+
+// The transformed values of one register of channels of one tile.
+struct Points {
+  __m512 at[kPoints];
+};
+
+// Puts one slot's tiles side by side: in bfloat16 `second` goes into the upper halves.
+template <class T>
+MFI_AVX512_INLINE void store_slot(const Points& first, const Points& second, int64_t apart, uint32_t* to) {
+  if constexpr (kIsBfloat16<T>) {
+    const auto alternate =
+        _mm512_add_epi16(_mm512_slli_epi32(_mm512_set1_epi32(16), 16),  // lanes 0 and 16, 1 and 17, ...
+                         _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                                            _mm512_set1_epi32(0x10001)));
+#pragma GCC unroll 16
+    for (int64_t p = 0; p < kPoints; ++p)
+      _mm512_store_si512(to + p * apart,
+                         _mm512_permutexvar_epi16(alternate, (__m512i)_mm512_cvtne2ps_pbh(second.at[p], first.at[p])));
+  } else {
+#pragma GCC unroll 16
+    for (int64_t p = 0; p < kPoints; ++p) _mm512_store_si512(to + p * apart, _mm512_castps_si512(first.at[p]));
+  }
+}
+
+// A share of a piece's tiles.
+struct Piece {
+  int64_t first_tile;  // of the piece
+  int64_t begin, end;  // slots
+};
+
+// One register of channels to slots: `transform(place, points)` for each tile in order; beyond the last tile there are
+// zeros.
+template <class T, class Transform>
+MFI_AVX512_INLINE void lay_out(const GradientBlocking<T>& b, const Piece& piece, int64_t index, uint32_t* all,
+                               const Transform& transform) {
+  constexpr int64_t kTiles = GradientBlocking<T>::kTilesPerSlot;
+  uint32_t* to = all + index * kPoints * b.point_stride + piece.begin * kLanes;
+  Points points[2];
+  int64_t tile = piece.first_tile + piece.begin * kTiles;
+  auto at = b.grid.place(tile);
+  for (int64_t slot = piece.begin; slot < piece.end; ++slot, to += kLanes) {
+    for (int64_t i = 0; i < kTiles; ++i, ++tile, at = b.grid.next(at)) {
+      if (tile < b.grid.tiles) {
+        transform(at, points[i]);
+      } else {
+        for (auto& point : points[i].at) point = _mm512_setzero_ps();
+      }
+    }
+    store_slot<T>(points[0], points[1], b.point_stride, to);
+  }
+}
+
+// Transformed pixels of x, B' x B.
+template <class T>
+MFI_AVX512 void lay_out_x(const Conv3x3Shape& s, const GradientBlocking<T>& b, const T* x, const Piece& piece,
+                          int64_t index, uint32_t* all) {
+  const int64_t channel = index * kLanes;
+  const auto mask = first_lanes(s.in - channel);
+  __m512 column[kTile][kTile];  // [column][row], transformed along the rows
+  bool started = false;
+  lay_out<T>(b, piece, index, all, [&](const TileGrid::Place& at, Points& points) MFI_AVX512 {
+    const auto load_column = [&](int64_t c) MFI_AVX512 {
+      const int64_t w = at.column * kStep - 1 + c;
+      __m512 pixel[kTile];
+#pragma GCC unroll 4
+      for (int64_t r = 0; r < kTile; ++r) {
+        const int64_t h = at.row * kStep - 1 + r;
+        const bool inside = w >= 0 && w < s.width && h >= 0 && h < s.height;
+        pixel[r] = load_values(inside ? x + ((at.image * s.height + h) * s.width + w) * s.in + channel : x,
+                               inside ? mask : __mmask16{0});
+      }
+      transform_pixels(pixel[0], pixel[1], pixel[2], pixel[3], column[c]);
+    };
+    if (!started || at.column == 0) {
+      load_column(0);
+      load_column(1);
+      started = true;
+    } else {  // the right half of the tile before it
+#pragma GCC unroll 4
+      for (int64_t r = 0; r < kTile; ++r) {
+        column[0][r] = column[2][r];
+        column[1][r] = column[3][r];
+      }
+    }
+    load_column(2);
+    load_column(3);
+#pragma GCC unroll 4
+    for (int64_t r = 0; r < kTile; ++r)
+      transform_pixels(column[0][r], column[1][r], column[2][r], column[3][r], points.at + r * kTile);
+  });
+}
+
+// A applied to two pixels: (a, a + b, a - b, -b)
+MFI_AVX512_INLINE void spread_pixels(__m512 a, __m512 b, __m512* out) {
+  out[0] = a;
+  out[1] = _mm512_add_ps(a, b);
+  out[2] = _mm512_sub_ps(a, b);
+  out[3] = _mm512_sub_ps(_mm512_setzero_ps(), b);
+}
+
+// Transformed pixels of dy, A dy A'.
+template <class T>
+MFI_AVX512 void lay_out_dy(const Conv3x3Shape& s, const GradientBlocking<T>& b, const T* dy, const Piece& piece,
+                           int64_t index, uint32_t* all) {
+  const int64_t channel = index * kLanes;
+  const auto mask = first_lanes(s.out - channel);
+  lay_out<T>(b, piece, index, all, [&](const TileGrid::Place& at, Points& points) MFI_AVX512 {
+    __m512 column[kStep][kTile];  // spread along the rows
+#pragma GCC unroll 2
+    for (int64_t c = 0; c < kStep; ++c) {
+      const int64_t h = at.row * kStep, w = at.column * kStep + c;
+      const T* pixel = dy + ((at.image * s.height + h) * s.width + w) * s.out + channel;
+      const bool inside = w < s.width, next_inside = inside && h + 1 < s.height;
+      const auto upper = load_values(inside ? pixel : dy, inside ? mask : __mmask16{0});
+      const auto lower = load_values(next_inside ? pixel + s.width * s.out : dy, next_inside ? mask : __mmask16{0});
+      spread_pixels(upper, lower, column[c]);
+    }
+#pragma GCC unroll 4
+    for (int64_t r = 0; r < kTile; ++r) spread_pixels(column[0][r], column[1][r], points.at + r * kTile);
+  });
+}
+
+// kRows output channels times kRegisters registers of input channels at one point, added to their sums.
+template <class T, int kRegisters>
+MFI_AVX512 void add_products(int64_t slots, const uint32_t* dy, const uint32_t* x, int64_t x_stride, int64_t row_sums,
+                             bool first, float* sums) {
+  __m512 sum[kRows][kRegisters];
+#pragma GCC unroll 8
+  for (int64_t r = 0; r < kRows; ++r)
+#pragma GCC unroll 3
+    for (int64_t k = 0; k < kRegisters; ++k)
+      sum[r][k] = first ? _mm512_setzero_ps() : _mm512_load_ps(sums + r * row_sums + k * kLanes);
+  for (int64_t slot = 0; slot < slots; ++slot) {
+    __m512i in[kRegisters];
+#pragma GCC unroll 3
+    for (int64_t k = 0; k < kRegisters; ++k) in[k] = _mm512_load_si512(x + k * x_stride + slot * kLanes);
+#pragma GCC unroll 8
+    for (int64_t r = 0; r < kRows; ++r) {
+      const auto out = _mm512_set1_epi32(static_cast<int>(dy[slot * kLanes + r]));
+#pragma GCC unroll 3
+      for (int64_t k = 0; k < kRegisters; ++k) {
+        if constexpr (kIsBfloat16<T>)
+          sum[r][k] = _mm512_dpbf16_ps(sum[r][k], (__m512bh)out, (__m512bh)in[k]);
+        else
+          sum[r][k] = _mm512_fmadd_ps(_mm512_castsi512_ps(out), _mm512_castsi512_ps(in[k]), sum[r][k]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int64_t r = 0; r < kRows; ++r)
+#pragma GCC unroll 3
+    for (int64_t k = 0; k < kRegisters; ++k) _mm512_store_ps(sums + r * row_sums + k * kLanes, sum[r][k]);
+}
+
+// All products of one point and one block of input channels.
+template <class T>
+void add_block(const Conv3x3Shape& s, const GradientBlocking<T>& b, int64_t point, int64_t block, int64_t slots,
+               const uint32_t* x, const uint32_t* dy, bool first, float* sums) {
+  const int64_t row_sums = b.in.registers * kLanes, stride = kPoints * b.point_stride;
+  const uint32_t* from_x = x + (b.in.first(block) * kPoints + point) * b.point_stride;
+  float* to = sums + point * b.out_registers * kLanes * row_sums + b.in.first(block) * kLanes;
+  for (int64_t out = 0; out < s.out; out += kRows) {
+    const uint32_t* from_dy = dy + (out / kLanes * kPoints + point) * b.point_stride + out % kLanes;
+    switch (b.in.size(block)) {
+      case 1:
+        add_products<T, 1>(slots, from_dy, from_x, stride, row_sums, first, to + out * row_sums);
+        break;
+      case 2:
+        add_products<T, 2>(slots, from_dy, from_x, stride, row_sums, first, to + out * row_sums);
+        break;
+      default:
+        add_products<T, 3>(slots, from_dy, from_x, stride, row_sums, first, to + out * row_sums);
+        break;
+    }
+  }
+}
+
+// G' applied to four sums: (a + (b + c) / 2, (b - c) / 2, (b + c) / 2 + d)
+MFI_AVX512_INLINE void gather_taps(__m512 a, __m512 b, __m512 c, __m512 d, __m512* out) {
+  const auto half = _mm512_set1_ps(0.5f), both = _mm512_mul_ps(_mm512_add_ps(b, c), half);
+  out[0] = _mm512_add_ps(a, both);
+  out[1] = _mm512_mul_ps(_mm512_sub_ps(b, c), half);
+  out[2] = _mm512_add_ps(both, d);
+}
+
+// One output channel's gradient: G' sums G.
+template <class T>
+MFI_AVX512 void finish_channel(const Conv3x3Shape& s, const GradientBlocking<T>& b, int64_t out, const float* sums,
+                               float* gradient) {
+  const int64_t row_sums = b.in.registers * kLanes, point_sums = b.out_registers * kLanes * row_sums;
+  for (int64_t in = 0; in < s.in; in += kLanes) {
+    const float* from = sums + out * row_sums + in;
+    __m512 column[kTile][3];
+    for (int64_t c = 0; c < kTile; ++c) {
+      const auto point = [&](int64_t r) MFI_AVX512 { return _mm512_load_ps(from + (r * kTile + c) * point_sums); };
+      gather_taps(point(0), point(1), point(2), point(3), column[c]);
+    }
+    for (int64_t r = 0; r < 3; ++r) {
+      __m512 tap[3];
+      gather_taps(column[0][r], column[1][r], column[2][r], column[3][r], tap);
+      for (int64_t c = 0; c < 3; ++c)
+        _mm512_mask_storeu_ps(gradient + ((out * 3 + r) * 3 + c) * s.in + in, first_lanes(s.in - in), tap[c]);
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+void winograd_weight_gradient(const Conv3x3Shape& s, const T* x, const T* dy, float* gradient) {
+  const GradientBlocking<T> b(s);
+  thread_local Workspace x_space, dy_space, sum_space;
+  auto* const x_piece = x_space.reserve<uint32_t>(b.in.registers * kPoints * b.point_stride);
+  auto* const dy_piece = dy_space.reserve<uint32_t>(b.out_registers * kPoints * b.point_stride);
+  auto* const sums = sum_space.reserve<float>(b.sums());
+  constexpr int64_t kTiles = GradientBlocking<T>::kTilesPerSlot, kShares = 8;
+  for (int64_t first = 0; first < b.grid.tiles; first += b.slots * kTiles) {
+    const int64_t slots = std::min(b.slots, (b.grid.tiles - first + kTiles - 1) / kTiles);
+    const int64_t registers = b.in.registers + b.out_registers;
+    for_each_parallel(kShares * registers, [&](int64_t i) {
+      const int64_t share = i / registers, index = i % registers;
+      const Piece piece{first, slots * share / kShares, slots * (share + 1) / kShares};
+      if (index < b.in.registers)
+        lay_out_x(s, b, x, piece, index, x_piece);
+      else
+        lay_out_dy(s, b, dy, piece, index - b.in.registers, dy_piece);
+    });
+    for_each_parallel(kPoints * b.in.blocks, [&](int64_t i) {
+      add_block(s, b, i / b.in.blocks, i % b.in.blocks, slots, x_piece, dy_piece, first == 0, sums);
+    });
+  }
+  for_each_parallel(s.out, [&](int64_t out) { finish_channel(s, b, out, sums, gradient); });
+}
+
+template void winograd_weight_gradient<float>(const Conv3x3Shape&, const float*, const float*, float*);
+template void winograd_weight_gradient<uint16_t>(const Conv3x3Shape&, const uint16_t*, const uint16_t*, float*);
+
+}  // namespace mfi
