@@ -22,19 +22,9 @@ Conv3x3Shape conv3x3_shape(const torch::Tensor& x, const torch::Tensor& weight, 
 
 bool is_3x3(const torch::Tensor& weight) { return weight.size(2) == 3 && weight.size(3) == 3; }
 
-bool has_own_weight_gradient(const torch::Tensor& x, const torch::Tensor& weight, int64_t stride) {
+bool has_direct_weight_gradient(const torch::Tensor& x, const torch::Tensor& weight, int64_t stride) {
   return x.scalar_type() == torch::kBFloat16 && is_3x3(weight) &&
          has_weight_gradient_kernel(conv3x3_shape(x, weight, stride));
-}
-
-torch::Tensor own_weight_gradient(const torch::Tensor& y_gradient, const torch::Tensor& x, const torch::Tensor& weight,
-                                  int64_t stride) {
-  const auto dense_x = dense(x);
-  auto out = torch::empty(
-      weight.sizes(), torch::TensorOptions().dtype(torch::kFloat32).memory_format(torch::MemoryFormat::ChannelsLast));
-  weight_gradient(conv3x3_shape(x, weight, stride), data<Bf16Bits>(dense_x), data<Bf16Bits>(y_gradient),
-                  mutable_data<float>(out));
-  return out;
 }
 
 // The operators with which LibTorch's own compiler fuses; they have no C++ header.
@@ -85,6 +75,22 @@ torch::Tensor winograd(const Conv3x3Shape& shape, const torch::Tensor& x, const 
   return y;
 }
 
+// Our kernels' gradient of a 3x3 weight: by Winograd's filtering, or direct.
+torch::Tensor own_weight_gradient(const torch::Tensor& y_gradient, const torch::Tensor& x, const torch::Tensor& weight,
+                                  int64_t stride) {
+  const auto dense_x = dense(x);
+  const auto shape = conv3x3_shape(x, weight, stride);
+  auto out = torch::empty(
+      weight.sizes(), torch::TensorOptions().dtype(torch::kFloat32).memory_format(torch::MemoryFormat::ChannelsLast));
+  if (has_winograd(x, weight, stride))
+    with_element(x.scalar_type(), [&]<class T>(T) {
+      winograd_weight_gradient<T>(shape, data<T>(dense_x), data<T>(y_gradient), mutable_data<float>(out));
+    });
+  else
+    weight_gradient(shape, data<Bf16Bits>(dense_x), data<Bf16Bits>(y_gradient), mutable_data<float>(out));
+  return out;
+}
+
 }  // namespace
 
 bool onednn_takes(torch::Dtype type) {
@@ -112,7 +118,7 @@ torch::Tensor conv_forward(const torch::Tensor& x, const torch::Tensor& weight, 
 ConvGradients conv_gradients(const torch::Tensor& y_gradient, const torch::Tensor& x, const torch::Tensor& weight,
                              int64_t stride, bool x_wanted, bool weight_wanted) {
   ConvGradients out;
-  if (weight_wanted && has_own_weight_gradient(x, weight, stride)) {
+  if (weight_wanted && (has_winograd(x, weight, stride) || has_direct_weight_gradient(x, weight, stride))) {
     out.weight = own_weight_gradient(y_gradient, x, weight, stride);
     weight_wanted = false;
   }

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <immintrin.h>
+#include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -26,26 +28,32 @@ constexpr bool kIsBfloat16 = std::is_same_v<T, uint16_t>;
 
 inline int64_t round_up(int64_t value, int64_t to) { return (value + to - 1) / to * to; }
 
-// Memory that starts on a cache line and is kept from call to call: fresh memory would cost a page fault for
-// every 4 KB.
+// Memory that starts on a cache line and is kept from call to call: fresh memory would cost a page fault for every
+// 4 KB. Much of it lies in huge pages, without which a tile's points, far apart as they are, miss the buffers of
+// addresses: up to 1.7 times the time.
 class Workspace {
  public:
   template <class T>
   T* reserve(int64_t values) {
-    const int64_t bytes = values * static_cast<int64_t>(sizeof(T));
+    const size_t bytes = static_cast<size_t>(values) * sizeof(T);
     if (bytes > size_) {
-      memory_.reset(static_cast<char*>(::operator new (static_cast<size_t>(bytes), std::align_val_t{64})));
-      size_ = bytes;
+      const size_t alignment = bytes < kHugePage / 16 ? kCacheLine : kHugePage;
+      size_ = (bytes + alignment - 1) / alignment * alignment;
+      memory_.reset();  // before the new memory, not after it: both may not fit
+      memory_.reset(static_cast<char*>(std::aligned_alloc(alignment, size_)));
+      if (!memory_) throw std::bad_alloc();
+      if (alignment == kHugePage) madvise(memory_.get(), size_, MADV_HUGEPAGE);  // a wish: refused, nothing is lost
     }
     return reinterpret_cast<T*>(memory_.get());
   }
 
  private:
+  static constexpr size_t kCacheLine = 64, kHugePage = 2 << 20;
   struct Free {
-    void operator()(char* p) const { ::operator delete (p, std::align_val_t{64}); }
+    void operator()(char* p) const { std::free(p); }
   };
   std::unique_ptr<char, Free> memory_;
-  int64_t size_ = 0;
+  size_t size_ = 0;
 };
 
 // The tiles that cover all images, numbered row by row.

@@ -28,16 +28,17 @@ struct Blocking {
         tile_stride(piece * in_padded + 64 / static_cast<int64_t>(sizeof(T))),
         product_stride(piece * kBlockOut + kLanes) {}
 
-  int64_t weight_slots() const { return kPoints * depth * out.registers * kLanes; }
-  // Where a block's weights begin: [kPoints][depth][registers * kLanes].
-  int64_t weight_offset(int64_t block) const { return kPoints * depth * out.first(block) * kLanes; }
+  // Where a block's weights begin: [kPoints][depth][registers * kLanes], and from one of their points to the next.
+  int64_t weight_offset(int64_t block) const { return kPoints * (depth * out.first(block) + block) * kLanes; }
+  int64_t weight_stride(int64_t block) const { return (depth * out.size(block) + 1) * kLanes; }
+  int64_t weight_slots() const { return weight_offset(out.blocks); }
 
   TileGrid grid;
   RegisterBlocks out;
   int64_t in_padded, depth;  // values and slots of a transformed tile at one point
   int64_t piece;             // tiles transformed at a time
-  // From one point of a tile to the next. The odd cache line keeps a tile's points, which are used together, out of one
-  // set of the cache.
+  // From one point of a tile to the next. The odd cache line, here and among the weights, keeps a tile's points, which
+  // are used together, out of one set of the cache.
   int64_t tile_stride, product_stride;
 };
 
@@ -97,7 +98,7 @@ MFI_AVX512 void lay_out_weights(const Conv3x3Shape& s, const Blocking<T>& b, con
   for (int64_t i = 0; i < b.out.size(block); ++i) {
     const int64_t out = (b.out.first(block) + i) * kLanes;
     const auto store = [&](int64_t point, __m512i value)
-                           MFI_AVX512 { _mm512_store_si512(to + point * b.depth * width + i * kLanes, value); };
+                           MFI_AVX512 { _mm512_store_si512(to + point * b.weight_stride(block) + i * kLanes, value); };
     if constexpr (kIsBfloat16<T>) {
       const auto low = transformed_weights(s, weight, use, first_channel(slot), out);
       const auto high = transformed_weights(s, weight, use, first_channel(slot) + 2, out);
@@ -225,7 +226,7 @@ void multiply_points(const Blocking<T>& b, int64_t count, const T* tiles, const 
   for (int64_t p = 0; p < kPoints; ++p)
     for (int64_t i = 0; i < count; i += kRows)
       multiply<T, kRows, kRegisters>(b.depth, tiles + p * b.tile_stride + i * b.in_padded, b.in_padded,
-                                     weights + p * b.depth * kRegisters * kLanes,
+                                     weights + p * (b.depth * kRegisters + 1) * kLanes,
                                      products + p * b.product_stride + i * kBlockOut);
 }
 
