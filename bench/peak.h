@@ -20,7 +20,7 @@ ArithmeticPeak bf16_peak();
 
 /// Bytes a second of the triad a = b + s * c (McCalpin's STREAM) over three float32 arrays that together take about
 /// `bytes`, each thread with a part of its own: three accesses a value, what is read only to be overwritten not among
-/// them. The best of several tries. Sizes are taken to the nearest power of two, and each is measured once.
+/// them. The best of several tries. Sizes are rounded, by at most a tenth, and each is measured once.
 double triad_bandwidth(double bytes);
 
 /// The sizes at the two ends: arrays far beyond any cache, and half of the threads' second-level caches.
