@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """mfi against PyTorch, step by step on this machine, gathered in a file.
 
-usage: compare.py MFI RESULTS [--only CASE,...] [--rounds 5] [--seconds 3] [--threads 2] [--python python3]
+usage: compare.py MFI RESULTS [--only CASE,...] [--rounds 5] [--seconds 2] [--threads 2] [--python python3]
                   [--baseline bench/pytorch_baseline.py] [--quick] [--fresh]
 
 MFI       the program, build/release/bin/mfi
@@ -149,7 +149,7 @@ def main():
         if name not in cases:
             fail(f"no case {name!r}; there are {', '.join(cases)}")
     args.rounds = args.rounds or (1 if args.quick else 5)
-    args.seconds = args.seconds or ("1" if args.quick else "3")
+    args.seconds = args.seconds or ("1" if args.quick else "2")
 
     machine = describe_machine(args)
     results = load(args.results, machine, args.fresh)

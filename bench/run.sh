@@ -8,7 +8,7 @@
 # --quick  a short look at a few cases, to see that everything works (minutes)
 #
 # What is measured gathers in build/bench; a run that was interrupted goes on where it stopped.
-# MFI_BENCH_PYTHON  a Python with torch; without it one is made in build/bench-venv (3 GB, once).
+# MFI_BENCH_PYTHON  a Python with torch; without it one is made in build/bench-venv (5 GB, once).
 # MFI_BENCH_PAGE    the page to write; default docs/benchmarks.md
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -34,7 +34,7 @@ if [ -z "$python" ]; then
   python=build/bench-venv/bin/python
   if ! "$python" -c "import torch" 2>/dev/null; then
     version=$(sed -n 's/^\(torch==[^ ]*\).*/\1/p' cmake/libtorch.txt)
-    echo "Installing $version for Python into build/bench-venv (3 GB, once)"
+    echo "Installing $version for Python into build/bench-venv (5 GB, once)"
     rm -rf build/bench-venv
     python3 -m venv build/bench-venv
     "$python" -m pip install --quiet --disable-pip-version-check "$version" numpy

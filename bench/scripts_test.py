@@ -140,7 +140,7 @@ class Comparison(unittest.TestCase):
         self.assertIn("PyTorch 2.11.0, Python 3.11.2", " ".join(text.split()))
         self.assertIn("| training step | 16 | bf16 | 800 | 500 | 490 | 1.60 (1.40-2.00) | 1.6 | yes | 5 | ", text)
         self.assertIn("| 0.35 % (0.35-0.35) | 3 % | yes | 5 | ", text)
-        self.assertIn("    mfi bench train --width 16 --precision bf16 --threads 2 --seconds 3\n", text)
+        self.assertIn("    mfi bench train --width 16 --precision bf16 --threads 2 --seconds 2\n", text)
         self.assertNotIn(self.folder, text)
         self.assertNotIn("no measurement", text)
 
