@@ -51,7 +51,7 @@ demo: ## Set up, compile and run the whole method on the sample in sample/ (minu
 install: build ## Set up, compile and install into PREFIX
 	cmake --install $(BUILD) --prefix "$(PREFIX)"
 
-bench: ## Measure against PyTorch and the machine's peak; writes docs/benchmarks.md (about 45 minutes)
+bench: ## Measure against PyTorch and the machine's peak; writes docs/benchmarks.md (about 50 minutes)
 	@scripts/install_packages.sh bench
 	@$(MAKE) --no-print-directory configure
 	cmake --build --preset $(PRESET) --target bench --parallel $(JOBS)
