@@ -7,12 +7,15 @@ PREFIX ?= /usr/local
 # release, dev, asan or tidy (CMakePresets.json); builds into build/PRESET.
 PRESET ?= release
 JOBS ?= $(shell nproc)
+# For bench/run.sh: its flags, and a Python with torch. Empty: all cases, and one that it makes.
+BENCH ?=
+MFI_BENCH_PYTHON ?=
 
 BUILD = build/$(PRESET)
 MFI = $(BUILD)/bin/mfi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build test demo install asan tidy format clean
+.PHONY: help setup configure build test demo install bench asan tidy format clean
 
 help: ## This list
 	@echo "usage: make WHAT [NAME=VALUE ...]"
@@ -23,6 +26,8 @@ help: ## This list
 	@echo "  PREFIX=DIR        where install puts the program (now $(PREFIX))"
 	@echo "  PRESET=NAME       release, dev, asan or tidy (now $(PRESET))"
 	@echo "  JOBS=N            compile and test N at a time (now $(JOBS))"
+	@echo "  BENCH=FLAGS       for bench: --quick, --only CASE,..., --fresh, --rounds N"
+	@echo "  MFI_BENCH_PYTHON=PROGRAM  for bench: a Python with torch, instead of one that is made in build/bench-venv"
 
 setup: ## Install the Debian packages and fetch LibTorch, where missing
 	@scripts/install_packages.sh
@@ -45,6 +50,12 @@ demo: ## Set up, compile and run the whole method on the sample in sample/ (minu
 
 install: build ## Set up, compile and install into PREFIX
 	cmake --install $(BUILD) --prefix "$(PREFIX)"
+
+bench: ## Measure against PyTorch and the machine's peak; writes docs/benchmarks.md (about 50 minutes)
+	@scripts/install_packages.sh bench
+	@$(MAKE) --no-print-directory configure
+	cmake --build --preset $(PRESET) --target bench --parallel $(JOBS)
+	MFI_BENCH_PYTHON="$(MFI_BENCH_PYTHON)" bench/run.sh $(BUILD) $(BENCH)
 
 asan: ## All tests with address and undefined-behaviour checks
 	@$(MAKE) --no-print-directory test PRESET=asan

@@ -5,10 +5,11 @@ usage: pytorch_baseline.py train|eval|map [--width 16] [--batch 128] [--precisio
                            [--seconds 10] [--mode eager|compile]
 
 A CIFAR ResNet-34 on random images: channels-last memory, autocast for bf16, fused AdamW, torch.func.jvp for the
-derivative in MeanFlow's target. Prints one JSON line; images_per_s is by the median step after a warm-up.
+derivative in MeanFlow's target. Warms up, measures and prints one JSON line as 'mfi bench' does.
 """
 import argparse
 import json
+import resource
 import statistics
 import time
 
@@ -170,16 +171,23 @@ def main():
     torch.set_num_threads(args.threads)
     work = make_work(args)
 
-    for _ in range(3):
+    begin, warm = time.perf_counter(), 0
+    while warm < 2 or (warm < 3 and time.perf_counter() - begin < args.seconds):
         work()
-    times, end = [], time.perf_counter() + args.seconds
-    while time.perf_counter() < end or len(times) < 3:
+        warm += 1
+    times, faults = [], resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    end = time.perf_counter() + args.seconds
+    while time.perf_counter() < end or len(times) < 2:
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)
+    used = resource.getrusage(resource.RUSAGE_SELF)
     names = ("work", "width", "batch", "mode", "precision", "threads")
     line = {name: getattr(args, name) for name in names} | {"steps": len(times)}
     line["images_per_s"] = round(args.batch / statistics.median(times), 1)
+    line["peak_memory_bytes"] = 1024 * used.ru_maxrss
+    line["minor_faults_per_step"] = round((used.ru_minflt - faults) / len(times), 1)
+    line["torch"] = torch.__version__
     print(json.dumps(line))
 
 

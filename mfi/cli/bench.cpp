@@ -1,15 +1,19 @@
 // mfi bench
+#include <sys/resource.h>
 #include "mfi/core/torch.h"
 
 #include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <memory>
+#include <optional>
 
 #include "mfi/cli/commands.h"
 #include "mfi/cli/random_step.h"
+#include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/core/text.h"
+#include "mfi/data/loader.h"
 #include "mfi/nn/fold.h"
 #include "mfi/pipeline/machine.h"
 #include "mfi/train/classification_task.h"
@@ -27,6 +31,7 @@ struct BenchArguments {
   std::string work, arch = "resnet34";
   int64_t width = 16, batch = 128;
   double seconds = 10;
+  bool loader = false;
   RuntimeSettings runtime = {.threads = 2};
 };
 
@@ -81,30 +86,85 @@ std::function<void(const Batch&)> make_work(const BenchArguments& arguments) {
   };
 }
 
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// The sample's images, augmented as in training, epoch after epoch.
+class EndlessLoader {
+ public:
+  EndlessLoader(const DataSplits& data, const BenchArguments& arguments)
+      : loader_(data.train, {.batch_size = arguments.batch,
+                             .dtype = activation_type(arguments.runtime),
+                             .normalisation = data.normalisation}) {
+    loader_.start_epoch(epoch_);
+  }
+
+  Batch next() {
+    for (;;) {
+      if (auto batch = loader_.next()) return *batch;
+      loader_.start_epoch(++epoch_);
+    }
+  }
+
+ private:
+  Loader loader_;
+  int64_t epoch_ = 0;
+};
+
+rusage resources_used() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  return used;
+}
+
 void bench(const BenchArguments& arguments) {
+  if (arguments.loader && arguments.work == "eval")
+    throw UsageError("--loader is for train and map: an evaluation takes its images without one");
   apply_runtime(arguments.runtime);
   install_stop_handlers();
   const auto work = make_work(arguments);
   torch::manual_seed(1);
-  const auto batch =
-      random_batch(resnet_arch(arguments.arch, arguments.width, kClasses), arguments.batch, arguments.runtime);
+  auto batch = random_batch(resnet_arch(arguments.arch, arguments.width, kClasses), arguments.batch, arguments.runtime);
+  std::optional<EndlessLoader> loader;
+  if (arguments.loader) loader.emplace(open_data({.dataset = "sample"}, {}), arguments);
 
-  for (int i = 0; i < 3; ++i) work(batch);
   std::vector<double> times;
-  const auto end = Clock::now() + std::chrono::duration<double>(arguments.seconds);
-  while (Clock::now() < end || times.size() < 3) {
+  double waited = 0;
+  const auto step = [&] {
     throw_if_stopped();
     const auto start = Clock::now();
+    if (loader) {
+      batch = loader->next();
+      waited += seconds_since(start);
+      const torch::Device device(arguments.runtime.device);
+      batch = {batch.images.to(device), batch.labels.to(device)};
+    }
     work(batch);
-    times.push_back(std::chrono::duration<double>(Clock::now() - start).count());
-  }
-  std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
-  const double speed = static_cast<double>(arguments.batch) / times[times.size() / 2];
+    times.push_back(seconds_since(start));
+  };
+
+  // The first step makes what all others use, the second finds all memory it needs; a slow one need not show more.
+  auto start = Clock::now();
+  while (times.size() < 2 || (times.size() < 3 && seconds_since(start) < arguments.seconds)) step();
+  times.clear();
+  waited = 0;
+  const auto before = resources_used();
+  start = Clock::now();
+  while (times.size() < 2 || seconds_since(start) < arguments.seconds) step();
+  const double seconds = seconds_since(start);
+  const auto after = resources_used();
+
+  const auto steps = times.size();
+  std::sort(times.begin(), times.end());
+  const double median = (times[(steps - 1) / 2] + times[steps / 2]) / 2;
+  const double speed = static_cast<double>(arguments.batch) / median;
   std::cout << format(
-      R"({"work":"%s","width":%lld,"batch":%lld,"mode":"mfi","precision":"%s","threads":%lld,"steps":%zu,"images_per_s":%.1f})"
-      "\n",
+      R"({"work":"%s","width":%lld,"batch":%lld,"mode":"mfi","precision":"%s","threads":%lld,"steps":%zu,"images_per_s":%.1f,)"
+      R"("peak_memory_bytes":%lld,"minor_faults_per_step":%.1f)",
       arguments.work.c_str(), static_cast<long long>(arguments.width), static_cast<long long>(arguments.batch),
-      arguments.runtime.precision.c_str(), static_cast<long long>(arguments.runtime.threads), times.size(), speed);
+      arguments.runtime.precision.c_str(), static_cast<long long>(arguments.runtime.threads), steps, speed,
+      1024LL * after.ru_maxrss, static_cast<double>(after.ru_minflt - before.ru_minflt) / static_cast<double>(steps));
+  if (loader) std::cout << format(R"(,"waiting_percent":%.2f)", 100 * waited / seconds);
+  std::cout << "}\n";
 }
 
 }  // namespace
@@ -137,8 +197,11 @@ void add_bench_command(CLI::App& program, Action& action) {
   command->add_option("--seconds", arguments->seconds, "Time to measure for, after a warm-up")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  command->add_flag("--loader", arguments->loader,
+                    "train, map: the sample's images, loaded and augmented as in training, instead of one random "
+                    "batch; adds the share of the time that is spent waiting for them");
   command->footer(
-      "Prints one line of JSON; images_per_s is by the median step.\n\n"
+      "Prints one line of JSON; images_per_s is by the median step, faults are counted after the warm-up.\n\n"
       "Example:\n  mfi bench train --width 64 --seconds 20");
   command->callback([=, &action] { action = [=] { bench(*arguments); }; });
 }

@@ -153,8 +153,22 @@ TEST(Bench, PrintsOneLineOfJsonForEveryKindOfStep) {
         run_program({"bench", work, "--arch", "resnet20", "--width", "4", "--batch", "4", "--seconds", "0.01"});
     EXPECT_EQ(ended.exit_code, 0) << ended.error;
     EXPECT_THAT(ended.out, HasSubstr("{\"work\":\"" + work + "\",\"width\":4,\"batch\":4,\"mode\":\"mfi\""));
-    EXPECT_THAT(ended.out, HasSubstr("\"images_per_s\":"));
+    for (const char* field : {"images_per_s", "peak_memory_bytes", "minor_faults_per_step"})
+      EXPECT_TRUE(std::regex_search(ended.out, std::regex("\"" + std::string(field) + "\":[0-9.]+[,}]")))
+          << field << " in " << ended.out;
+    EXPECT_THAT(ended.out, Not(HasSubstr("waiting_percent")));
   }
+}
+
+TEST(Bench, SaysHowLongItWaitedForImages) {
+  const auto ended = run_program(
+      {"bench", "train", "--arch", "resnet20", "--width", "4", "--batch", "4", "--seconds", "0.01", "--loader"});
+  EXPECT_EQ(ended.exit_code, 0) << ended.error;
+  EXPECT_TRUE(std::regex_search(ended.out, std::regex("\"waiting_percent\":[0-9]+\\.[0-9]+}\n$"))) << ended.out;
+}
+
+TEST(Bench, HasNoLoaderInAnEvaluation) {
+  expect_failure(run_program({"bench", "eval", "--loader"}), ExitCode::usage, "--loader is for train and map");
 }
 
 TEST(Plan, ShowsStepsNetworksAndTotalsWithoutData) {
