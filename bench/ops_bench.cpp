@@ -23,7 +23,7 @@
 #include "mfi/nn/blocks.h"
 #include "mfi/ops/channel_passes.h"
 #include "mfi/ops/conv_bias.h"
-#include "mfi/ops/conv_gradients.h"
+#include "mfi/ops/convolution.h"
 #include "mfi/ops/conv_norm.h"
 #include "mfi/ops/parallel.h"
 #include "mfi/ops/path_ops.h"
