@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // A run that was killed takes its steps' processes with it, but not in the same instant.
-constexpr double kPatienceSeconds = 5;
+constexpr double kPatienceSeconds = 3;
 
 std::unique_ptr<Task> make_task(const Recipe& recipe, const DataSplits& data, const PlannedStep& step,
                                 const std::shared_ptr<Network>& student,
