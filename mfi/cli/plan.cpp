@@ -1,4 +1,7 @@
 // mfi plan
+#include <ATen/Parallel.h>
+
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -8,6 +11,8 @@
 #include "mfi/cli/commands.h"
 #include "mfi/cli/network_table.h"
 #include "mfi/cli/probe.h"
+#include "mfi/cli/slurm_script.h"
+#include "mfi/core/atomic_file.h"
 #include "mfi/core/text.h"
 #include "mfi/nn/cost.h"
 #include "mfi/pipeline/machine.h"
@@ -20,8 +25,8 @@ namespace {
 using Estimates = std::map<std::string, StepEstimate>;
 
 struct PlanArguments {
-  std::string recipe;
-  std::vector<std::string> settings;
+  std::string recipe, slurm, out, data;
+  std::vector<std::string> settings, sbatch;
   bool probe = true, json = false;
 };
 
@@ -156,12 +161,35 @@ void print_json(const Recipe& recipe, const Plan& plan, const Estimates& estimat
   std::cout << out.dump(2) << "\n";
 }
 
+void write_slurm_script(const PlanArguments& arguments, const Recipe& recipe, const Plan& plan,
+                        const Estimates& estimates) {
+  namespace fs = std::filesystem;
+  const auto absolute = [](const fs::path& path) { return fs::absolute(path).lexically_normal(); };
+  SlurmSettings settings;
+  settings.program = fs::read_symlink("/proc/self/exe");
+  settings.recipe = absolute(arguments.recipe);
+  settings.out = absolute(arguments.out.empty() ? fs::path("runs") / recipe.name : fs::path(arguments.out));
+  if (const auto data = data_folder(arguments.data, recipe.data.dataset); !data.empty()) settings.data = absolute(data);
+  settings.settings = arguments.settings;
+  settings.sbatch = arguments.sbatch;
+  settings.threads = at::get_num_threads();
+  const auto script = slurm_script(recipe, plan, estimates, settings);
+  if (arguments.slurm == "-") {
+    std::cout << script;
+    return;
+  }
+  replace_file(arguments.slurm, script);
+  std::cerr << "'sh " << arguments.slurm << "' submits the jobs.\n";
+}
+
 void plan_command(const PlanArguments& arguments) {
   const auto recipe = read_recipe(arguments.recipe, arguments.settings);
   const auto plan = make_plan(recipe, dataset_classes(recipe.data.dataset));
   apply_runtime(recipe.runtime);
   Estimates estimates;
   if (arguments.probe) estimates = probe_plan(plan, recipe);
+  if (!arguments.slurm.empty()) write_slurm_script(arguments, recipe, plan, estimates);
+  if (arguments.slurm == "-") return;
   if (arguments.json)
     print_json(recipe, plan, estimates);
   else
@@ -179,8 +207,21 @@ void add_plan_command(CLI::App& program, Action& action) {
       ->allow_extra_args(false);
   command->add_flag("--probe,!--no-probe", arguments->probe,
                     "Train a few batches to estimate time and memory (default), or do not");
-  command->add_flag("--json", arguments->json, "Print JSON");
-  command->footer("Needs no data.\n\nExample:\n  mfi plan recipes/paper/cifar10-resnet50.toml --no-probe");
+  auto* json = command->add_flag("--json", arguments->json, "Print JSON");
+  auto* slurm = command->add_option("--slurm", arguments->slurm,
+                                    "FILE: write a shell script that submits the steps as Slurm jobs; -: print it");
+  slurm->excludes(json);
+  command->add_option("--out", arguments->out, "Run folder of those jobs; default: runs/NAME, by the recipe's name")
+      ->needs(slurm);
+  command->add_option("--data", arguments->data, "Folder of the dataset for those jobs; default: MFI_DATA")
+      ->needs(slurm);
+  command->add_option("--sbatch", arguments->sbatch, "ARGUMENT: another one for each of those sbatch")
+      ->allow_extra_args(false)
+      ->needs(slurm);
+  command->footer(
+      "Needs no data.\n\nExample:\n"
+      "  mfi plan recipes/paper/cifar10-resnet50.toml --no-probe\n"
+      "  mfi plan recipes/paper/cifar10-resnet50.toml --data ~/data --slurm jobs.sh --sbatch=--partition=long");
   command->callback([=, &action] { action = [=] { plan_command(*arguments); }; });
 }
 

@@ -11,7 +11,9 @@
 #include "mfi/cli/commands.h"
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
+#include "mfi/pipeline/events.h"
 #include "mfi/pipeline/runner.h"
+#include "mfi/pipeline/side_by_side.h"
 #include "mfi/report/console.h"
 #include "mfi/report/results_table.h"
 
@@ -19,8 +21,9 @@ namespace mfi {
 namespace {
 
 struct RunArguments {
-  std::string recipe, data, out, progress = "auto";
+  std::string recipe, data, out, progress = "auto", only;
   std::vector<std::string> settings, force;
+  int64_t jobs = 1;
 };
 
 size_t terminal_width() {
@@ -39,6 +42,23 @@ ConsoleSettings console_settings(const std::string& progress) {
   return out;
 }
 
+std::unique_ptr<RunObserver> make_observer(const RunArguments& arguments, const Recipe& recipe, const Plan& plan) {
+  if (arguments.progress == "json") return std::make_unique<EventWriter>(std::cerr);
+  auto settings = console_settings(arguments.progress);
+  settings.jobs = arguments.jobs;
+  settings.threads = step_threads(recipe, plan, arguments.jobs);
+  return std::make_unique<ConsoleObserver>(std::cerr, plan, dataset_training_images(recipe.data), settings);
+}
+
+// The recipe as the run has written it down: the user's file may change while the run goes on.
+std::vector<std::string> step_command(const RunOptions& options, const std::string& step, bool forced) {
+  std::vector<std::string> out{
+      "/proc/self/exe", "run", options.out / "recipe.toml", "--out", options.out, "--progress", "json", "--only", step};
+  if (!options.data.empty()) out.insert(out.end(), {"--data", options.data});
+  if (forced) out.insert(out.end(), {"--force", step});
+  return out;
+}
+
 void run(const RunArguments& arguments) {
   const auto recipe = read_recipe(arguments.recipe, arguments.settings);
   const auto plan = make_plan(recipe, dataset_classes(recipe.data.dataset));
@@ -47,16 +67,18 @@ void run(const RunArguments& arguments) {
       arguments.out.empty() ? std::filesystem::path("runs") / recipe.name : std::filesystem::path(arguments.out);
   options.data = data_folder(arguments.data, recipe.data.dataset);
   options.force = arguments.force;
+  options.only = arguments.only;
+  options.jobs = arguments.jobs;
+  options.step_command = [&](const std::string& step, bool forced) { return step_command(options, step, forced); };
 
   install_stop_handlers();
   RunResults results;
   {
-    ConsoleObserver observer(std::cerr, plan, dataset_training_images(recipe.data),
-                             console_settings(arguments.progress));
-    results = run_pipeline(recipe, options, observer);
+    const auto observer = make_observer(arguments, recipe, plan);
+    results = run_pipeline(recipe, options, *observer);
   }
   std::cout << results_table(results);
-  if (arguments.progress != "none")
+  if (arguments.progress != "none" && arguments.progress != "json")
     std::cerr << "'mfi report " << options.out.string() << "' prints this table again.\n";
 }
 
@@ -72,13 +94,18 @@ void add_run_command(CLI::App& program, Action& action) {
       ->allow_extra_args(false);
   command->add_option("--force", arguments->force, "STEP: run this step again although it is done")
       ->allow_extra_args(false);
+  auto* only = command->add_option("--only", arguments->only, "STEP: run just this step; what it needs must be done");
+  command->add_option("--jobs", arguments->jobs, "Steps that may run at once, each with its share of the cores")
+      ->check(CLI::Range(1, 1024))
+      ->excludes(only);
   command->add_option("--progress", arguments->progress, "auto: one live line on a terminal, plain lines elsewhere")
-      ->check(CLI::IsMember({"auto", "bar", "plain", "none"}));
+      ->check(CLI::IsMember({"auto", "bar", "plain", "json", "none"}));
   command->footer(
       "The same command again goes on where it was interrupted.\n"
       "Progress goes to standard error, the table at the end to standard output.\n\n"
       "Example:\n"
-      "  mfi run recipes/cifar10-resnet34-w16.toml --data ~/data --set hybrid.epochs=8");
+      "  mfi run recipes/cifar10-resnet34-w16.toml --data ~/data --set hybrid.epochs=8\n"
+      "  mfi run recipes/cifar10-resnet34-w16.toml --data ~/data --jobs 4");
   command->callback([=, &action] { action = [=] { run(*arguments); }; });
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <csignal>
 #include <optional>
+#include <thread>
 
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
@@ -19,12 +20,12 @@ using testing::HasSubstr;
 /// Another process that holds the lock from construction until `kill_it`.
 class Holder {
  public:
-  explicit Holder(const std::filesystem::path& folder) {
+  explicit Holder(const std::filesystem::path& folder, const LockOptions& options = {}) {
     std::array<int, 2> ready{};
     if (pipe(ready.data()) != 0) throw std::runtime_error("pipe");
     id_ = fork();
     if (id_ == 0) {
-      const RunLock lock(folder);
+      const RunLock lock(folder, options);
       if (write(ready[1], "x", 1) != 1) _exit(1);
       for (;;) pause();
     }
@@ -71,6 +72,57 @@ TEST(RunLock, IsRefusedWithinTheSameProcessToo) {
   TestFolder folder;
   const RunLock lock(folder.path());
   EXPECT_THROW(RunLock second(folder.path()), BusyError);
+}
+
+TEST(RunLock, CanBeSharedByThoseThatShareIt) {
+  TestFolder folder;
+  const Holder holder(folder.path(), {.shared = true});
+  EXPECT_NO_THROW(RunLock lock(folder.path(), {.shared = true}));
+  EXPECT_THAT(message_of<BusyError>([&] { RunLock lock(folder.path()); }), HasSubstr("which runs one of its steps"));
+}
+
+TEST(RunLock, KeepsThoseThatShareOutWhenHeldAlone) {
+  TestFolder folder;
+  const Holder holder(folder.path());
+  EXPECT_THROW(RunLock lock(folder.path(), {.shared = true}), BusyError);
+}
+
+TEST(RunLock, HoldsForTheProcessesThatItsOwnerStarted) {
+  TestFolder folder;
+  const RunLock lock(folder.path());
+  const auto refused = [&](const LockOptions& options) {
+    const pid_t child = fork();
+    if (child == 0) {
+      try {
+        const RunLock inner(folder.path(), options);
+      } catch (const BusyError&) {
+        _exit(1);
+      }
+      _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return status != 0;
+  };
+  EXPECT_FALSE(refused({.shared = true, .parents_will_do = true}));
+  EXPECT_TRUE(refused({.shared = true}));
+}
+
+TEST(RunLock, IsNotTheParentsWhenAStrangerHoldsIt) {
+  TestFolder folder;
+  const Holder holder(folder.path());
+  EXPECT_THROW(RunLock lock(folder.path(), {.shared = true, .parents_will_do = true}), BusyError);
+}
+
+TEST(RunLock, WaitsForAnOwnerThatEndsInTime) {
+  TestFolder folder;
+  auto first = std::make_optional<RunLock>(folder.path());
+  std::thread owner([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    first.reset();
+  });
+  EXPECT_NO_THROW(RunLock lock(folder.path(), {.patience_seconds = 60}));
+  owner.join();
 }
 
 TEST(RunLock, SaysWhyItCannotBeMade) {

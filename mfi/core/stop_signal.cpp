@@ -33,6 +33,8 @@ void install_stop_handlers() {
   }
 }
 
+int stop_asked_for() { return stop_signal; }
+
 void throw_if_stopped() {
   if (stop_signal == SIGINT)
     throw Error(ExitCode::interrupted, "stopped by Ctrl-C (SIGINT); the same command goes on from what was saved");

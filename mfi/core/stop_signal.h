@@ -8,6 +8,9 @@ namespace mfi {
 /// From now on the first SIGINT or SIGTERM only sets a flag; a second one ends the process at once.
 void install_stop_handlers();
 
+/// The signal by which a stop has been asked for, SIGINT or SIGTERM; 0 while there was none.
+int stop_asked_for();
+
 /// Throws Error with exit code interrupted or terminated when a stop has been asked for. Long loops
 /// call this between steps; what they have saved by then stays.
 void throw_if_stopped();

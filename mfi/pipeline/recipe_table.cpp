@@ -193,7 +193,8 @@ void add_run(Table& table) {
   table.add("runtime.device", MFI_FIELD(runtime.device), one_of({"cpu", "cuda"}), "Where to compute.");
   table.add("runtime.precision", MFI_FIELD(runtime.precision), one_of({"bf16", "fp32"}),
             "Precision of convolutions; with bf16, weights and statistics stay float32.");
-  table.add("runtime.threads", MFI_FIELD(runtime.threads), integers(0, 1024), "Compute threads; 0: one a core.");
+  table.add("runtime.threads", MFI_FIELD(runtime.threads), integers(0, 1024),
+            "Compute threads of a step; 0: one a core, or its share of them with --jobs.");
 }
 
 void add_objective(Table& table) {

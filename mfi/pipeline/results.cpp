@@ -19,6 +19,7 @@ Json to_json(const StepResult& r) {
           {"control", r.control},
           {"shown", r.shown},
           {"epochs", r.epochs},
+          {"threads", r.threads},
           {"parameters", r.parameters},
           {"macs", r.macs},
           {"test_top1_percent", r.test_top1_percent},
@@ -38,6 +39,7 @@ StepResult step_from_json(const Json& json) {
   r.control = json.at("control");
   r.shown = json.at("shown");
   r.epochs = json.at("epochs");
+  r.threads = json.value("threads", int64_t{0});  // older records have none
   r.parameters = json.at("parameters");
   r.macs = json.at("macs");
   r.test_top1_percent = json.at("test_top1_percent");

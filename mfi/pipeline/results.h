@@ -17,6 +17,7 @@ struct StepResult {
   bool control = false;
   bool shown = true;  // stands in the table
   int64_t epochs = 0;
+  int64_t threads = 0;  // compute threads: they move a result by rounding; 0: not recorded
   int64_t parameters = 0;
   int64_t macs = 0;              // one image, 1 MAC = 2 FLOP
   double test_top1_percent = 0;  // float32, read once, at the step's end

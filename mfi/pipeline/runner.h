@@ -1,7 +1,9 @@
 // Carries a plan out in a run folder.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,25 +13,34 @@
 
 namespace mfi {
 
-/// What a run tells while it goes on, beside what its steps tell.
+/// What a run tells while it goes on, beside what its steps tell. Steps that run beside each other tell
+/// by turns.
 class RunObserver : public Observer {
  public:
-  /// remaining: the steps that are probably still to be run, this one first.
+  /// remaining: the steps that are probably still to be run, this one first; those that run beside it
+  /// are among them.
   virtual void on_step_start(const PlannedStep& step, const std::vector<const PlannedStep*>& remaining) {}
   virtual void on_step_done(const StepResult& result, bool was_already_done) {}
+  /// One of several steps at once has failed, while the others go on.
+  virtual void on_step_failed(const std::string& step, const std::string& text) {}
 };
 
 struct RunOptions {
   std::filesystem::path out;       // the run folder
   std::filesystem::path data;      // where the dataset lies; empty for the sample
   std::vector<std::string> force;  // steps to run again although they are done
+  std::string only;                // run just this step; "": all of them
+  int64_t jobs = 1;                // steps that may run at once; above 1 each is a process of its own
+  // For jobs above 1: program and arguments that run one step of `out` and write events (EventWriter)
+  // to standard error; forced: although it is done.
+  std::function<std::vector<std::string>(const std::string& step, bool forced)> step_command;
 };
 
 /// Runs every step of the recipe that is not done yet and writes results.json.
 ///
-/// Each step has a folder with model.safetensors, metrics.csv and step.json. step.json records a
-/// fingerprint of settings, data and input models; a step is done when it matches. A step that was
-/// interrupted goes on from its last epoch. Holds the run folder's lock. Throws any Error.
+/// RunFolder says what a step leaves and when it is done. A step that was interrupted goes on from its
+/// last epoch. Holds the run folder's lock; with `only`, shares it with others that run one step, and
+/// holds that step's lock. Throws any Error: NotFoundError naming the input that `only` lacks.
 RunResults run_pipeline(const Recipe& recipe, const RunOptions& options, RunObserver& observer);
 
 /// The results of the steps that are done in a run folder, in the plan's order.

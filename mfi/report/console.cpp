@@ -50,7 +50,10 @@ const PlannedStep* ConsoleObserver::find(const std::string& step) const {
 
 double ConsoleObserver::work(const PlannedStep& step) const {
   const auto* teacher = step.teacher.empty() ? nullptr : find(step.teacher);
-  return work_per_image(step, teacher ? &teacher->arch : nullptr);
+  const double work = work_per_image(step, teacher ? &teacher->arch : nullptr);
+  // Twice the threads take half the time: near enough until a step of as many threads is measured.
+  const auto threads = settings_.threads.find(step.name);
+  return threads == settings_.threads.end() ? work : work / static_cast<double>(threads->second);
 }
 
 std::string ConsoleObserver::label(const std::string& step) const {
@@ -60,11 +63,12 @@ std::string ConsoleObserver::label(const std::string& step) const {
 }
 
 void ConsoleObserver::on_step_start(const PlannedStep& step, const std::vector<const PlannedStep*>& remaining) {
+  const auto now = settings_.now();
+  running_[step.name] = {{}, now};
+  live_written_ = now;
   later_.clear();
   for (const auto* other : remaining)
-    if (other->name != step.name) later_.push_back(other->name);
-  last_ = {};
-  last_written_ = settings_.now();
+    if (!running_.contains(other->name)) later_.push_back(other->name);
   if (settings_.style == ProgressStyle::none) return;
   print(label(step.name) + ": " + step.arch.name + ", " + step.purpose);
 }
@@ -73,6 +77,7 @@ void ConsoleObserver::on_step_done(const StepResult& result, bool was_already_do
   if (const auto* step = find(result.step))
     time_left_.measured(result.step, step->kind, work(*step), training_images_ * static_cast<double>(result.epochs),
                         result.seconds);
+  running_.erase(result.step);
   const auto accuracy = format("test top-1 %.2f %%", result.test_top1_percent);
   if (was_already_done) {
     if (settings_.style != ProgressStyle::none) print(label(result.step) + ": already done, " + accuracy);
@@ -83,8 +88,14 @@ void ConsoleObserver::on_step_done(const StepResult& result, bool was_already_do
   for (const auto& line : detail_lines(result.details)) print("      " + line);
 }
 
+void ConsoleObserver::on_step_failed(const std::string& step, const std::string& text) {
+  running_.erase(step);
+  if (settings_.style != ProgressStyle::none) print("failed: " + text);
+}
+
 void ConsoleObserver::on_progress(const Progress& progress) {
-  last_ = progress;
+  auto& running = running_[progress.step];
+  running.last = progress;
   if (const auto* step = find(progress.step); step && progress.images_per_second > 0) {
     const double images = static_cast<double>((progress.epoch - 1) * progress.batches + progress.batch) *
                           static_cast<double>(step->settings.batch_size);
@@ -94,14 +105,15 @@ void ConsoleObserver::on_progress(const Progress& progress) {
 
   const bool live = settings_.style == ProgressStyle::live;
   const auto now = settings_.now();
-  const double since = std::chrono::duration<double>(now - last_written_).count();
+  auto& last_written = live ? live_written_ : running.last_written;
+  const double since = std::chrono::duration<double>(now - last_written).count();
   if (since < (live ? settings_.live_seconds : settings_.plain_seconds)) return;
-  last_written_ = now;
+  last_written = now;
   if (!live) {
     print(progress_text(progress));
     return;
   }
-  auto line = live_text(progress);
+  auto line = running_.size() > 1 ? beside_text() : live_text(progress);
   // The last column stays empty: some terminals wrap as soon as it is written.
   const size_t width = settings_.width();
   if (width > 1 && line.size() > width - 1) line.resize(width - 1);
@@ -113,24 +125,24 @@ void ConsoleObserver::on_epoch(const std::string& step, const Metrics& row) {
   if (settings_.style == ProgressStyle::none) return;
   // A live line has shown all of this; between the steps' results it would be noise.
   if (settings_.style == ProgressStyle::live) return;
+  auto& running = running_[step];
+  const auto& last = running.last;
   std::vector<std::string> parts;
-  double loss = value_of(row, "loss", last_.loss);
+  double loss = value_of(row, "loss", last.loss);
   parts.push_back(format("loss %.4g", loss));
   if (const double train = value_of(row, "train_percent", -1); train >= 0)
     parts.push_back(format("train %.2f %%", train));
   if (const double held_out = value_of(row, "validation_top1_percent", -1); held_out >= 0)
     parts.push_back(format("validation %.2f %%", held_out));
-  parts.push_back(speed_text(value_of(row, "images_per_second", last_.images_per_second)));
-  auto done = last_;
-  done.batch = done.batches;
-  if (last_.epochs > 0) {
-    if (last_.epoch < last_.epochs) parts.push_back(duration_text(last_.seconds_left_in_step) + " left in step");
-    parts.push_back(duration_text(run_seconds_left(done)) + " in run");
+  parts.push_back(speed_text(value_of(row, "images_per_second", last.images_per_second)));
+  if (last.epochs > 0) {
+    if (last.epoch < last.epochs) parts.push_back(duration_text(last.seconds_left_in_step) + " left in step");
+    parts.push_back(duration_text(run_seconds_left()) + " in run");
   }
   print(format("%s: epoch %.0f/%lld, ", label(step).c_str(), value_of(row, "epoch", 0),
-               static_cast<long long>(last_.epochs)) +
+               static_cast<long long>(last.epochs)) +
         join(parts, ", "));
-  last_written_ = settings_.now();
+  running.last_written = settings_.now();
 }
 
 void ConsoleObserver::on_message(const std::string& text) {
@@ -144,26 +156,53 @@ std::string ConsoleObserver::progress_text(const Progress& progress) const {
   if (progress.accuracy_percent >= 0) text += format(", train %.1f %%", progress.accuracy_percent);
   text += ", " + speed_text(progress.images_per_second);
   text += ", " + duration_text(progress.seconds_left_in_step) + " left in step, ";
-  return text + duration_text(run_seconds_left(progress)) + " in run";
+  return text + duration_text(run_seconds_left()) + " in run";
 }
 
 // What one looks for most comes first: a narrow terminal cuts the end off.
 std::string ConsoleObserver::live_text(const Progress& progress) const {
-  auto text = format("%s %lld/%lld %3.0f %%, left %s, run %s, loss %.4g", progress.step.c_str(),
-                     static_cast<long long>(progress.epoch), static_cast<long long>(progress.epochs),
-                     epoch_percent(progress), clock_text(progress.seconds_left_in_step).c_str(),
-                     clock_text(run_seconds_left(progress)).c_str(), progress.loss);
+  auto text =
+      format("%s %lld/%lld %3.0f %%, left %s, run %s, loss %.4g", progress.step.c_str(),
+             static_cast<long long>(progress.epoch), static_cast<long long>(progress.epochs), epoch_percent(progress),
+             clock_text(progress.seconds_left_in_step).c_str(), clock_text(run_seconds_left()).c_str(), progress.loss);
   if (progress.accuracy_percent >= 0) text += format(", train %.1f %%", progress.accuracy_percent);
   return text + ", " + speed_text(progress.images_per_second);
 }
 
-double ConsoleObserver::run_seconds_left(const Progress& progress) const {
-  double seconds = progress.seconds_left_in_step;
-  for (const auto& name : later_)
-    if (const auto* step = find(name))
-      seconds += std::max(0.0, time_left_.seconds(step->kind, work(*step),
-                                                  training_images_ * static_cast<double>(step->settings.epochs)));
-  return seconds;
+// "incubate-1 1/1  50 %, incubate-2 1/1  40 %, run 1:50, 700 images/s"
+std::string ConsoleObserver::beside_text() const {
+  std::vector<std::string> parts;
+  double speed = 0;
+  for (const auto& step : plan_.steps) {
+    const auto found = running_.find(step.name);
+    if (found == running_.end()) continue;
+    const auto& last = found->second.last;
+    parts.push_back(last.epochs == 0
+                        ? step.name + " starts"
+                        : format("%s %lld/%lld %3.0f %%", step.name.c_str(), static_cast<long long>(last.epoch),
+                                 static_cast<long long>(last.epochs), epoch_percent(last)));
+    speed += last.images_per_second;
+  }
+  return join(parts, ", ") + ", run " + clock_text(run_seconds_left()) + ", " + speed_text(speed);
+}
+
+double ConsoleObserver::run_seconds_left() const {
+  std::vector<PendingStep> pending;
+  const auto add = [&](const std::string& name, const Progress* last) {
+    PendingStep out;
+    out.name = name;
+    out.running = last != nullptr;
+    if (const auto* step = find(name)) {
+      out.inputs = step->inputs();
+      const double images = training_images_ * static_cast<double>(step->settings.epochs);
+      out.seconds = std::max(0.0, time_left_.seconds(step->kind, work(*step), images));
+    }
+    if (last && last->epochs > 0) out.seconds = last->seconds_left_in_step;
+    pending.push_back(out);
+  };
+  for (const auto& [name, running] : running_) add(name, &running.last);
+  for (const auto& name : later_) add(name, nullptr);
+  return seconds_until_done(pending, settings_.jobs);
 }
 
 void ConsoleObserver::print(const std::string& line) {

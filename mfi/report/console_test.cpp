@@ -148,6 +148,81 @@ TEST_F(Console, LeavesTheLiveLineStandingWhenARunIsCutOff) {
   EXPECT_THAT(out_.str(), EndsWith("images/s\x1b[K\n"));
 }
 
+// Two steps of one input at once, then one of both; each at 50 images/s.
+class ConsoleOfTwo : public Console {
+ protected:
+  ConsoleOfTwo() {
+    for (const auto& [name, inputs] : std::vector<std::pair<std::string, std::vector<std::string>>>{
+             {"left", {}}, {"right", {}}, {"both", {"left", "right"}}}) {
+      auto step = two_steps().steps[0];
+      step.name = name;
+      step.part_from = inputs;
+      plan_.steps.push_back(step);
+    }
+  }
+  ConsoleObserver make_two(ProgressStyle style) {
+    ConsoleSettings settings;
+    settings.style = style;
+    settings.width = [this] { return width_; };
+    settings.now = [this] { return now_; };
+    settings.jobs = 2;
+    return ConsoleObserver(out_, plan_, /*training_images=*/1000, settings);
+  }
+  void start_two(ConsoleObserver& console) {
+    const auto& steps = plan_.steps;
+    console.on_step_start(steps[0], {&steps[0], &steps[1], &steps[2]});
+    console.on_step_start(steps[1], {&steps[1], &steps[0], &steps[2]});
+    out_.str("");
+  }
+  static Progress halfway_in(const std::string& step, double seconds_left) {
+    auto out = halfway();
+    out.step = step;
+    out.seconds_left_in_step = seconds_left;
+    return out;
+  }
+  Plan plan_;
+};
+
+TEST_F(ConsoleOfTwo, NamesTheStepInEveryPlainLine) {
+  auto console = make_two(ProgressStyle::plain);
+  start_two(console);
+  console.on_progress(halfway_in("left", 30));
+  pass_seconds(31);
+  console.on_progress(halfway_in("right", 20));
+  console.on_epoch("left", {{"epoch", 1}, {"loss", 1.25}});
+  // The longer of both, then 2 epochs of 1000 images at 50 a second.
+  EXPECT_EQ(out_.str(),
+            "[2/3] right: epoch 1/2  50 %, loss 1.5, train 42.0 %, 50 images/s, 20.0 s left in step, "
+            "1 min 10 s in run\n"
+            "[1/3] left: epoch 1/2, loss 1.25, 50 images/s, 30.0 s left in step, 1 min 10 s in run\n");
+}
+
+TEST_F(ConsoleOfTwo, HasBothInOneLiveLine) {
+  auto console = make_two(ProgressStyle::live);
+  start_two(console);
+  pass_seconds(1);
+  console.on_progress(halfway_in("right", 20));
+  pass_seconds(1);
+  console.on_progress(halfway_in("left", 30));
+  EXPECT_EQ(out_.str(),
+            "\rleft starts, right 1/2  50 %, run 1:20, 50 images/s\x1b[K"
+            "\rleft 1/2  50 %, right 1/2  50 %, run 1:10, 100 images/s\x1b[K");
+}
+
+TEST_F(ConsoleOfTwo, HasTheUsualLiveLineWhenOneIsLeft) {
+  auto console = make_two(ProgressStyle::live);
+  start_two(console);
+  StepResult result;
+  result.step = "right";
+  result.epochs = 2;
+  result.seconds = 40;
+  console.on_step_done(result, /*was_already_done=*/false);
+  out_.str("");
+  pass_seconds(1);
+  console.on_progress(halfway_in("left", 30));
+  EXPECT_THAT(out_.str(), testing::StartsWith("\rleft 1/2  50 %, left 0:30, run 1:10, loss 1.5"));
+}
+
 TEST_F(Console, TellsWhatAStepReached) {
   auto console = make(ProgressStyle::plain);
   StepResult result;

@@ -1,5 +1,7 @@
 #include "mfi/report/time_left.h"
 
+#include <algorithm>
+
 #include "mfi/nn/cost.h"
 
 namespace mfi {
@@ -59,6 +61,40 @@ double TimeLeft::seconds(StepKind kind, double work_per_image, double images) co
   if (same_work > 0) return work_per_image * images * same_seconds / same_work;
   if (work > 0) return work_per_image * images * seconds / work;
   return -1;
+}
+
+// Plays the run through, from one step's end to the next.
+double seconds_until_done(const std::vector<PendingStep>& steps, int64_t jobs) {
+  constexpr double kWaiting = -1;
+  std::vector<double> ends;  // of each step
+  std::map<std::string, size_t> pending;
+  int64_t running = 0;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    pending[steps[i].name] = i;
+    ends.push_back(steps[i].running ? steps[i].seconds : kWaiting);
+    running += steps[i].running ? 1 : 0;
+  }
+  std::vector<bool> ended(steps.size(), false);
+  double now = 0;
+  for (;;) {
+    for (size_t i = 0; i < steps.size() && running < jobs; ++i) {
+      if (ends[i] != kWaiting) continue;
+      const bool can_start = std::all_of(steps[i].inputs.begin(), steps[i].inputs.end(), [&](const auto& input) {
+        const auto found = pending.find(input);
+        return found == pending.end() || ended[found->second];
+      });
+      if (!can_start) continue;
+      ends[i] = now + steps[i].seconds;
+      ++running;
+    }
+    size_t next = steps.size();
+    for (size_t i = 0; i < steps.size(); ++i)
+      if (!ended[i] && ends[i] != kWaiting && (next == steps.size() || ends[i] < ends[next])) next = i;
+    if (next == steps.size()) return now;  // none is left, or what is left waits for what is not among these
+    now = ends[next];
+    ended[next] = true;
+    --running;
+  }
 }
 
 }  // namespace mfi

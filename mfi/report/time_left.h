@@ -1,7 +1,9 @@
 // How long the rest of a run will take.
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "mfi/pipeline/plan.h"
@@ -33,5 +35,16 @@ class TimeLeft {
   };
   std::map<std::string, Measured> steps_;
 };
+
+/// A step that is running or still to come.
+struct PendingStep {
+  std::string name;
+  double seconds = 0;  // that it still takes
+  bool running = false;
+  std::vector<std::string> inputs;  // those that are not pending are done
+};
+
+/// Seconds until all of these have ended when at most `jobs` run at once, those first that stand first.
+double seconds_until_done(const std::vector<PendingStep>& steps, int64_t jobs);
 
 }  // namespace mfi

@@ -55,6 +55,22 @@ TEST(TimeLeft, TakesTheSpeedOfStepsOfTheSameKind) {
   EXPECT_DOUBLE_EQ(left.seconds(StepKind::classify, 10, 100), 5);
 }
 
+TEST(SecondsUntilDone, AreTheSumWhereOneRunsAtATime) {
+  EXPECT_DOUBLE_EQ(seconds_until_done({{"a", 3, true, {}}, {"b", 4, false, {"a"}}, {"c", 5, false, {"a"}}}, 1), 12);
+}
+
+// b and c after a, d after both: 3 + max(4, 5) + 2.
+TEST(SecondsUntilDone, FollowTheLongestWayWhereThereIsRoomForAll) {
+  const std::vector<PendingStep> steps{
+      {"a", 3, true, {"done"}}, {"b", 4, false, {"a"}}, {"c", 5, false, {"a"}}, {"d", 2, false, {"b", "c"}}};
+  EXPECT_DOUBLE_EQ(seconds_until_done(steps, 2), 10);
+}
+
+// Two at a time: b and c until 4, d from 4 to 9, beside it c until 5.
+TEST(SecondsUntilDone, CountTheWaitForRoom) {
+  EXPECT_DOUBLE_EQ(seconds_until_done({{"b", 4, true, {}}, {"c", 5, true, {}}, {"d", 5, false, {}}}, 2), 9);
+}
+
 TEST(TimeLeft, ReplacesWhatItKnewOfAStep) {
   TimeLeft left;
   left.measured("teacher", StepKind::classify, 1, 10, 100);

@@ -10,7 +10,7 @@ namespace mfi {
 struct RuntimeSettings {
   std::string device = "cpu";      // cpu or cuda
   std::string precision = "bf16";  // bf16 (master weights and statistics stay float32) or fp32
-  int64_t threads = 0;             // compute threads; 0: one a core
+  int64_t threads = 0;             // compute threads of a step; 0: one a core
 };
 
 /// Settings of one training step: [teacher], [map], [meta], [incubate] or [hybrid].

@@ -1,0 +1,111 @@
+#include "mfi/pipeline/events.h"
+
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <utility>
+
+namespace mfi {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Text of another program (a file's name) may be in no known encoding; that is no reason to stop.
+void write_line(std::ostream& out, const Json& json) {
+  out << json.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
+}
+
+// JSON has no number that is not finite.
+double number(const Json& json) {
+  return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
+}
+
+Progress progress_from_json(const Json& json) {
+  Progress out;
+  out.step = json.at("step");
+  out.epoch = json.at("epoch");
+  out.epochs = json.at("epochs");
+  out.batch = json.at("batch");
+  out.batches = json.at("batches");
+  out.loss = number(json.at("loss"));
+  if (json.contains("accuracy_percent")) out.accuracy_percent = number(json.at("accuracy_percent"));
+  out.images_per_second = number(json.at("images_per_second"));
+  out.seconds_left_in_step = number(json.at("seconds_left_in_step"));
+  return out;
+}
+
+}  // namespace
+
+EventWriter::EventWriter(std::ostream& out, double progress_seconds,
+                         std::function<std::chrono::steady_clock::time_point()> now)
+    : out_(out), progress_seconds_(progress_seconds), now_(std::move(now)) {}
+
+void EventWriter::on_step_start(const PlannedStep& step, const std::vector<const PlannedStep*>& remaining) {
+  Json names = Json::array();
+  for (const auto* other : remaining) names.push_back(other->name);
+  write_line(out_, {{"event", "start"}, {"step", step.name}, {"remaining", names}});
+}
+
+void EventWriter::on_step_done(const StepResult& result, bool was_already_done) {
+  write_line(out_, {{"event", "done"},
+                    {"step", result.step},
+                    {"was_already_done", was_already_done},
+                    {"test_top1_percent", result.test_top1_percent},
+                    {"seconds", result.seconds}});
+}
+
+void EventWriter::on_step_failed(const std::string& step, const std::string& text) {
+  write_line(out_, {{"event", "failed"}, {"step", step}, {"text", text}});
+}
+
+void EventWriter::on_progress(const Progress& progress) {
+  const auto now = now_();
+  if (last_written_ && std::chrono::duration<double>(now - *last_written_).count() < progress_seconds_) {
+    pending_ = progress;
+    return;
+  }
+  last_written_ = now;
+  write_progress(progress);
+}
+
+void EventWriter::write_progress(const Progress& progress) {
+  pending_.reset();
+  Json json{{"event", "progress"},       {"step", progress.step},   {"epoch", progress.epoch},
+            {"epochs", progress.epochs}, {"batch", progress.batch}, {"batches", progress.batches},
+            {"loss", progress.loss}};
+  if (progress.accuracy_percent >= 0) json["accuracy_percent"] = progress.accuracy_percent;
+  json["images_per_second"] = progress.images_per_second;
+  json["seconds_left_in_step"] = progress.seconds_left_in_step;
+  write_line(out_, json);
+}
+
+void EventWriter::on_epoch(const std::string& step, const Metrics& row) {
+  if (pending_) write_progress(Progress(*pending_));
+  Json metrics = Json::object();
+  for (const auto& [name, value] : row) metrics[name] = value;
+  write_line(out_, {{"event", "epoch"}, {"step", step}, {"metrics", metrics}});
+}
+
+void EventWriter::on_message(const std::string& text) { write_line(out_, {{"event", "message"}, {"text", text}}); }
+
+bool replay_event(const std::string& line, Observer& observer) {
+  if (!line.starts_with("{\"event\":")) return false;
+  try {
+    const auto json = Json::parse(line);
+    const std::string event = json.at("event");
+    if (event == "progress") {
+      observer.on_progress(progress_from_json(json));
+    } else if (event == "epoch") {
+      Metrics row;
+      for (const auto& item : json.at("metrics").items()) row.emplace_back(item.key(), number(item.value()));
+      observer.on_epoch(json.at("step"), row);
+    } else if (event == "message") {
+      observer.on_message(json.at("text"));
+    }
+    return true;
+  } catch (const nlohmann::json::exception&) {
+    return false;
+  }
+}
+
+}  // namespace mfi

@@ -1,0 +1,146 @@
+#include "mfi/pipeline/run_folder.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "mfi/core/atomic_file.h"
+#include "mfi/core/run_lock.h"
+#include "mfi/core/sha256.h"
+#include "mfi/core/text.h"
+#include "mfi/pipeline/machine.h"
+
+namespace mfi {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Held while a small file is written; more than a minute of that is a machine that hangs.
+const LockOptions kFilesLock{.patience_seconds = 60, .name = ".files.lock"};
+
+std::string number_text(double value) { return format("%.17g", value); }
+
+// All that decides what a step's training does, as text: what the fingerprint is taken of. The
+// number of epochs is among it; threads and device are not, although they may move a result by
+// rounding.
+std::string settings_text(const StepSettings& s) {
+  return join({std::to_string(s.epochs), std::to_string(s.batch_size), s.optimiser, number_text(s.learning_rate),
+               number_text(s.weight_decay), number_text(s.momentum), s.schedule, number_text(s.warmup_epochs),
+               number_text(s.label_smoothing), number_text(s.ema), number_text(s.distillation),
+               number_text(s.temperature), s.augment ? "augment" : "plain"},
+              " ");
+}
+
+std::string objective_text(const ObjectiveSettings& o) {
+  return join({number_text(o.meanflow), number_text(o.endpoint), number_text(o.alignment), number_text(o.regression),
+               o.gradient_through_velocity ? "through" : "detached", std::to_string(o.endpoint_steps),
+               number_text(o.power), number_text(o.r_equals_t), number_text(o.time_mean), number_text(o.time_stddev)},
+              " ");
+}
+
+std::string learns_text(const std::vector<Learns>& learns) {
+  std::string out;
+  for (const auto l : learns) out += l == Learns::nothing ? '-' : l == Learns::velocity ? 'v' : 'a';
+  return out;
+}
+
+// The names in a folder; none when there is no such folder. Opening the folder makes a network file
+// system ask its server; a mere look for one file may be answered from memory, without what another
+// node has written since.
+std::set<std::string> names_in(const fs::path& folder) {
+  std::set<std::string> out;
+  std::error_code no_folder;
+  for (const auto& entry : fs::directory_iterator(folder, no_folder)) out.insert(entry.path().filename().string());
+  return out;
+}
+
+}  // namespace
+
+RunFolder::RunFolder(const Recipe& recipe, const Plan& plan, const DataSplits& data, fs::path path)
+    : recipe_(recipe),
+      plan_(plan),
+      path_(std::move(path)),
+      dataset_(data.name),
+      data_fingerprint_(data.fingerprint),
+      training_images_(data.train.size()),
+      test_images_(data.test.size()) {}
+
+void RunFolder::read_records(const std::vector<std::string>& forced) {
+  names_in(path_);
+  records_.clear();
+  for (const auto& step : plan_.steps)
+    if (std::find(forced.begin(), forced.end(), step.name) == forced.end()) read_record(step.name);
+}
+
+void RunFolder::read_record(const std::string& step) {
+  const auto names = names_in(step_folder(step));
+  if (names.contains(record_file(step).filename()) && names.contains(model_file(step).filename()))
+    records_[step] = read_step_result(record_file(step));
+}
+
+const StepResult* RunFolder::done(const PlannedStep& step) const {
+  const auto found = records_.find(step.name);
+  if (found == records_.end()) return nullptr;
+  for (const auto& input : step.inputs())
+    if (!done(plan_.step(input))) return nullptr;
+  return found->second.fingerprint == fingerprint(step) ? &found->second : nullptr;
+}
+
+bool RunFolder::has_changed(const PlannedStep& step) const {
+  const auto found = records_.find(step.name);
+  return found != records_.end() && found->second.fingerprint != fingerprint(step);
+}
+
+std::vector<const PlannedStep*> RunFolder::remaining() const {
+  std::vector<const PlannedStep*> out;
+  for (const auto& step : plan_.steps)
+    if (!done(step)) out.push_back(&step);
+  return out;
+}
+
+std::string RunFolder::fingerprint(const PlannedStep& step) const {
+  std::vector<std::string> parts{arch_to_json(step.arch),
+                                 settings_text(step.settings),
+                                 learns_text(step.learns),
+                                 data_fingerprint_,
+                                 std::to_string(recipe_.seed),
+                                 recipe_.runtime.precision,
+                                 number_text(recipe_.data.validation),
+                                 std::to_string(recipe_.data.limit)};
+  if (step.kind == StepKind::map) parts.push_back(objective_text(step.objective));
+  for (const auto& from : step.part_from) parts.push_back("part " + from);
+  for (const auto& input : step.inputs()) parts.push_back(input + " " + records_.at(input).model_sha256);
+  return sha256_text(join(parts, "\n"));
+}
+
+RunResults RunFolder::results() const {
+  RunResults out;
+  out.run = recipe_.name;
+  out.dataset = dataset_;
+  out.training_images = training_images_;
+  out.test_images = test_images_;
+  out.machine = machine_text();
+  out.version = version_text();
+  out.precision = recipe_.runtime.precision;
+  for (const auto& step : plan_.steps)
+    if (const auto* result = done(step)) out.steps.push_back(*result);
+  return out;
+}
+
+void RunFolder::write_recipe() const {
+  const RunLock lock(path_, kFilesLock);
+  replace_file(path_ / "recipe.toml", recipe_to_toml(recipe_));
+}
+
+void RunFolder::write_results() const {
+  const RunLock lock(path_, kFilesLock);
+  mfi::write_results(path_ / "results.json", results());
+}
+
+void RunFolder::write_results_of_all() {
+  const RunLock lock(path_, kFilesLock);
+  read_records();
+  mfi::write_results(path_ / "results.json", results());
+}
+
+}  // namespace mfi

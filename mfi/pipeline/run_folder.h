@@ -1,0 +1,69 @@
+// A run's folder: where things lie in it, and which steps are done.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "mfi/data/dataset.h"
+#include "mfi/pipeline/plan.h"
+#include "mfi/pipeline/results.h"
+
+namespace mfi {
+
+/// The records of a run's steps, compared with what its recipe and data mean now.
+///
+/// Each step has a folder with model.safetensors, metrics.csv and step.json, its record. The record
+/// holds a fingerprint of settings, data and input models; a step is done while it matches.
+class RunFolder {
+ public:
+  /// recipe and plan must outlive this. Of the data only what identifies it is kept.
+  RunFolder(const Recipe& recipe, const Plan& plan, const DataSplits& data, std::filesystem::path path);
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path step_folder(const std::string& step) const { return path_ / step; }
+  std::filesystem::path model_file(const std::string& step) const { return path_ / step / "model.safetensors"; }
+  std::filesystem::path state_file(const std::string& step) const { return path_ / step / "state.safetensors"; }
+  std::filesystem::path record_file(const std::string& step) const { return path_ / step / "step.json"; }
+
+  /// Reads the records of all steps but those of `forced`, which are thereby not done.
+  void read_records(const std::vector<std::string>& forced = {});
+  /// Reads the record of a step that another process has just finished.
+  void read_record(const std::string& step);
+  /// Takes the record of a step that this process has just finished, and written.
+  void add(const StepResult& result) { records_[result.step] = result; }
+
+  /// The record of a step that is done; nullptr when it is not, or one of its inputs is not.
+  const StepResult* done(const PlannedStep& step) const;
+
+  /// Whether there is a record that does not match although the inputs are done.
+  bool has_changed(const PlannedStep& step) const;
+
+  /// Steps that are not done. One may still be found done, when what it needs comes out as before.
+  std::vector<const PlannedStep*> remaining() const;
+
+  /// What decides what a step's training does, as a hash. All inputs must be done.
+  std::string fingerprint(const PlannedStep& step) const;
+
+  /// The steps that are done, in the plan's order.
+  RunResults results() const;
+
+  /// Writes recipe.toml (every key) and results.json. Steps that run on their own, on other machines
+  /// perhaps, do so too: a lock of the folder's keeps one writer from another.
+  void write_recipe() const;
+  void write_results() const;
+  /// The same from the records as they are now, whoever wrote them: of several steps that run on their
+  /// own, the last to end leaves all of them in results.json.
+  void write_results_of_all();
+
+ private:
+  const Recipe& recipe_;
+  const Plan& plan_;
+  std::filesystem::path path_;
+  std::string dataset_, data_fingerprint_;
+  int64_t training_images_, test_images_;
+  std::map<std::string, StepResult> records_;
+};
+
+}  // namespace mfi
