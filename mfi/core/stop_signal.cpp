@@ -33,11 +33,16 @@ void install_stop_handlers() {
   }
 }
 
-void throw_if_stopped() {
-  if (stop_signal == SIGINT)
+int stop_asked() { return stop_signal; }
+
+void throw_stopped(int signal) {
+  if (signal == SIGINT)
     throw Error(ExitCode::interrupted, "stopped by Ctrl-C (SIGINT); the same command goes on from what was saved");
-  if (stop_signal == SIGTERM)
-    throw Error(ExitCode::terminated, "stopped by SIGTERM; the same command goes on from what was saved");
+  throw Error(ExitCode::terminated, "stopped by SIGTERM; the same command goes on from what was saved");
+}
+
+void throw_if_stopped() {
+  if (stop_signal != 0) throw_stopped(stop_signal);
 }
 
 }  // namespace mfi

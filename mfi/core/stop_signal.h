@@ -8,8 +8,14 @@ namespace mfi {
 /// From now on the first SIGINT or SIGTERM only sets a flag; a second one ends the process at once.
 void install_stop_handlers();
 
-/// Throws Error with exit code interrupted or terminated when a stop has been asked for. Long loops
-/// call this between steps; what they have saved by then stays.
+/// The signal by which a stop has been asked for, SIGINT or SIGTERM; 0 when none has.
+int stop_asked();
+
+/// Throws Error with exit code interrupted or terminated, by the signal.
+[[noreturn]] void throw_stopped(int signal);
+
+/// throw_stopped(stop_asked()) when a stop has been asked for. Long loops call this between steps; what
+/// they have saved by then stays.
 void throw_if_stopped();
 
 }  // namespace mfi
