@@ -300,7 +300,12 @@ void Processes::require_same(const std::string& what, const std::string& text) {
 
 BatchSumsPtr Processes::batch_sums() { return c10::make_intrusive<SumsOfProcesses>(*this); }
 
-void Processes::say_farewell(ExitCode code, const std::string& message) { watch_->say_farewell(code, message); }
+void Processes::say_farewell(const Error& error) {
+  // What came from another process says already which.
+  const bool own = !dynamic_cast<const PeerError*>(&error);
+  watch_->say_farewell(error.exit_code(),
+                       (own ? names_[static_cast<size_t>(place_.rank)] + ": " : std::string()) + error.what());
+}
 
 void Processes::finish() {
   std::vector<double> here{1};

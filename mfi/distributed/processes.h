@@ -9,6 +9,7 @@
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 #include <vector>
 
+#include "mfi/core/batch_share.h"
 #include "mfi/distributed/environment.h"
 #include "mfi/distributed/watch.h"
 #include "mfi/ops/batch_sums.h"
@@ -40,6 +41,7 @@ class Processes {
   int64_t size() const { return place_.size; }
   /// The one that writes files and speaks.
   bool is_first() const { return place_.rank == 0; }
+  BatchShare share() const { return {place_.rank, place_.size}; }
   /// Where this process computes: a GPU of its own, or the CPU. device: "cuda" or "cpu".
   torch::Device device(const std::string& device) const;
 
@@ -62,7 +64,9 @@ class Processes {
   /// For statistics of a batch that all have a share of; lives as long as this.
   BatchSumsPtr batch_sums();
 
-  void say_farewell(ExitCode code, const std::string& message);
+  /// Tells the others why this process ends, which ends them too, and waits up to 4 s until they know.
+  void say_farewell(const Error& error);
+  /// Waits until all others have come to their end.
   void finish();
 
  private:

@@ -59,7 +59,7 @@ inline std::vector<int> run_processes(int64_t size, const std::function<void(Pro
         body(*processes);
         processes->finish();
       } catch (const Error& error) {
-        processes->say_farewell(error.exit_code(), error.what());
+        processes->say_farewell(error);
         throw;
       }
     } catch (const Error& error) {

@@ -60,12 +60,15 @@ class Runner {
     auto data = recipe.data;
     data.seed = recipe.seed;
     data_ = open_data(data, options.data);  // before the folder: without data nothing shall be left behind
+    if (options.processes) require_same_everywhere();
+    if (!is_first()) return;
     make_folder(options.out);
     lock_.emplace(options.out);
     replace_file(options.out / "recipe.toml", recipe_to_toml(recipe));
   }
 
   RunResults run() {
+    if (!is_first()) return follow();
     auto remaining = probably_remaining();
     for (const auto& step : plan_.steps) {
       const auto fingerprint = fingerprint_of(step);
@@ -73,16 +76,35 @@ class Runner {
         observer_.on_step_done(*done, /*was_already_done=*/true);
       } else {
         observer_.on_step_start(step, remaining);
+        if (options_.processes) options_.processes->broadcast(step.name);
         results_[step.name] = run_step(step, fingerprint);
         observer_.on_step_done(results_[step.name], /*was_already_done=*/false);
       }
       std::erase(remaining, &step);
       write_results(options_.out / "results.json", results());
     }
+    if (options_.processes) options_.processes->broadcast(std::string());
     return results();
   }
 
  private:
+  bool is_first() const { return !options_.processes || options_.processes->is_first(); }
+
+  void require_same_everywhere() const {
+    options_.processes->require_same("the version of mfi", version_text());
+    options_.processes->require_same("the recipe", recipe_to_toml(recipe_));
+    options_.processes->require_same("the dataset", data_.fingerprint);
+  }
+
+  // What all processes but the first do: the steps that it names, until it names none.
+  RunResults follow() {
+    for (;;) {
+      const auto step = options_.processes->broadcast(std::string());
+      if (step.empty()) return {};
+      run_step(plan_.step(step), /*fingerprint=*/"");
+    }
+  }
+
   fs::path folder(const std::string& step) const { return options_.out / step; }
   fs::path model_file(const std::string& step) const { return folder(step) / "model.safetensors"; }
 
@@ -95,6 +117,8 @@ class Runner {
                                    recipe_.runtime.precision,
                                    number_text(recipe_.data.validation),
                                    std::to_string(recipe_.data.limit)};
+    // Not with how many processes: a run may go on with more or fewer.
+    if (recipe_.runtime.sync_batch_norm) parts.push_back("sync batch norm");
     if (step.kind == StepKind::map) parts.push_back(objective_text(step.objective));
     for (const auto& from : step.part_from) parts.push_back("part " + from);
     for (const auto& input : step.inputs()) parts.push_back(input + " " + results_.at(input).model_sha256);
@@ -149,12 +173,23 @@ class Runner {
   }
 
   std::shared_ptr<Network> model_of(const std::string& step) const {
-    auto model = load_model(model_file(step), plan_.step(step).arch);
-    model.network->to(device());
-    return model.network;
+    const auto& arch = plan_.step(step).arch;
+    const auto network =
+        is_first() ? load_model(model_file(step), arch).network : std::make_shared<Network>(arch);
+    if (options_.processes) {
+      std::vector<torch::Tensor> tensors;
+      for (const auto& [name, tensor] : named_tensors(*network)) tensors.push_back(tensor);
+      options_.processes->broadcast(tensors);
+      network->eval();
+    }
+    network->to(device());
+    return network;
   }
 
-  torch::Device device() const { return torch::Device(recipe_.runtime.device); }
+  torch::Device device() const {
+    return options_.processes ? options_.processes->device(recipe_.runtime.device)
+                              : torch::Device(recipe_.runtime.device);
+  }
 
   StepResult run_step(const PlannedStep& step, const std::string& fingerprint) {
     std::map<std::string, std::shared_ptr<const Network>> models;
@@ -166,6 +201,8 @@ class Runner {
     const auto teacher = step.teacher.empty() ? nullptr : find(step.teacher);
     const auto student = assemble_student(step, recipe_.seed, find);
     student->to(device());
+    if (options_.processes && recipe_.runtime.sync_batch_norm)
+      share_batch_statistics(*student, options_.processes->batch_sums());
     const auto task = make_task(step, student, teacher);
     models.clear();
 
@@ -179,6 +216,7 @@ class Runner {
     job.normalisation = data_.normalisation;
     job.folder = folder(step.name);
     job.fingerprint = fingerprint;
+    job.processes = options_.processes;
     const auto outcome = train(*task, job, observer_);
 
     StepResult result;
@@ -195,11 +233,13 @@ class Runner {
     result.seconds_per_step = outcome.seconds_per_step;
     result.fingerprint = fingerprint;
     // The one time that this step looks at the test images.
-    const auto accuracy = evaluate_classifier(*student, data_.test, data_.normalisation, torch::kFloat32);
+    const auto accuracy = evaluate_classifier(*student, data_.test, data_.normalisation, torch::kFloat32,
+                                              options_.processes);
     result.test_top1_percent = accuracy.top1_percent;
     result.test_loss = accuracy.loss;
     if (step.kind == StepKind::map) result.details = task->evaluate(data_.test);
 
+    if (!is_first()) return result;
     save_model(model_file(step.name), *student, {data_.test.class_names, data_.normalisation, data_.name, step.name});
     result.model_sha256 = sha256_file(model_file(step.name));
     write_step_result(folder(step.name) / "step.json", result);
@@ -213,12 +253,13 @@ class Runner {
     const auto dtype = activation_type(recipe_.runtime);
     if (step.kind != StepKind::map)
       return std::make_unique<ClassificationTask>(student, step.learns, step.settings, teacher, data_.normalisation,
-                                                  dtype);
+                                                  dtype, options_.processes);
     MappingSettings settings;
     settings.objective = step.objective;
     settings.seed = recipe_.seed;
     settings.dtype = dtype;
     settings.normalisation = data_.normalisation;
+    settings.processes = options_.processes;
     return std::make_unique<MappingTask>(*teacher, student, settings);
   }
 
