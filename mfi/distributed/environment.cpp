@@ -14,8 +14,8 @@ namespace {
 struct Launcher {
   const char* name;
   const char *rank, *size;
-  const char* local_rank;           // may be missing from the environment
-  const char* local_size;           // likewise; "" when the launcher has none
+  const char* local_rank;            // may be missing from the environment
+  const char* local_size;            // likewise; "" when the launcher has none
   std::vector<const char*> job_ids;  // what tells two jobs on one host apart; the first that is set
 };
 
@@ -67,7 +67,8 @@ void find_store(const Environment& environment, const Launcher& launcher, Proces
   if (const auto address = environment("MASTER_ADDR")) {
     place.address = *address;
   } else if (by_hand) {
-    throw UsageError(std::string("environment: ") + setting(environment, launcher.rank) + ", but MASTER_ADDR is not "
+    throw UsageError(std::string("environment: ") + setting(environment, launcher.rank) +
+                     ", but MASTER_ADDR is not "
                      "set; set it to the host of process 0, or start the processes with torchrun, srun or mpirun");
   } else if (place.launcher == "srun") {
     auto nodes = environment("SLURM_STEP_NODELIST");

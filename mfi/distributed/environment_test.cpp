@@ -65,9 +65,10 @@ TEST(ProcessPlace, KnowsTheStoreThatTorchrunServes) {
 }
 
 TEST(ProcessPlace, IsReadAsSrunSetsIt) {
-  const Variables srun{{"SLURM_PROCID", "5"},        {"SLURM_NTASKS", "8"},    {"SLURM_STEP_NUM_TASKS", "6"},
-                       {"SLURM_LOCALID", "1"},       {"SLURM_JOB_ID", "4711"}, {"SLURM_STEP_ID", "0"},
-                       {"SLURM_JOB_NODELIST", "a1"}, {"SLURM_STEP_NODELIST", "gpu-[007-009,12]"}};
+  const Variables srun{{"SLURM_PROCID", "5"},         {"SLURM_NTASKS", "8"},
+                       {"SLURM_STEP_NUM_TASKS", "6"}, {"SLURM_LOCALID", "1"},
+                       {"SLURM_JOB_ID", "4711"},      {"SLURM_STEP_ID", "0"},
+                       {"SLURM_JOB_NODELIST", "a1"},  {"SLURM_STEP_NODELIST", "gpu-[007-009,12]"}};
   const auto place = place_in(srun);
   ASSERT_TRUE(place);
   EXPECT_EQ(place->rank, 5);

@@ -154,8 +154,8 @@ void Processes::meet(const JoinSettings& settings, std::function<void(const Peer
   store_->set(key_of("way", place_.rank), address_towards(place_.address));
   await_keys("host", settings.patience);
   for (int64_t r = 0; r < place_.size; ++r)
-    names_.push_back(format("process %lld on %s", static_cast<long long>(r),
-                            store_->get_to_str(key_of("host", r)).c_str()));
+    names_.push_back(
+        format("process %lld on %s", static_cast<long long>(r), store_->get_to_str(key_of("host", r)).c_str()));
   Watch::prepare(*store_, place_.rank);
   await_keys("pulse", settings.patience);
   const auto where = place_.address + ", port " + std::to_string(place_.port);
@@ -196,11 +196,12 @@ void Processes::await_keys(const std::string& prefix, milliseconds patience) {
       std::vector<std::string> missing;
       for (int64_t r = rank; r < place_.size; ++r)
         if (!store_->check({key_of(prefix, r)})) missing.push_back(std::to_string(r));
-      throw PeerError(ExitCode::lost,
-                      format("of %lld processes these have not come within %.0f s: %s; check that all were started with "
-                             "the same address and port (%s, %lld)",
-                             static_cast<long long>(place_.size), std::chrono::duration<double>(patience).count(),
-                             mfi::join(missing, ", ").c_str(), place_.address.c_str(), static_cast<long long>(place_.port)));
+      throw PeerError(
+          ExitCode::lost,
+          format("of %lld processes these have not come within %.0f s: %s; check that all were started with "
+                 "the same address and port (%s, %lld)",
+                 static_cast<long long>(place_.size), std::chrono::duration<double>(patience).count(),
+                 mfi::join(missing, ", ").c_str(), place_.address.c_str(), static_cast<long long>(place_.port)));
     }
     std::this_thread::sleep_for(milliseconds(50));
   }
@@ -292,10 +293,10 @@ void Processes::require_same(const std::string& what, const std::string& text) {
   std::vector<double> different{broadcast(own) == own ? 0.0 : 1.0};
   sum(different);
   if (different[0] > 0)
-    throw UsageError(format("%s: %s is not the same in all %lld processes; start every one with the same command and the "
-                            "same files",
-                            names_[static_cast<size_t>(place_.rank)].c_str(), what.c_str(),
-                            static_cast<long long>(place_.size)));
+    throw UsageError(
+        format("%s: %s is not the same in all %lld processes; start every one with the same command and the "
+               "same files",
+               names_[static_cast<size_t>(place_.rank)].c_str(), what.c_str(), static_cast<long long>(place_.size)));
 }
 
 BatchSumsPtr Processes::batch_sums() { return c10::make_intrusive<SumsOfProcesses>(*this); }

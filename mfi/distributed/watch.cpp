@@ -15,8 +15,8 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr const char* kFarewell = "farewell";     // "CODE MESSAGE" of the first process to fail
-constexpr const char* kNone = "-";                  // its value until then
-constexpr const char* kHeard = "farewell/heard";    // by how many
+constexpr const char* kNone = "-";                // its value until then
+constexpr const char* kHeard = "farewell/heard";  // by how many
 constexpr const char* kGoOn =
     "the same command goes on after the last finished epoch, also with another number of processes";
 constexpr milliseconds kFarewellTime{3000};
@@ -44,6 +44,9 @@ struct Watch::State {
   std::optional<std::string> farewell;  // to be told
   bool farewell_told = false;
   bool heard = false;  // of a farewell; the pulse thread's, as the store
+
+  // Whether the pulse thread is stuck in the network, with the lock held: then it is not worth waiting for.
+  bool is_stuck() const { return Clock::now() - last_exchange > settings.limit_after_failure; }
 
   void judge(ExitCode code, const std::string& message) {  // with the lock held
     if (verdict || stopping) return;
@@ -82,8 +85,7 @@ void Watch::State::tell(const std::string& text) {
   const auto end = Clock::now() + kFarewellTime;
   auto expected = static_cast<int64_t>(names.size());
   if (std::stoi(text) == static_cast<int>(ExitCode::lost)) --expected;
-  while (count_as_heard() < expected && rank == 0 && Clock::now() < end)
-    std::this_thread::sleep_for(milliseconds(50));
+  while (count_as_heard() < expected && rank == 0 && Clock::now() < end) std::this_thread::sleep_for(milliseconds(50));
 }
 
 void Watch::State::beat() {
@@ -202,6 +204,7 @@ void Watch::say_farewell(ExitCode code, const std::string& message) {
   if (state_->farewell) return;
   state_->farewell = std::to_string(static_cast<int>(code)) + " " + message;
   state_->changed.notify_all();
+  if (state_->is_stuck()) return;
   state_->changed.wait_for(lock, kFarewellTime + state_->settings.beat, [&] { return state_->farewell_told; });
 }
 
@@ -209,6 +212,7 @@ void Watch::stop() {
   std::unique_lock lock(state_->mutex);
   state_->stopping = true;
   state_->changed.notify_all();
+  if (state_->is_stuck()) return;
   state_->changed.wait_for(lock, kFarewellTime, [&] { return state_->threads == 0; });
 }
 

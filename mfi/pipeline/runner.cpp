@@ -174,8 +174,7 @@ class Runner {
 
   std::shared_ptr<Network> model_of(const std::string& step) const {
     const auto& arch = plan_.step(step).arch;
-    const auto network =
-        is_first() ? load_model(model_file(step), arch).network : std::make_shared<Network>(arch);
+    const auto network = is_first() ? load_model(model_file(step), arch).network : std::make_shared<Network>(arch);
     if (options_.processes) {
       std::vector<torch::Tensor> tensors;
       for (const auto& [name, tensor] : named_tensors(*network)) tensors.push_back(tensor);
@@ -233,8 +232,8 @@ class Runner {
     result.seconds_per_step = outcome.seconds_per_step;
     result.fingerprint = fingerprint;
     // The one time that this step looks at the test images.
-    const auto accuracy = evaluate_classifier(*student, data_.test, data_.normalisation, torch::kFloat32,
-                                              options_.processes);
+    const auto accuracy =
+        evaluate_classifier(*student, data_.test, data_.normalisation, torch::kFloat32, options_.processes);
     result.test_top1_percent = accuracy.top1_percent;
     result.test_loss = accuracy.loss;
     if (step.kind == StepKind::map) result.details = task->evaluate(data_.test);

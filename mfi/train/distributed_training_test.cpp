@@ -74,8 +74,8 @@ struct SmallTraining {
       settings.processes = processes;
       task = std::make_unique<MappingTask>(*small_network(small_arch()), net, settings);
     } else {
-      task = std::make_unique<ClassificationTask>(net, std::vector<Learns>(net->part_count(), Learns::all), job.settings,
-                                                  nullptr, job.normalisation, torch::kFloat32, processes);
+      task = std::make_unique<ClassificationTask>(net, std::vector<Learns>(net->part_count(), Learns::all),
+                                                  job.settings, nullptr, job.normalisation, torch::kFloat32, processes);
     }
   }
 };
@@ -243,9 +243,9 @@ TEST(SeveralProcesses, NeedAnImageEachInEveryBatch) {
                               SmallTraining training(folder.path(), Kind::classify, &processes);
                               training.job.settings.batch_size = 2;
                               Observer observer;
-                              EXPECT_THAT(message_of<RecipeError>(
-                                              [&] { train(*training.task, training.job, observer); }),
-                                          HasSubstr("teacher.batch_size is 2, with 64 training images and 3 processes"));
+                              EXPECT_THAT(
+                                  message_of<RecipeError>([&] { train(*training.task, training.job, observer); }),
+                                  HasSubstr("teacher.batch_size is 2, with 64 training images and 3 processes"));
                             }),
               Each(0));
 }

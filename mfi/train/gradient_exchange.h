@@ -42,7 +42,7 @@ class GradientExchange {
  private:
   struct Slot {
     torch::Tensor parameter;
-    torch::Tensor view;  // its place in the bucket, in its shape and strides
+    torch::Tensor view;                                  // its place in the bucket, in its shape and strides
     std::shared_ptr<torch::autograd::Node> accumulator;  // kept alive, and with it the hook
     uintptr_t hook = 0;
     bool arrived = false;

@@ -62,11 +62,10 @@ class GradientExchangeOf : public testing::TestWithParam<int64_t> {};
 // 8 samples: even shares with 1 and 2 processes, uneven ones with 3.
 TEST_P(GradientExchangeOf, GivesTheGradientsOfTheWholeBatch) {
   for (const int64_t bucket_bytes : {int64_t{1}, GradientExchange::kBucketBytes})
-    EXPECT_THAT(run_processes(GetParam(),
-                              [=](Processes& processes) {
-                                expect_the_whole_batchs_gradients(processes, bucket_bytes);
-                              }),
-                Each(0));
+    EXPECT_THAT(
+        run_processes(GetParam(),
+                      [=](Processes& processes) { expect_the_whole_batchs_gradients(processes, bucket_bytes); }),
+        Each(0));
 }
 
 INSTANTIATE_TEST_SUITE_P(Numbers, GradientExchangeOf, testing::Values(1, 2, 3));

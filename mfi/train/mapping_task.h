@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "mfi/distributed/processes.h"
-#include "mfi/flow/objective_settings.h"
 #include "mfi/flow/objective.h"
+#include "mfi/flow/objective_settings.h"
 #include "mfi/nn/network.h"
 #include "mfi/train/task.h"
 
@@ -18,7 +18,7 @@ struct MappingSettings {
   uint64_t seed = 0;                     // of the times that training draws
   torch::Dtype dtype = torch::kFloat32;  // of the activations in evaluate(); batches bring their own
   int64_t evaluation_batch_size = 250;
-  Normalisation normalisation;  // of the images in evaluate()
+  Normalisation normalisation;     // of the images in evaluate()
   Processes* processes = nullptr;  // those that train and evaluate together, each with its share of every batch
 };
 

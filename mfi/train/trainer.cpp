@@ -297,7 +297,7 @@ torch::Dtype activation_type(const RuntimeSettings& runtime) {
 }
 
 TrainOutcome train(Task& task, const TrainJob& job, Observer& observer) {
-  make_folder(job.folder);
+  if (!job.processes || job.processes->is_first()) make_folder(job.folder);
   return Training(task, job, observer).run();
 }
 

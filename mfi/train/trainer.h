@@ -22,8 +22,8 @@ struct TrainJob {
   const Dataset* train = nullptr;
   const Dataset* validation = nullptr;  // may be nullptr or empty: no evaluation between epochs
   Normalisation normalisation;
-  std::filesystem::path folder;  // state.safetensors and metrics.csv go here
-  std::string fingerprint;       // of inputs and settings; a state with another one is not resumed
+  std::filesystem::path folder;    // state.safetensors and metrics.csv go here
+  std::string fingerprint;         // of inputs and settings; a state with another one is not resumed
   Processes* processes = nullptr;  // those that train together, each with its share of every batch
 };
 
