@@ -2,6 +2,7 @@
 #include <c10/util/Exception.h>
 #include <malloc.h>
 
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <limits>
@@ -69,6 +70,8 @@ int main(int argc, char** argv) {
   mfi::keep_freed_memory();
   try {
     return mfi::command_line(argc, argv);
+  } catch (const mfi::PeerError& error) {
+    std::_Exit(mfi::fail(error.exit_code(), error.what()));  // without the tear-down, which may wait for ever
   } catch (const mfi::Error& error) {
     return mfi::fail(error.exit_code(), error.what());
   } catch (const c10::Error& error) {

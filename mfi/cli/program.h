@@ -14,6 +14,7 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace mfi {
@@ -56,12 +57,14 @@ struct Ended {
 /// The program with these arguments, in a folder of its own for what it writes.
 class Program {
  public:
-  explicit Program(const std::vector<std::string>& arguments) {
+  explicit Program(const std::vector<std::string>& arguments,
+                   const std::vector<std::pair<std::string, std::string>>& environment = {}) {
     process_ = fork();
     if (process_ == 0) {
       redirect(STDOUT_FILENO, "out");
       redirect(STDERR_FILENO, "error");
       unsetenv("MFI_DATA");
+      for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
       std::vector<char*> words{const_cast<char*>(MFI_PROGRAM)};
       for (const auto& argument : arguments) words.push_back(const_cast<char*>(argument.c_str()));
       words.push_back(nullptr);
@@ -73,15 +76,14 @@ class Program {
   void send(int signal) const { kill(process_, signal); }
 
   /// Waits until `file` exists; false when the program has ended or a minute has passed before.
-  bool wait_for(const fs::path& file) {
-    for (int i = 0; i < 60'000; ++i) {
-      if (fs::exists(file)) return true;
-      siginfo_t info{};
-      if (waitid(P_PID, static_cast<id_t>(process_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0)
-        return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return false;
+  bool wait_for(const fs::path& file) const {
+    return wait_until([&] { return fs::exists(file); });
+  }
+
+  /// The same until it has written `text` to standard error.
+  bool wait_for_error(const std::string& text) const {
+    const auto file = output_.path() / "error";
+    return wait_until([&] { return fs::exists(file) && file_text(file).find(text) != std::string::npos; });
   }
 
   Ended wait() {
@@ -95,6 +97,18 @@ class Program {
   }
 
  private:
+  template <class Condition>
+  bool wait_until(const Condition& condition) const {
+    for (int i = 0; i < 60'000; ++i) {
+      if (condition()) return true;
+      siginfo_t info{};
+      if (waitid(P_PID, static_cast<id_t>(process_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0)
+        return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return false;
+  }
+
   void redirect(int descriptor, const char* name) const {
     const int file = open((output_.path() / name).c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (file < 0 || dup2(file, descriptor) < 0) _exit(126);

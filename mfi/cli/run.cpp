@@ -11,6 +11,7 @@
 #include "mfi/cli/commands.h"
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
+#include "mfi/distributed/processes.h"
 #include "mfi/pipeline/events.h"
 #include "mfi/pipeline/runner.h"
 #include "mfi/pipeline/side_by_side.h"
@@ -59,7 +60,29 @@ std::vector<std::string> step_command(const RunOptions& options, const std::stri
   return out;
 }
 
+// For a process that others wait for no more: it may be stuck where no exception reaches it.
+[[noreturn]] void end_at_once(const PeerError& error) {
+  std::cerr << "mfi: " << error.what() << std::endl;
+  std::_Exit(static_cast<int>(error.exit_code()));
+}
+
+// Calls `work` so that what it throws ends the other processes too.
+template <class Work>
+void share_fate(Processes& processes, const Work& work) {
+  try {
+    work();
+    processes.finish();
+  } catch (const Error& error) {
+    processes.say_farewell(error);
+    throw;
+  } catch (const std::exception& error) {
+    processes.say_farewell(Error(ExitCode::internal, error.what()));
+    throw;
+  }
+}
+
 void run(const RunArguments& arguments) {
+  const auto place = process_place(process_environment());
   const auto recipe = read_recipe(arguments.recipe, arguments.settings);
   const auto plan = make_plan(recipe, dataset_classes(recipe.data.dataset));
   RunOptions options;
@@ -71,11 +94,27 @@ void run(const RunArguments& arguments) {
   options.jobs = arguments.jobs;
   options.step_command = [&](const std::string& step, bool forced) { return step_command(options, step, forced); };
 
+  if (place && options.jobs > 1)
+    throw UsageError("--jobs " + std::to_string(options.jobs) +
+                     " in a run of several processes (docs/distributed.md): expected 1. "
+                     "Either processes train a step together, or steps run side by side");
+
   install_stop_handlers();
+  const auto processes = place ? Processes::join(*place, end_at_once) : nullptr;
+  options.processes = processes.get();
+  if (processes && !processes->is_first()) {
+    RunObserver silent;
+    share_fate(*processes, [&] { run_pipeline(recipe, options, silent); });
+    return;
+  }
   RunResults results;
   {
     const auto observer = make_observer(arguments, recipe, plan);
-    results = run_pipeline(recipe, options, *observer);
+    const auto work = [&] { results = run_pipeline(recipe, options, *observer); };
+    if (processes)
+      share_fate(*processes, work);
+    else
+      work();
   }
   std::cout << results_table(results);
   if (arguments.progress != "none" && arguments.progress != "json")
@@ -102,6 +141,7 @@ void add_run_command(CLI::App& program, Action& action) {
       ->check(CLI::IsMember({"auto", "bar", "plain", "json", "none"}));
   command->footer(
       "The same command again goes on where it was interrupted.\n"
+      "Started by torchrun, srun or mpirun, the processes train together (docs/distributed.md).\n"
       "Progress goes to standard error, the table at the end to standard output.\n\n"
       "Example:\n"
       "  mfi run recipes/cifar10-resnet34-w16.toml --data ~/data --set hybrid.epochs=8\n"

@@ -12,6 +12,7 @@ enum class ExitCode : int {
   usage = 64,         // unknown command, flag or argument
   bad_data = 65,      // a data file is damaged or not what its name says
   not_found = 66,     // an input file or folder is missing or cannot be read
+  lost = 69,          // another process of the same training is gone, or cannot be reached
   internal = 70,      // a defect of mfi itself
   cannot_write = 73,  // an output folder or file cannot be made
   io = 74,            // reading or writing failed half way: disk full, I/O error
@@ -31,6 +32,13 @@ class Error : public std::runtime_error {
 
  private:
   ExitCode code_;
+};
+
+/// What ended the training in another of its processes, and so ends it here too. Threads may still be
+/// waiting for that process, so only a sudden exit is sure to end.
+class PeerError : public Error {
+ public:
+  using Error::Error;
 };
 
 template <ExitCode Code>

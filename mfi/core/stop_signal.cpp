@@ -35,11 +35,14 @@ void install_stop_handlers() {
 
 int stop_asked_for() { return stop_signal; }
 
-void throw_if_stopped() {
-  if (stop_signal == SIGINT)
+void throw_stopped(int signal) {
+  if (signal == SIGINT)
     throw Error(ExitCode::interrupted, "stopped by Ctrl-C (SIGINT); the same command goes on from what was saved");
-  if (stop_signal == SIGTERM)
-    throw Error(ExitCode::terminated, "stopped by SIGTERM; the same command goes on from what was saved");
+  throw Error(ExitCode::terminated, "stopped by SIGTERM; the same command goes on from what was saved");
+}
+
+void throw_if_stopped() {
+  if (stop_signal != 0) throw_stopped(stop_signal);
 }
 
 }  // namespace mfi

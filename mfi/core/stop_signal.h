@@ -11,8 +11,11 @@ void install_stop_handlers();
 /// The signal by which a stop has been asked for, SIGINT or SIGTERM; 0 while there was none.
 int stop_asked_for();
 
-/// Throws Error with exit code interrupted or terminated when a stop has been asked for. Long loops
-/// call this between steps; what they have saved by then stays.
+/// Throws Error with exit code interrupted or terminated, by the signal.
+[[noreturn]] void throw_stopped(int signal);
+
+/// throw_stopped(stop_asked_for()) when a stop has been asked for. Long loops call this between steps; what
+/// they have saved by then stays.
 void throw_if_stopped();
 
 }  // namespace mfi

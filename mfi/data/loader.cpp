@@ -51,9 +51,13 @@ struct Loader::State {
     return order;
   }
 
-  Batch make_batch(const int64_t* indices, int64_t count, int64_t epoch) const {
+  // This share of the batch of `whole` samples at `first_index`.
+  Batch make_batch(const int64_t* first_index, int64_t whole, int64_t epoch) const {
+    const BatchShare share = settings.share;
+    const int64_t count = share.of(whole);
     const int64_t height = data.images.size(2), width = data.images.size(3), values = 3 * height * width;
     Batch batch;
+    batch.whole = whole;
     batch.images =
         torch::empty({count, 3, height, width},
                      torch::TensorOptions().dtype(settings.dtype).memory_format(torch::MemoryFormat::ChannelsLast));
@@ -63,10 +67,11 @@ struct Loader::State {
     char* out = static_cast<char*>(batch.images.data_ptr());
     int64_t* out_labels = batch.labels.data_ptr<int64_t>();
     for (int64_t i = 0; i < count; ++i) {
-      const View view = settings.augment ? random_view(settings.seed, epoch, indices[i]) : View{};
-      writer.write(bytes + indices[i] * values, height, width, view, out);
+      const int64_t index = first_index[share.index + i * share.count];
+      const View view = settings.augment ? random_view(settings.seed, epoch, index) : View{};
+      writer.write(bytes + index * values, height, width, view, out);
       out += values * static_cast<int64_t>(batch.images.element_size());
-      out_labels[i] = labels[indices[i]];
+      out_labels[i] = labels[index];
     }
     return batch;
   }
@@ -76,7 +81,9 @@ struct Loader::State {
       const std::vector<int64_t> order = order_of(epoch);
       for (int64_t b = 0; b < batches; ++b) {
         const int64_t first = b * settings.batch_size;
-        Batch batch = make_batch(order.data() + first, std::min(settings.batch_size, data.size() - first), epoch);
+        const int64_t whole = std::min(settings.batch_size, data.size() - first);
+        if (settings.share.of(whole) == 0) continue;
+        Batch batch = make_batch(order.data() + first, whole, epoch);
         std::unique_lock lock(mutex);
         if (!changed.wait(lock, stop, [&] { return ready.size() < kBatchesAhead; })) return;
         ready.push_back(std::move(batch));

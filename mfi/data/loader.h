@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "mfi/core/batch_share.h"
 #include "mfi/data/dataset.h"
 
 namespace mfi {
@@ -15,6 +16,7 @@ namespace mfi {
 struct Batch {
   torch::Tensor images;  // [N, 3, H, W], channels-last, normalised, of LoaderSettings::dtype
   torch::Tensor labels;  // int64 [N]
+  int64_t whole = 0;     // images of the whole batch, of which these are a share; N without shares
 };
 
 struct LoaderSettings {
@@ -25,6 +27,7 @@ struct LoaderSettings {
   uint64_t seed = 0;
   torch::Dtype dtype = torch::kFloat32;  // float32 or bfloat16
   Normalisation normalisation;
+  BatchShare share;  // hand out only these images of every batch; batches in which there are none are left out
 };
 
 /// Walks over a dataset once an epoch.

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <memory>
 #include <thread>
 
 #include "mfi/core/error.h"
@@ -190,6 +191,34 @@ TEST(Loader, RefusesAnEmptyDatasetAndTooFewImages) {
               HasSubstr("only 10 images for batches of 16"));
   settings.drop_last = false;
   EXPECT_NO_THROW(Loader(numbered(10), settings));
+}
+
+// With three shares of batches of 8, and a last one of 2, in which one share has nothing.
+TEST(Loader, HandsOutSharesThatMakeUpEveryBatch) {
+  auto settings = plain(8);
+  settings.shuffle = settings.augment = true;
+  Loader whole(numbered(50), settings);
+  whole.start_epoch(2);
+  std::vector<std::unique_ptr<Loader>> shares;
+  for (int64_t index = 0; index < 3; ++index) {
+    settings.share = {index, 3};
+    shares.push_back(std::make_unique<Loader>(numbered(50), settings));
+    EXPECT_EQ(shares.back()->batches_per_epoch(), 7);
+    shares.back()->start_epoch(2);
+  }
+  while (const auto batch = whole.next()) {
+    const int64_t size = batch->labels.size(0);
+    EXPECT_EQ(batch->whole, size);
+    for (int64_t index = 0; index < 3; ++index) {
+      if (size == 2 && index == 2) continue;
+      const auto share = shares[static_cast<size_t>(index)]->next();
+      ASSERT_TRUE(share);
+      EXPECT_EQ(share->whole, size);
+      EXPECT_TRUE(torch::equal(share->labels, batch->labels.slice(0, index, size, 3)));
+      EXPECT_TRUE(torch::equal(share->images, batch->images.slice(0, index, size, 3)));
+    }
+  }
+  for (const auto& share : shares) EXPECT_FALSE(share->next());
 }
 
 }  // namespace

@@ -26,11 +26,13 @@ torch::Tensor relative_error(const torch::Tensor& difference, const torch::Tenso
 
 // The mean square of u(z_t, r, t) - mean_velocity_target(...), in which v = z1 - z0, on random times.
 torch::Tensor meanflow_term(const FlowStage& stage, const torch::Tensor& z0, const torch::Tensor& z1,
-                            const torch::Tensor& scale, const ObjectiveSettings& settings, RandomStream& random) {
+                            const torch::Tensor& scale, const ObjectiveSettings& settings, RandomStream& random,
+                            const std::optional<WholeBatch>& whole) {
   const TimeSchedule schedule{settings.time_mean, settings.time_stddev, settings.r_equals_t};
   torch::Tensor sum;
   for (int64_t module = 0; module < stage.arch().modules; ++module) {
-    const auto times = schedule.draw(z0.size(0), stage.module_interval(module), random);
+    const auto times = schedule.draw(whole ? whole->samples : z0.size(0), stage.module_interval(module), random,
+                                     whole ? whole->share : BatchShare{});
     const auto r = times.r.to(z0.device()), t = times.t.to(z0.device());
     const auto z = path_point(z0, z1, t);
     const NetworkField u(*stage.velocities()[static_cast<size_t>(module)]);
@@ -55,10 +57,11 @@ void require_output_shape(const torch::Tensor& z0, const torch::Tensor& z1) {
 }  // namespace
 
 ObjectiveValue mapping_objective(const FlowStage& stage, const torch::Tensor& x, const torch::Tensor& z0,
-                                 const ObjectiveSettings& settings, RandomStream random) {
+                                 const ObjectiveSettings& settings, RandomStream random,
+                                 const std::optional<WholeBatch>& whole) {
   const auto z1 = stage.align(x);
   require_output_shape(z0, z1);
-  const auto scale = mean_square_per_sample(z0).mean();
+  const auto scale = whole ? whole->mean_square : mean_square_per_sample(z0).mean();
 
   ObjectiveValue value;
   const auto add = [&value](double weight, const torch::Tensor& term) {
@@ -68,7 +71,7 @@ ObjectiveValue mapping_objective(const FlowStage& stage, const torch::Tensor& x,
   };
 
   if (settings.meanflow != 0)
-    value.meanflow = add(settings.meanflow, meanflow_term(stage, z0, z1, scale, settings, random));
+    value.meanflow = add(settings.meanflow, meanflow_term(stage, z0, z1, scale, settings, random, whole));
   if (settings.alignment != 0)
     value.alignment = add(settings.alignment, relative_error(path_velocity(z0, z1), scale, settings.power));
 

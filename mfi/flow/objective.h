@@ -3,6 +3,9 @@
 
 #include "mfi/core/torch.h"
 
+#include <optional>
+
+#include "mfi/core/batch_share.h"
 #include "mfi/core/random.h"
 #include "mfi/flow/objective_settings.h"
 #include "mfi/nn/flow_stage.h"
@@ -15,6 +18,13 @@ struct ObjectiveValue {
 
   // The terms before weighting, scalars without graph; undefined where the weight is 0.
   torch::Tensor meanflow, endpoint, alignment, regression;
+};
+
+/// The batch that x and z0 are a share of, where several processes each have one.
+struct WholeBatch {
+  BatchShare share;
+  int64_t samples = 0;        // in all shares together
+  torch::Tensor mean_square;  // scalar: the mean square of z0 in all of them
 };
 
 /// Loss of one batch.
@@ -33,9 +43,13 @@ struct ObjectiveValue {
 ///
 /// stage: not folded; in training mode its batch norm uses and updates the batch's statistics, once.
 /// x: teacher's stage input [N, Cin, H, W], z0: its output [N, C, H', W'], same type, without graph.
+/// whole: given, the loss is this share's part of the whole batch's: its mean over the samples at hand, with
+/// the times and the scale that they have there. The mean of all shares' losses, weighted by their samples, is
+/// then the whole batch's, but for the alignment's batch norm (share_batch_statistics).
 /// random: where the times are drawn from. Sums and the result are float32 (float64 for float64).
 /// Throws ShapeError when z0 does not have the shape of the stage's output.
 ObjectiveValue mapping_objective(const FlowStage& stage, const torch::Tensor& x, const torch::Tensor& z0,
-                                 const ObjectiveSettings& settings, RandomStream random);
+                                 const ObjectiveSettings& settings, RandomStream random,
+                                 const std::optional<WholeBatch>& whole = std::nullopt);
 
 }  // namespace mfi

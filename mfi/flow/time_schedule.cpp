@@ -19,7 +19,8 @@ double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
 }  // namespace
 
-Times TimeSchedule::draw(int64_t samples, const Interval& interval, RandomStream& random) const {
+Times TimeSchedule::draw(int64_t samples, const Interval& interval, RandomStream& random,
+                         const BatchShare& share) const {
   Times times;
   times.distinct = std::llround((1 - r_equals_t) * static_cast<double>(samples));
   times.r = torch::empty({samples}, torch::kFloat64);
@@ -33,6 +34,11 @@ Times TimeSchedule::draw(int64_t samples, const Interval& interval, RandomStream
     const double second = interval.r + length * sigmoid(mean + stddev * b);
     t[i] = std::max(first, second);
     r[i] = i < times.distinct ? std::min(first, second) : t[i];
+  }
+  if (share.count > 1) {
+    times.r = times.r.slice(0, share.index, samples, share.count).contiguous();
+    times.t = times.t.slice(0, share.index, samples, share.count).contiguous();
+    times.distinct = share.of(times.distinct);
   }
   return times;
 }

@@ -3,6 +3,7 @@
 
 #include "mfi/core/torch.h"
 
+#include "mfi/core/batch_share.h"
 #include "mfi/core/random.h"
 #include "mfi/nn/flow_stage.h"
 
@@ -26,7 +27,8 @@ struct TimeSchedule {
   double r_equals_t = 0.75;  // in [0, 1]
 
   /// Times of `samples` samples within `interval`: a draw s becomes interval.r + s * its length.
-  Times draw(int64_t samples, const Interval& interval, RandomStream& random) const;
+  /// share: only these of them; they are the same whoever has the others.
+  Times draw(int64_t samples, const Interval& interval, RandomStream& random, const BatchShare& share = {}) const;
 };
 
 }  // namespace mfi

@@ -71,5 +71,21 @@ TEST(TimeSchedule, DrawsAnewAtAnotherAddress) {
   EXPECT_EQ((once.t == other.t).sum().item<int64_t>(), 0);
 }
 
+TEST(TimeSchedule, DrawsForAShareWhatTheWholeBatchHasThere) {
+  const TimeSchedule schedule;
+  const auto draw_share = [&](const BatchShare& share) {
+    RandomStream random(1, 2, 3);
+    return schedule.draw(10, {}, random, share);
+  };
+  const auto whole = draw_share({});
+  EXPECT_EQ(whole.distinct, 3);  // round(0.25 * 10)
+  for (const int64_t index : {0, 1}) {
+    const auto half = draw_share({index, 2});
+    EXPECT_EQ(half.distinct, index == 0 ? 2 : 1);
+    EXPECT_TRUE(torch::equal(half.t, whole.t.slice(0, index, 10, 2)));
+    EXPECT_TRUE(torch::equal(half.r, whole.r.slice(0, index, 10, 2)));
+  }
+}
+
 }  // namespace
 }  // namespace mfi

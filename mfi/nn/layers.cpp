@@ -41,11 +41,16 @@ torch::Tensor ConvNorm::forward(const torch::Tensor& x, const torch::Tensor& sho
   if (norm->is_training())
     return conv_norm(x,
                      {conv->weight, norm->weight, norm->bias, norm->running_mean, norm->running_var, stride,
-                      BatchNorm::kMomentum, BatchNorm::kEpsilon},
+                      BatchNorm::kMomentum, BatchNorm::kEpsilon, batch_sums},
                      shortcut, relu);
   auto y = norm->forward(conv->forward(x));
   if (shortcut.defined()) y = y + shortcut;
   return relu ? y.relu() : y;
+}
+
+void share_batch_statistics(torch::nn::Module& module, const BatchSumsPtr& sums) {
+  for (const auto& inner : module.modules(/*include_self=*/false))
+    if (auto* layer = dynamic_cast<ConvNorm*>(inner.get())) layer->batch_sums = sums;
 }
 
 }  // namespace mfi

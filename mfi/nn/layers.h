@@ -10,6 +10,8 @@
 #include <memory>
 #include <string>
 
+#include "mfi/ops/batch_sums.h"
+
 namespace mfi {
 
 /// Shape of a square convolution; padding keeps the resolution at stride 1.
@@ -58,6 +60,11 @@ class ConvNorm : public torch::nn::Module {
 
   std::shared_ptr<Convolution> conv;
   std::shared_ptr<BatchNorm> norm;  // nullptr when folded
+  BatchSumsPtr batch_sums;          // see share_batch_statistics
 };
+
+/// From now on all batch norms in `module` that are in training mode use the statistics of the batch of all
+/// processes (null: of this one's share, as they do from the start). Copies of the module do not.
+void share_batch_statistics(torch::nn::Module& module, const BatchSumsPtr& sums);
 
 }  // namespace mfi

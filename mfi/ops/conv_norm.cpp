@@ -65,6 +65,7 @@ class Activations {
 
 struct Statistics {
   std::vector<float> mean, inverse_stddev;  // [channels]
+  double pixels = 0;                        // that they were taken of
 };
 
 float as_float(float x) { return x; }
@@ -108,14 +109,32 @@ Moments safe_moments(const Activations& activations, const T* y) {
   return far ? moments(activations, y, pivot) : found;
 }
 
+// Turns the moments of this process's pixels into those of all; returns how many pixels these are.
+double share_moments(Moments& moments, double pixels, BatchSums& sums) {
+  const size_t channels = moments.mean.size();
+  // Around 0, in float64: what cancels leaves more digits than the values had.
+  std::vector<double> values{pixels};
+  for (size_t c = 0; c < channels; ++c) values.push_back(pixels * moments.mean[c]);
+  for (size_t c = 0; c < channels; ++c)
+    values.push_back(pixels * (moments.variance[c] + moments.mean[c] * moments.mean[c]));
+  sums.add_up(values);
+  for (size_t c = 0; c < channels; ++c) {
+    moments.mean[c] = values[1 + c] / values[0];
+    const double variance = values[1 + channels + c] / values[0] - moments.mean[c] * moments.mean[c];
+    moments.variance[c] = variance < 0 ? 0 : variance;  // a NaN stays
+  }
+  return values[0];
+}
+
 template <class T>
 Statistics batch_statistics(const Activations& activations, const T* y, const ConvNormWeights& weights) {
-  const auto found = safe_moments(activations, y);
+  auto found = safe_moments(activations, y);
+  const double n = weights.sums ? share_moments(found, activations.pixels(), *weights.sums) : activations.pixels();
   const size_t channels = found.mean.size();
-  Statistics out{std::vector<float>(channels), std::vector<float>(channels)};
+  Statistics out{std::vector<float>(channels), std::vector<float>(channels), n};
   float* running_mean = weights.running_mean.mutable_data_ptr<float>();
   float* running_var = weights.running_var.mutable_data_ptr<float>();
-  const double n = activations.pixels(), keep = 1 - weights.momentum;
+  const double keep = 1 - weights.momentum;
   for (size_t c = 0; c < channels; ++c) {
     const double unbiased = found.variance[c] * n / std::max(1.0, n - 1);
     out.mean[c] = static_cast<float>(found.mean[c]);
@@ -163,6 +182,8 @@ class FusedConvNorm : public torch::autograd::Function<FusedConvNorm> {
                                 to_tensor(statistics.inverse_stddev)});
     context->saved_data["stride"] = rest.stride;
     context->saved_data["shortcut"] = shortcut.has_value();
+    context->saved_data["pixels"] = statistics.pixels;
+    if (rest.sums) context->saved_data["sums"] = c10::IValue::make_capsule(rest.sums);
     return out;
   }
 
@@ -188,16 +209,18 @@ class FusedConvNorm : public torch::autograd::Function<FusedConvNorm> {
         add_gradient_sums(data<T>(gradient) + begin, at_value(data<T>(out), begin), data<T>(y) + begin, count,
                           layout.width, means.data(), sum, sum_with_y);
       });
+      const auto whole = add_up_over_processes(sums, *context);
+      const double pixels = context->saved_data["pixels"].toDouble();
       // dL/dy = gamma / stddev * (g - mean(g) - y_hat * mean(g * y_hat)) with y_hat = (y - mean) / stddev,
       // sorted into g * a + y * b + c.
       std::vector<float> a(channels), b(channels), c(channels);
       const float* gammas = gamma.const_data_ptr<float>();
       for (size_t k = 0; k < channels; ++k) {
         const double inverse = inverse_stddev[k], scale = gammas[k] * inverse;
-        const double slope = -scale * inverse * inverse * sums.second[k] / activations.pixels();
+        const double slope = -scale * inverse * inverse * whole.second[k] / pixels;
         a[k] = static_cast<float>(scale);
         b[k] = static_cast<float>(slope);
-        c[k] = static_cast<float>(-scale * sums.first[k] / activations.pixels() - slope * mean[k]);
+        c[k] = static_cast<float>(-scale * whole.first[k] / pixels - slope * mean[k]);
         gamma_gradient.mutable_data_ptr<float>()[k] = static_cast<float>(sums.second[k] * inverse);
         beta_gradient.mutable_data_ptr<float>()[k] = static_cast<float>(sums.first[k]);
       }
@@ -214,7 +237,58 @@ class FusedConvNorm : public torch::autograd::Function<FusedConvNorm> {
                                              context->needs_input_grad(0), context->needs_input_grad(1));
     return {through_conv.x, through_conv.weight, gamma_gradient, beta_gradient, shortcut_gradient, {}, {}};
   }
+
+ private:
+  // Two sums a channel over all the pixels that the statistics were taken of.
+  static Activations::Sums add_up_over_processes(const Activations::Sums& own, AutogradContext& context) {
+    const auto found = context.saved_data.find("sums");
+    if (found == context.saved_data.end()) return own;
+    auto values = own.first;
+    values.insert(values.end(), own.second.begin(), own.second.end());
+    static_cast<BatchSums&>(*found->second.toCapsule()).add_up(values);
+    const auto half = values.begin() + static_cast<std::ptrdiff_t>(own.first.size());
+    return {{values.begin(), half}, {half, values.end()}};
+  }
 };
+
+// A tensor's sum over the processes; its gradient is the gradients' sum, as every process's result depends on
+// every share.
+class SharedSum : public torch::autograd::Function<SharedSum> {
+ public:
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x, const BatchSumsPtr& sums) {
+    context->saved_data["sums"] = c10::IValue::make_capsule(sums);
+    return add_up(x, *sums);
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    return {add_up(gradients[0], static_cast<BatchSums&>(*context->saved_data["sums"].toCapsule())), {}};
+  }
+
+ private:
+  static torch::Tensor add_up(const torch::Tensor& x, BatchSums& sums) {
+    const auto wide = x.to(torch::kCPU, torch::kFloat64).contiguous();
+    std::vector<double> values(wide.const_data_ptr<double>(), wide.const_data_ptr<double>() + wide.numel());
+    sums.add_up(values);
+    return torch::tensor(values, torch::kFloat64).view(x.sizes()).to(x.options());
+  }
+};
+
+// Batch norm by the statistics of all processes' shares.
+torch::Tensor shared_batch_norm(const torch::Tensor& x, const ConvNormWeights& weights) {
+  const auto y = x.scalar_type() == torch::kFloat64 ? x : x.to(torch::kFloat32);
+  std::vector<double> pixels{static_cast<double>(y.numel() / y.size(1))};
+  weights.sums->add_up(pixels);
+  const auto per_channel = [](const torch::Tensor& values) { return values.view({1, -1, 1, 1}); };
+  const auto mean = SharedSum::apply(y.sum({0, 2, 3}), weights.sums) / pixels[0];
+  const auto centred = y - per_channel(mean);
+  const auto variance = SharedSum::apply(centred.square().sum({0, 2, 3}), weights.sums) / pixels[0];
+  {
+    torch::NoGradGuard no_grad;
+    weights.running_mean.lerp_(mean, weights.momentum);
+    weights.running_var.lerp_(variance * (pixels[0] / std::max(1.0, pixels[0] - 1)), weights.momentum);
+  }
+  const auto scale = weights.gamma * torch::rsqrt(variance + weights.epsilon);
+  return (centred * per_channel(scale) + per_channel(weights.beta)).to(x.scalar_type());
+}
 
 }  // namespace
 
@@ -233,8 +307,9 @@ torch::Tensor conv_norm_reference(const torch::Tensor& x, const ConvNormWeights&
                                   bool relu) {
   auto y = at::conv2d(x, weights.weight.to(x.scalar_type()), {}, {weights.stride, weights.stride},
                       padding_of(weights.weight));
-  y = at::batch_norm(y, weights.gamma, weights.beta, weights.running_mean, weights.running_var, /*training=*/true,
-                     weights.momentum, weights.epsilon, /*cudnn_enabled=*/true);
+  y = weights.sums ? shared_batch_norm(y, weights)
+                   : at::batch_norm(y, weights.gamma, weights.beta, weights.running_mean, weights.running_var,
+                                    /*training=*/true, weights.momentum, weights.epsilon, /*cudnn_enabled=*/true);
   if (shortcut.defined()) y = y + shortcut;
   return relu ? at::relu(y) : y;
 }

@@ -3,6 +3,8 @@
 
 #include "mfi/core/torch.h"
 
+#include "mfi/ops/batch_sums.h"
+
 namespace mfi {
 
 /// The weights of a convolution without bias and of the batch norm after it, all float32; and how they
@@ -13,9 +15,14 @@ struct ConvNormWeights {
   torch::Tensor running_mean, running_var;  // [out], updated in place
   int64_t stride = 1;
   double momentum = 0.1, epsilon = 1e-5;
+  BatchSumsPtr sums;  // where the batch is spread over processes: makes its statistics those of all; else null
 };
 
 /// y = batch_norm(conv(x)) with the batch's own statistics; then + shortcut; then ReLU.
+///
+/// With weights.sums the statistics are those of all processes' shares together, as if they were one batch;
+/// forward and backward then add up once each over the processes. The gradients of weight, gamma and beta are
+/// those through this process's share of the result: their sum over the processes is the whole.
 ///
 /// x [N, in, H, W] and shortcut [N, out, H / stride, W / stride] (undefined: none) share one floating type,
 /// which is also the result's. Updates the running statistics as torch.nn.BatchNorm2d does. Differentiable

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <barrier>
 #include <limits>
+#include <thread>
 #include <tuple>
 
 #include "mfi/ops/test_difference.h"
@@ -75,6 +78,14 @@ struct Trial {
   void run(const Operation& operation, bool relu) {
     out = operation(x, weights, shortcut, relu);
     (out * upstream_).sum().backward();
+  }
+
+  // Leaves only some of the samples.
+  template <class Choose>
+  void take(const Choose& choose) {
+    x = choose(x).requires_grad_();
+    if (shortcut.defined()) shortcut = choose(shortcut).requires_grad_();
+    upstream_ = choose(upstream_);
   }
 
   std::vector<std::pair<std::string, torch::Tensor>> results() const {
@@ -240,6 +251,77 @@ TEST(ConvNorm, GivesTheSameBitsAgain) {
   again.run(conv_norm, true);
   const auto a = once.results(), b = again.results();
   for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(torch::equal(a[i].second, b[i].second)) << a[i].first;
+}
+
+// What two threads call together; the sum is taken in the threads' order, so both get the same bits.
+class SumsOfTwo {
+ public:
+  BatchSumsPtr of(size_t index) { return c10::make_intrusive<Part>(*this, index); }
+
+ private:
+  class Part : public BatchSums {
+   public:
+    Part(SumsOfTwo& all, size_t index) : all_(all), index_(index) {}
+    void add_up(std::vector<double>& values) override {
+      all_.given_[index_] = &values;
+      all_.barrier_.arrive_and_wait();
+      std::vector<double> sum(values.size());
+      for (size_t i = 0; i < sum.size(); ++i) sum[i] = all_.given_[0]->at(i) + all_.given_[1]->at(i);
+      all_.barrier_.arrive_and_wait();
+      values = sum;
+    }
+
+   private:
+    SumsOfTwo& all_;
+    size_t index_;
+  };
+
+  std::barrier<> barrier_{2};
+  std::array<std::vector<double>*, 2> given_{};
+};
+
+using ConvNormOperation = torch::Tensor (*)(const torch::Tensor&, const ConvNormWeights&, const torch::Tensor&, bool);
+
+// A batch of 6 as shares of 2 and 4, each on a thread of its own, against the whole.
+void expect_shares_to_make_the_whole(ConvNormOperation operation, torch::Dtype type, double tolerance) {
+  const Case whole_case{6, 5, 32, 3, 1, 8, true, true};
+  Trial whole(whole_case, type);
+  whole.run(operation, true);
+  SumsOfTwo sums;
+  std::vector<Trial> shares(2, Trial(whole_case, type));
+  const auto take = [](size_t index, const torch::Tensor& x) {
+    return x.detach().narrow(0, index == 0 ? 0 : 2, index == 0 ? 2 : 4);
+  };
+  std::vector<std::thread> threads;
+  for (size_t index = 0; index < 2; ++index) {
+    shares[index] = Trial(whole_case, type);
+    shares[index].take([&](const torch::Tensor& x) { return take(index, x); });
+    shares[index].weights.sums = sums.of(index);
+    threads.emplace_back([&, index] { shares[index].run(operation, true); });
+  }
+  for (auto& thread : threads) thread.join();
+  const auto expected = whole.results(), first = shares[0].results(), second = shares[1].results();
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const auto& [name, tensor] = expected[i];
+    const bool of_samples = name == "result" || name == "gradient of x" || name == "gradient of the shortcut";
+    const bool summed = name.starts_with("gradient of") && !of_samples;
+    const auto both = of_samples ? torch::cat({first[i].second, second[i].second})
+                      : summed   ? first[i].second + second[i].second
+                                 : second[i].second;
+    EXPECT_LT(largest_difference(both, tensor), tolerance) << name;
+    if (!of_samples && !summed) {
+      EXPECT_TRUE(torch::equal(first[i].second, second[i].second)) << name;
+    }
+  }
+}
+
+TEST(ConvNorm, OfSharesThatAddUpTheirSumsIsThatOfTheWholeBatch) {
+  // float32 sums in another order.
+  expect_shares_to_make_the_whole(conv_norm, torch::kFloat32, 2e-6);
+}
+
+TEST(ConvNorm, HasAReferenceThatAddsUpAsWell) {
+  expect_shares_to_make_the_whole(conv_norm_reference, torch::kFloat32, 2e-5);
 }
 
 }  // namespace

@@ -56,9 +56,11 @@ torch::Tensor onednn_conv(const torch::Tensor& x, const torch::Tensor& weight, c
   return out;
 }
 
-bool has_winograd(const torch::Tensor& x, const torch::Tensor& weight, int64_t stride) {
+// `has_kernel`: which of winograd.h's rules.
+bool has_winograd(const torch::Tensor& x, const torch::Tensor& weight, int64_t stride,
+                  bool (*has_kernel)(const Conv3x3Shape&, int64_t) = has_winograd_conv) {
   const bool known_type = x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kBFloat16;
-  return known_type && is_3x3(weight) && has_winograd_kernel(conv3x3_shape(x, weight, stride), x.element_size());
+  return x.is_cpu() && known_type && is_3x3(weight) && has_kernel(conv3x3_shape(x, weight, stride), x.element_size());
 }
 
 // x [N, shape.in, H, W] to [N, shape.out, H, W]
@@ -82,7 +84,7 @@ torch::Tensor own_weight_gradient(const torch::Tensor& y_gradient, const torch::
   const auto shape = conv3x3_shape(x, weight, stride);
   auto out = torch::empty(
       weight.sizes(), torch::TensorOptions().dtype(torch::kFloat32).memory_format(torch::MemoryFormat::ChannelsLast));
-  if (has_winograd(x, weight, stride))
+  if (has_winograd(x, weight, stride, has_winograd_weight_gradient))
     with_element(x.scalar_type(), [&]<class T>(T) {
       winograd_weight_gradient<T>(shape, data<T>(dense_x), data<T>(y_gradient), mutable_data<float>(out));
     });
@@ -118,7 +120,8 @@ torch::Tensor conv_forward(const torch::Tensor& x, const torch::Tensor& weight, 
 ConvGradients conv_gradients(const torch::Tensor& y_gradient, const torch::Tensor& x, const torch::Tensor& weight,
                              int64_t stride, bool x_wanted, bool weight_wanted) {
   ConvGradients out;
-  if (weight_wanted && (has_winograd(x, weight, stride) || has_direct_weight_gradient(x, weight, stride))) {
+  if (weight_wanted && (has_winograd(x, weight, stride, has_winograd_weight_gradient) ||
+                        has_direct_weight_gradient(x, weight, stride))) {
     out.weight = own_weight_gradient(y_gradient, x, weight, stride);
     weight_wanted = false;
   }

@@ -310,10 +310,15 @@ bool has_amx_bfloat16() {
 
 }  // namespace
 
-bool has_winograd_kernel(const Conv3x3Shape& shape, int64_t bytes) {
+bool has_winograd_conv(const Conv3x3Shape& shape, int64_t bytes) {
+  static const bool has_amx = has_amx_bfloat16();
+  return has_winograd_weight_gradient(shape, bytes) && !(bytes == 2 && has_amx);
+}
+
+bool has_winograd_weight_gradient(const Conv3x3Shape& shape, int64_t bytes) {
   static const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                                  __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  static const bool has_bfloat16 = has_avx512 && __builtin_cpu_supports("avx512bf16") && !has_amx_bfloat16();
+  static const bool has_bfloat16 = has_avx512 && __builtin_cpu_supports("avx512bf16");
   return (bytes == 2 ? has_bfloat16 : has_avx512) && shape.stride == 1 && std::min(shape.in, shape.out) >= 32;
 }
 

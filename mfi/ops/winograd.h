@@ -12,11 +12,12 @@ namespace mfi {
 enum class ConvUse { forward, gradient };
 
 /// Whether this machine has the instructions for activations of this width (2 bytes: bfloat16, 4: float32), and
-/// the shape is one on which the kernel has been found to beat oneDNN's: stride 1, and channels enough that the
-/// transforms are small beside the products (bench/README of each shape: docs/benchmarks.md). A rule, not a
-/// measurement at run time: the two ways differ by rounding, and the same seed shall give the same bytes. Where a
-/// processor has AMX, oneDNN's bfloat16 convolution is faster by more than is saved here.
-bool has_winograd_kernel(const Conv3x3Shape& shape, int64_t bytes);
+/// the shape is one on which the kernel has been found to beat oneDNN's (docs/benchmarks.md): stride 1, and channels
+/// enough that the transforms are small beside the products. A rule, not a measurement at run time: the two ways
+/// differ by rounding, and the same seed shall give the same bytes. Where a processor has AMX, oneDNN's bfloat16
+/// convolution is faster by more than is saved here, but its gradient of the weights is not.
+bool has_winograd_conv(const Conv3x3Shape& shape, int64_t bytes);
+bool has_winograd_weight_gradient(const Conv3x3Shape& shape, int64_t bytes);
 
 /// What is done to a result before it is rounded and stored.
 template <class T>

@@ -31,7 +31,7 @@ class Winograd : public testing::TestWithParam<Conv3x3Shape> {
   template <class T>
   void SetUpFor() {
     // The kernel is right on every shape, whether it pays there or not.
-    if (!has_winograd_kernel({1, 64, 64, 8, 8, 1}, sizeof(T))) GTEST_SKIP() << "not used on this machine";
+    if (!has_winograd_weight_gradient({1, 64, 64, 8, 8, 1}, sizeof(T))) GTEST_SKIP() << "this machine lacks AVX-512";
   }
 
   // Values are exact in bfloat16, so that only what the kernel itself rounds is seen.
@@ -133,9 +133,11 @@ TEST_P(Winograd, GivesTheSameBitsOnAnyNumberOfThreads) {
 INSTANTIATE_TEST_SUITE_P(Shapes, Winograd, testing::ValuesIn(kShapes));
 
 TEST(WinogradKernel, IsNotForOtherStridesNorFewChannels) {
-  EXPECT_FALSE(has_winograd_kernel({4, 64, 64, 8, 8, 2}, 4));
-  EXPECT_FALSE(has_winograd_kernel({4, 3, 64, 8, 8, 1}, 4));
-  EXPECT_FALSE(has_winograd_kernel({4, 64, 8, 8, 8, 1}, 2));
+  EXPECT_FALSE(has_winograd_conv({4, 64, 64, 8, 8, 2}, 4));
+  EXPECT_FALSE(has_winograd_conv({4, 3, 64, 8, 8, 1}, 4));
+  EXPECT_FALSE(has_winograd_conv({4, 64, 8, 8, 8, 1}, 2));
+  EXPECT_FALSE(has_winograd_weight_gradient({4, 64, 64, 8, 8, 2}, 4));
+  EXPECT_FALSE(has_winograd_weight_gradient({4, 64, 8, 8, 8, 1}, 2));
 }
 
 }  // namespace

@@ -195,6 +195,8 @@ void add_run(Table& table) {
             "Precision of convolutions; with bf16, weights and statistics stay float32.");
   table.add("runtime.threads", MFI_FIELD(runtime.threads), integers(0, 1024),
             "Compute threads of a step; 0: one a core, or its share of them with --jobs.");
+  table.add("runtime.sync_batch_norm", MFI_FIELD(runtime.sync_batch_norm), either(),
+            "With several processes, batch norms use the whole batch's statistics, not each process's share's.");
 }
 
 void add_objective(Table& table) {
@@ -233,7 +235,7 @@ void add_step(Table& table, const std::string& section, StepSettings Recipe::*st
   add("epochs", &StepSettings::epochs, integers(1, 100000),
       section == "incubate" ? "Passes over the training images, for each incubated stage."
                             : "Passes over the training images.");
-  add("batch_size", &StepSettings::batch_size, integers(1, 65536), "Images in a batch.");
+  add("batch_size", &StepSettings::batch_size, integers(1, 65536), "Images in a batch, of all processes together.");
   add("optimiser", &StepSettings::optimiser, one_of({"adamw", "sgd"}), "sgd has Nesterov momentum.");
   add("learning_rate", &StepSettings::learning_rate, above_zero(), "Peak of the learning rate.");
   add("weight_decay", &StepSettings::weight_decay, at_least_zero(),

@@ -107,6 +107,8 @@ std::string RunFolder::fingerprint(const PlannedStep& step) const {
                                  recipe_.runtime.precision,
                                  number_text(recipe_.data.validation),
                                  std::to_string(recipe_.data.limit)};
+  // Not with how many processes: a run may go on with more or fewer.
+  if (recipe_.runtime.sync_batch_norm) parts.push_back("sync batch norm");
   if (step.kind == StepKind::map) parts.push_back(objective_text(step.objective));
   for (const auto& from : step.part_from) parts.push_back("part " + from);
   for (const auto& input : step.inputs()) parts.push_back(input + " " + records_.at(input).model_sha256);

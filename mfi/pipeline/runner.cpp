@@ -34,15 +34,18 @@ class Runner {
     apply_runtime(recipe.runtime);
     check_names();                                   // before any work
     data_ = open_recipe_data(recipe, options.data);  // before the folder: without data nothing shall be left behind
+    if (options.processes) require_same_everywhere();
+    folder_.emplace(recipe_, plan_, data_, options.out);
+    if (!is_first()) return;
     make_folder(options.out);
     const bool alone = options.only.empty();
     lock_.emplace(options.out, LockOptions{.shared = !alone, .parents_will_do = !alone});
-    folder_.emplace(recipe_, plan_, data_, options.out);
     folder_->write_recipe();
     folder_->read_records(options.force);
   }
 
   RunResults run() {
+    if (!is_first()) return follow();
     if (!options_.only.empty()) {
       run_only(plan_.step(options_.only));
     } else if (options_.jobs > 1) {
@@ -54,10 +57,33 @@ class Runner {
         folder_->write_results();
       }
     }
+    announce("");
     return folder_->results();
   }
 
  private:
+  bool is_first() const { return !options_.processes || options_.processes->is_first(); }
+
+  void require_same_everywhere() const {
+    options_.processes->require_same("the version of mfi", version_text());
+    options_.processes->require_same("the recipe", recipe_to_toml(recipe_));
+    options_.processes->require_same("the dataset", data_.fingerprint);
+  }
+
+  // Tells the other processes which step is to be run; "": none any more.
+  void announce(const std::string& step) {
+    if (options_.processes) options_.processes->broadcast(step);
+  }
+
+  // What all processes but the first do: the steps that it announces.
+  RunResults follow() {
+    for (;;) {
+      const auto step = options_.processes->broadcast(std::string());
+      if (step.empty()) return {};
+      run_step(recipe_, plan_, data_, *folder_, plan_.step(step), /*anew=*/false, options_.processes, observer_);
+    }
+  }
+
   void check_names() const {
     for (const auto& name : options_.force) plan_.step(name);
     if (options_.only.empty()) return;
@@ -79,7 +105,8 @@ class Runner {
     if (folder_->has_changed(step))
       observer_.on_message(step.name + ": settings or inputs have changed since it was done; running it again");
     observer_.on_step_start(step, options_.only.empty() ? folder_->remaining() : std::vector{&step});
-    const auto result = run_step(recipe_, plan_, data_, *folder_, step, is_forced(step), observer_);
+    announce(step.name);
+    const auto result = run_step(recipe_, plan_, data_, *folder_, step, is_forced(step), options_.processes, observer_);
     folder_->add(result);
     observer_.on_step_done(result, /*was_already_done=*/false);
   }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "mfi/distributed/processes.h"
 #include "mfi/pipeline/plan.h"
 #include "mfi/pipeline/results.h"
 #include "mfi/train/observer.h"
@@ -34,6 +35,7 @@ struct RunOptions {
   // For jobs above 1: program and arguments that run one step of `out` and write events (EventWriter)
   // to standard error; forced: although it is done.
   std::function<std::vector<std::string>(const std::string& step, bool forced)> step_command;
+  Processes* processes = nullptr;  // those that run the recipe together
 };
 
 /// Runs every step of the recipe that is not done yet and writes results.json.
@@ -41,6 +43,9 @@ struct RunOptions {
 /// RunFolder says what a step leaves and when it is done. A step that was interrupted goes on from its
 /// last epoch. Holds the run folder's lock; with `only`, shares it with others that run one step, and
 /// holds that step's lock. Throws any Error: NotFoundError naming the input that `only` lacks.
+///
+/// With several processes all call this together, with the same recipe. The run folder is the first one's
+/// alone: it decides what is to be done, and hands models and states to the others, whose results are empty.
 RunResults run_pipeline(const Recipe& recipe, const RunOptions& options, RunObserver& observer);
 
 /// The results of the steps that are done in a run folder, in the plan's order.

@@ -4,6 +4,8 @@
 
 #include <map>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/run_lock.h"
@@ -24,45 +26,63 @@ namespace fs = std::filesystem;
 constexpr double kPatienceSeconds = 3;
 
 std::unique_ptr<Task> make_task(const Recipe& recipe, const DataSplits& data, const PlannedStep& step,
-                                const std::shared_ptr<Network>& student,
-                                const std::shared_ptr<const Network>& teacher) {
+                                const std::shared_ptr<Network>& student, const std::shared_ptr<const Network>& teacher,
+                                Processes* processes) {
   const auto dtype = activation_type(recipe.runtime);
   if (step.kind != StepKind::map)
-    return std::make_unique<ClassificationTask>(student, step.learns, step.settings, teacher, data.normalisation,
-                                                dtype);
+    return std::make_unique<ClassificationTask>(student, step.learns, step.settings, teacher, data.normalisation, dtype,
+                                                processes);
   MappingSettings settings;
   settings.objective = step.objective;
   settings.seed = recipe.seed;
   settings.dtype = dtype;
   settings.normalisation = data.normalisation;
+  settings.processes = processes;
   return std::make_unique<MappingTask>(*teacher, student, settings);
+}
+
+// The first process reads the model, the others get it from there.
+std::shared_ptr<Network> model_of(const RunFolder& folder, const PlannedStep& step, Processes* processes) {
+  if (!processes) return load_model(folder.model_file(step.name), step.arch).network;
+  const auto network = processes->is_first() ? load_model(folder.model_file(step.name), step.arch).network
+                                             : std::make_shared<Network>(step.arch);
+  std::vector<torch::Tensor> tensors;
+  for (const auto& [name, tensor] : named_tensors(*network)) tensors.push_back(tensor);
+  processes->broadcast(tensors);
+  network->eval();
+  return network;
 }
 
 }  // namespace
 
 StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& data, const RunFolder& folder,
-                    const PlannedStep& step, bool anew, Observer& observer) {
-  make_folder(folder.step_folder(step.name));
-  const RunLock lock(folder.step_folder(step.name), {.patience_seconds = kPatienceSeconds});
+                    const PlannedStep& step, bool anew, Processes* processes, Observer& observer) {
+  const bool is_first = !processes || processes->is_first();
+  std::optional<RunLock> lock;
+  if (is_first) {
+    make_folder(folder.step_folder(step.name));
+    lock.emplace(folder.step_folder(step.name), LockOptions{.patience_seconds = kPatienceSeconds});
+  }
   std::error_code ignored;  // a state that stays behind costs space, nothing else
   // Only the state goes: the old model stays until the new one replaces it.
-  if (anew) fs::remove(folder.state_file(step.name), ignored);
+  if (is_first && anew) fs::remove(folder.state_file(step.name), ignored);
 
-  const torch::Device device(recipe.runtime.device);
+  const auto device = processes ? processes->device(recipe.runtime.device) : torch::Device(recipe.runtime.device);
   std::map<std::string, std::shared_ptr<const Network>> models;
   const auto find = [&](const std::string& name) {
     auto& model = models[name];
     if (!model) {
-      auto loaded = load_model(folder.model_file(name), plan.step(name).arch);
-      loaded.network->to(device);
-      model = loaded.network;
+      const auto network = model_of(folder, plan.step(name), processes);
+      network->to(device);
+      model = network;
     }
     return model;
   };
   const auto teacher = step.teacher.empty() ? nullptr : find(step.teacher);
   const auto student = assemble_student(step, recipe.seed, find);
   student->to(device);
-  const auto task = make_task(recipe, data, step, student, teacher);
+  if (processes && recipe.runtime.sync_batch_norm) share_batch_statistics(*student, processes->batch_sums());
+  const auto task = make_task(recipe, data, step, student, teacher, processes);
   models.clear();
 
   TrainJob job;
@@ -74,7 +94,8 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
   job.validation = &data.validation;
   job.normalisation = data.normalisation;
   job.folder = folder.step_folder(step.name);
-  job.fingerprint = folder.fingerprint(step);
+  if (is_first) job.fingerprint = folder.fingerprint(step);
+  job.processes = processes;
   const auto outcome = train(*task, job, observer);
 
   StepResult result;
@@ -92,10 +113,11 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
   result.seconds_per_step = outcome.seconds_per_step;
   result.fingerprint = job.fingerprint;
   // The one time that this step looks at the test images.
-  const auto accuracy = evaluate_classifier(*student, data.test, data.normalisation, torch::kFloat32);
+  const auto accuracy = evaluate_classifier(*student, data.test, data.normalisation, torch::kFloat32, processes);
   result.test_top1_percent = accuracy.top1_percent;
   result.test_loss = accuracy.loss;
   if (step.kind == StepKind::map) result.details = task->evaluate(data.test);
+  if (!is_first) return result;
 
   save_model(folder.model_file(step.name), *student, {data.test.class_names, data.normalisation, data.name, step.name});
   result.model_sha256 = sha256_file(folder.model_file(step.name));

@@ -18,12 +18,13 @@ void set_learning(Part& part, Learns learns) {
 
 ClassificationTask::ClassificationTask(std::shared_ptr<Network> network, std::vector<Learns> learns,
                                        const StepSettings& settings, std::shared_ptr<const Network> teacher,
-                                       const Normalisation& normalisation, torch::Dtype dtype)
+                                       const Normalisation& normalisation, torch::Dtype dtype, Processes* processes)
     : network_(std::move(network)),
       learns_(std::move(learns)),
       settings_(settings),
       normalisation_(normalisation),
-      dtype_(dtype) {
+      dtype_(dtype),
+      processes_(processes) {
   TORCH_INTERNAL_ASSERT(learns_.size() == network_->part_count());
   if (settings.distillation > 0) {
     TORCH_INTERNAL_ASSERT(teacher, "distillation without a teacher");
@@ -85,7 +86,7 @@ StepLosses ClassificationTask::step(const Batch& batch, const StepPosition&) {
 }
 
 Metrics ClassificationTask::evaluate(const Dataset& data) {
-  const auto accuracy = evaluate_classifier(*network_, data, normalisation_, dtype_);
+  const auto accuracy = evaluate_classifier(*network_, data, normalisation_, dtype_, processes_);
   return {{"top1_percent", accuracy.top1_percent}, {"loss", accuracy.loss}};
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "mfi/distributed/processes.h"
 #include "mfi/nn/network.h"
 #include "mfi/train/settings.h"
 #include "mfi/train/task.h"
@@ -27,9 +28,10 @@ enum class Learns {
 class ClassificationTask : public Task {
  public:
   /// learns: one entry a part of the network. teacher: may be nullptr when distillation is 0.
-  /// dtype: of the activations when evaluating; batches bring their own.
+  /// dtype: of the activations when evaluating; batches bring their own. processes: those that evaluate together.
   ClassificationTask(std::shared_ptr<Network> network, std::vector<Learns> learns, const StepSettings& settings,
-                     std::shared_ptr<const Network> teacher, const Normalisation& normalisation, torch::Dtype dtype);
+                     std::shared_ptr<const Network> teacher, const Normalisation& normalisation, torch::Dtype dtype,
+                     Processes* processes = nullptr);
 
   torch::nn::Module& student() override { return *network_; }
   std::vector<ParameterSet> parameter_sets() override;
@@ -48,6 +50,7 @@ class ClassificationTask : public Task {
   size_t first_learning_ = 0;
   Normalisation normalisation_;
   torch::Dtype dtype_;
+  Processes* processes_;
 };
 
 }  // namespace mfi

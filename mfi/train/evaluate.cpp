@@ -1,5 +1,7 @@
 #include "mfi/train/evaluate.h"
 
+#include <cmath>
+
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/nn/fold.h"
@@ -7,8 +9,9 @@
 namespace mfi {
 
 Loader evaluation_loader(const Dataset& data, const Normalisation& normalisation, torch::Dtype dtype,
-                         int64_t batch_size) {
+                         const Processes* processes, int64_t batch_size) {
   LoaderSettings settings;
+  if (processes) settings.share = processes->share();
   settings.batch_size = batch_size;
   settings.shuffle = settings.augment = settings.drop_last = false;
   settings.dtype = dtype;
@@ -17,7 +20,7 @@ Loader evaluation_loader(const Dataset& data, const Normalisation& normalisation
 }
 
 Accuracy evaluate_classifier(const Network& network, const Dataset& data, const Normalisation& normalisation,
-                             torch::Dtype dtype) {
+                             torch::Dtype dtype, Processes* processes) {
   if (static_cast<int64_t>(data.class_names.size()) != network.arch().classes)
     throw DataError("the dataset has " + std::to_string(data.class_names.size()) + " classes, the network " +
                     std::to_string(network.arch().classes) + "; they must be the same");
@@ -27,7 +30,7 @@ Accuracy evaluate_classifier(const Network& network, const Dataset& data, const 
   Accuracy out;
   double loss = 0;
   int64_t correct = 0;
-  auto loader = evaluation_loader(data, normalisation, dtype);
+  auto loader = evaluation_loader(data, normalisation, dtype, processes);
   loader.start_epoch(0);
   while (const auto batch = loader.next()) {
     throw_if_stopped();
@@ -36,6 +39,13 @@ Accuracy evaluate_classifier(const Network& network, const Dataset& data, const 
     loss += at::cross_entropy_loss(logits, labels, {}, at::Reduction::Sum).item<double>();
     correct += logits.argmax(1).eq(labels).sum().item<int64_t>();
     out.images += labels.size(0);
+  }
+  if (processes) {
+    std::vector<double> sums{loss, static_cast<double>(correct), static_cast<double>(out.images)};
+    processes->sum(sums);
+    loss = sums[0];
+    correct = std::llround(sums[1]);
+    out.images = std::llround(sums[2]);
   }
   out.top1_percent = 100.0 * static_cast<double>(correct) / static_cast<double>(out.images);
   out.loss = loss / static_cast<double>(out.images);

@@ -6,7 +6,7 @@
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/core/text.h"
-#include "mfi/flow/objective.h"
+#include "mfi/flow/squared_error.h"
 #include "mfi/nn/fold.h"
 #include "mfi/train/evaluate.h"
 
@@ -51,6 +51,25 @@ struct StageSums {
   double squared_target = 0;
   int64_t correct = 0;
 };
+
+// Makes the sums of this process's shares those of all.
+void add_up(std::map<size_t, StageSums>& sums, int64_t& images, int64_t& teacher_correct, Processes& processes) {
+  std::vector<double> values;
+  // Walks over all numbers, in both directions the same way.
+  const auto walk = [&](const auto& visit) {
+    visit(images);
+    visit(teacher_correct);
+    for (auto& [stage, sum] : sums) {
+      for (auto& [steps, error] : sum.squared_error) visit(error);
+      visit(sum.squared_target);
+      visit(sum.correct);
+    }
+  };
+  walk([&](const auto& number) { values.push_back(static_cast<double>(number)); });
+  processes.sum(values);
+  size_t next = 0;
+  walk([&]<class Number>(Number& number) { number = static_cast<Number>(values[next++]); });
+}
 
 }  // namespace
 
@@ -106,14 +125,32 @@ std::vector<torch::Tensor> MappingTask::teacher_features(const torch::Tensor& im
   return features;
 }
 
+std::vector<std::optional<WholeBatch>> MappingTask::whole_batches(const Batch& batch,
+                                                                  const std::vector<torch::Tensor>& features) const {
+  std::vector<std::optional<WholeBatch>> out(stages_.size());
+  if (!settings_.processes) return out;
+  std::vector<double> sums;
+  for (const size_t stage : stages_)
+    sums.push_back(mean_square_per_sample(features[stage + 1]).sum(torch::kFloat64).item<double>());
+  settings_.processes->sum(sums);
+  for (size_t i = 0; i < out.size(); ++i) {
+    const auto type = features[0].scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+    out[i] = {settings_.processes->share(), batch.whole,
+              torch::full({}, sums[i] / static_cast<double>(batch.whole), features[0].options().dtype(type))};
+  }
+  return out;
+}
+
 StepLosses MappingTask::step(const Batch& batch, const StepPosition& position) {
   const auto features = teacher_features(batch.images);
+  const auto wholes = whole_batches(batch, features);
   StepLosses out;
-  for (const size_t stage : stages_) {
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    const size_t stage = stages_[i];
     const auto address = static_cast<uint64_t>(position.batch) * student_->stage_count() + stage;
     const RandomStream random(settings_.seed ^ kTimeDraws, static_cast<uint64_t>(position.epoch), address);
     out.losses.push_back(mapping_objective(student_->flow_stage(stage), features[stage], features[stage + 1],
-                                           settings_.objective, random)
+                                           settings_.objective, random, wholes[i])
                              .loss);
   }
   return out;
@@ -124,9 +161,15 @@ Metrics MappingTask::evaluate(const Dataset& data) {
   const EvalMode eval_mode(*student_);
   const auto device = student_->parameters().front().device();
   std::map<size_t, StageSums> sums;
+  // All entries from the start: a process without any image has to know them too.
+  for (const size_t stage : stages_)
+    for (const int64_t steps : kEvaluatedSteps)
+      if (auto& errors = sums[stage].squared_error; steps % student_->flow_stage(stage).arch().modules == 0)
+        errors[steps] = 0;
   int64_t images = 0, teacher_correct = 0;
 
-  auto loader = evaluation_loader(data, settings_.normalisation, settings_.dtype, settings_.evaluation_batch_size);
+  auto loader = evaluation_loader(data, settings_.normalisation, settings_.dtype, settings_.processes,
+                                  settings_.evaluation_batch_size);
   loader.start_epoch(0);
   while (const auto batch = loader.next()) {
     throw_if_stopped();
@@ -154,6 +197,8 @@ Metrics MappingTask::evaluate(const Dataset& data) {
       sum.correct += rest_of_teacher(output, stage);
     }
   }
+
+  if (settings_.processes) add_up(sums, images, teacher_correct, *settings_.processes);
 
   Metrics metrics;
   const auto percent = [images](int64_t correct) {

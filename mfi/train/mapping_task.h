@@ -5,6 +5,8 @@
 #include <memory>
 #include <vector>
 
+#include "mfi/distributed/processes.h"
+#include "mfi/flow/objective.h"
 #include "mfi/flow/objective_settings.h"
 #include "mfi/nn/network.h"
 #include "mfi/train/task.h"
@@ -16,7 +18,8 @@ struct MappingSettings {
   uint64_t seed = 0;                     // of the times that training draws
   torch::Dtype dtype = torch::kFloat32;  // of the activations in evaluate(); batches bring their own
   int64_t evaluation_batch_size = 250;
-  Normalisation normalisation;  // of the images in evaluate()
+  Normalisation normalisation;     // of the images in evaluate()
+  Processes* processes = nullptr;  // those that train and evaluate together, each with its share of every batch
 };
 
 /// Maps several stages at once: one pass of the teacher gives every stage's input and target, and each
@@ -36,7 +39,8 @@ class MappingTask : public Task {
   std::vector<ParameterSet> parameter_sets() override;
   void set_training_mode() override;
 
-  /// One loss a set. The times drawn depend on the seed, the position and the stage only.
+  /// One loss a set. The times drawn depend on the seed, the position and the stage only. With several
+  /// processes these are the losses of this one's share, by the times and scales of the whole batch.
   StepLosses step(const Batch& batch, const StepPosition& position) override;
 
   /// With the student in eval mode, for every mapped stage:
@@ -51,6 +55,10 @@ class MappingTask : public Task {
  private:
   // The input of every stage up to the last mapped one, and then that one's output.
   std::vector<torch::Tensor> teacher_features(const torch::Tensor& images) const;
+
+  // For every mapped stage, what its objective has to know of the whole batch.
+  std::vector<std::optional<WholeBatch>> whole_batches(const Batch& batch,
+                                                       const std::vector<torch::Tensor>& features) const;
 
   std::shared_ptr<Network> teacher_;  // folded, in eval mode: its batch norms must not move the targets
   std::shared_ptr<Network> student_;

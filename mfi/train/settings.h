@@ -11,6 +11,7 @@ struct RuntimeSettings {
   std::string device = "cpu";      // cpu or cuda
   std::string precision = "bf16";  // bf16 (master weights and statistics stay float32) or fp32
   int64_t threads = 0;             // compute threads of a step; 0: one a core
+  bool sync_batch_norm = false;    // with several processes: statistics of the whole batch, not of each share
 };
 
 /// Settings of one training step: [teacher], [map], [meta], [incubate] or [hybrid].

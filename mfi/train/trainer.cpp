@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "mfi/formats/safetensors.h"
 #include "mfi/nn/network.h"
 #include "mfi/train/checkpoint.h"
+#include "mfi/train/gradient_exchange.h"
 #include "mfi/train/metrics_file.h"
 #include "mfi/train/moving_average.h"
 #include "mfi/train/optimiser.h"
@@ -35,6 +37,15 @@ LoaderSettings loader_settings(const TrainJob& job) {
   out.normalisation = job.normalisation;
   // A data set smaller than one batch is trained as one batch.
   out.drop_last = job.train->size() >= out.batch_size;
+  if (job.processes) {
+    out.share = job.processes->share();
+    if (std::min(job.train->size(), out.batch_size) < out.share.count)
+      throw RecipeError(format(
+          "%s.batch_size is %lld, with %lld training images and %lld processes; each needs at least one image of a "
+          "batch, so start fewer or choose a larger batch",
+          job.step.c_str(), static_cast<long long>(out.batch_size), static_cast<long long>(job.train->size()),
+          static_cast<long long>(out.share.count)));
+  }
   return out;
 }
 
@@ -47,11 +58,14 @@ class Training {
         observer_(observer),
         loader_(*job.train, loader_settings(job)),
         schedule_(job.settings, loader_.batches_per_epoch()),
-        device_(job.runtime.device) {
+        device_(job.processes ? job.processes->device(job.runtime.device) : torch::Device(job.runtime.device)) {
+    std::vector<torch::Tensor> parameters;
     for (const auto& set : task.parameter_sets()) {
       set_names_.push_back(set.name);
       optimisers_.emplace_back(set, job.settings);
+      for (const auto& [name, parameter] : set.parameters) parameters.push_back(parameter);
     }
+    if (job.processes) exchange_.emplace(parameters, *job.processes);
     if (job.settings.ema > 0) average_.emplace(task.student(), job.settings.ema);
   }
 
@@ -61,6 +75,7 @@ class Training {
       const auto start = Clock::now();
       auto row = run_epoch();
       ++epoch_;
+      if (job_.processes) agree_on_statistics();
       if (job_.validation && job_.validation->size() > 0) {
         if (average_) average_->swap();
         for (const auto& [name, value] : task_.evaluate(*job_.validation))
@@ -91,7 +106,18 @@ class Training {
     return out;
   }
 
+  bool is_first() const { return !job_.processes || job_.processes->is_first(); }
+
+  // Weights are the same in all processes by themselves; what batch norms have seen is not.
+  void agree_on_statistics() {
+    std::vector<torch::Tensor> tensors = task_.student().buffers();
+    if (average_)
+      for (const auto& [name, tensor] : average_->state()) tensors.push_back(tensor);
+    job_.processes->broadcast(tensors);
+  }
+
   void save() const {
+    if (!is_first()) return;
     save_tensors(state_file(), state(),
                  {{"mfi.format", "state-1"},
                   {"mfi.fingerprint", job_.fingerprint},
@@ -104,20 +130,36 @@ class Training {
     write_metrics_csv(job_.folder / "metrics.csv", outcome_.rows);
   }
 
-  void resume() {
-    if (!std::filesystem::exists(state_file())) return;
+  // Puts a saved state into place; its position and its metrics, or nothing when there is none.
+  std::optional<std::pair<std::string, std::string>> load_state() {
+    if (!std::filesystem::exists(state_file())) return std::nullopt;
     const auto metadata = read_safetensors_metadata(state_file());
     const auto found = metadata.find("mfi.fingerprint");
     if (found == metadata.end() || found->second != job_.fingerprint) {
       observer_.on_message(job_.step + ": settings or inputs have changed since it was interrupted; starting it anew");
-      return;
+      return std::nullopt;
     }
     load_tensors(state_file(), state());
-    const auto position = nlohmann::json::parse(metadata.at("mfi.position"));
+    return std::pair(metadata.at("mfi.position"), metadata.at("mfi.metrics"));
+  }
+
+  void resume() {
+    std::optional<std::pair<std::string, std::string>> found;
+    if (is_first()) found = load_state();
+    if (job_.processes) {
+      const auto position = job_.processes->broadcast(found ? found->first : "");
+      if (position.empty()) return;
+      found = {position, job_.processes->broadcast(found ? found->second : "")};
+      std::vector<torch::Tensor> tensors;
+      for (const auto& [name, tensor] : state()) tensors.push_back(tensor);
+      job_.processes->broadcast(tensors);
+    }
+    if (!found) return;
+    const auto position = nlohmann::json::parse(found->first);
     epoch_ = position.at("epoch");
     outcome_.seconds = position.at("seconds");
     outcome_.seconds_per_step = position.at("seconds_per_step");
-    outcome_.rows = metrics_from_json(metadata.at("mfi.metrics"));
+    outcome_.rows = metrics_from_json(found->second);
     observer_.on_message(format("%s: going on after epoch %lld of %lld", job_.step.c_str(),
                                 static_cast<long long>(epoch_), static_cast<long long>(job_.settings.epochs)));
   }
@@ -132,14 +174,14 @@ class Training {
     task_.set_training_mode();
     loader_.start_epoch(epoch_);
     for (auto batch = loader_.next(); batch; batch = loader_.next(), ++batch_index) {
-      throw_if_stopped();
+      if (!job_.processes) throw_if_stopped();  // else step() finds it out, for all of them
       const auto step_start = Clock::now();
       batch->images = batch->images.to(device_);
       batch->labels = batch->labels.to(device_);
       rate = schedule_.at(epoch_ * batches + batch_index);
       const auto result = step(*batch, batch_index, rate);
       for (size_t i = 0; i < result.losses.size(); ++i) loss_sums[i] += result.losses[i];
-      images += batch->labels.size(0);
+      images += batch->whole;
       classifies = result.correct >= 0;
       correct += std::max<int64_t>(result.correct, 0);
       step_seconds.push_back(seconds_since(step_start));
@@ -170,22 +212,51 @@ class Training {
     const auto result = task_.step(batch, {epoch_, batch_index});
     StepValues values{{}, result.correct};
     torch::Tensor total;
-    for (size_t i = 0; i < result.losses.size(); ++i) {
-      const double value = result.losses[i].item<double>();
-      if (!std::isfinite(value))
-        throw DivergedError(format(
-            "%s: the loss of %s is %g in epoch %lld, batch %lld; expected a finite number. The state after epoch %lld "
-            "is kept. Try a lower learning rate (%s.learning_rate is %g) or runtime.precision = \"fp32\"",
-            job_.step.c_str(), set_names_[i].c_str(), value, static_cast<long long>(epoch_ + 1),
-            static_cast<long long>(batch_index + 1), static_cast<long long>(epoch_), job_.step.c_str(),
-            job_.settings.learning_rate));
-      values.losses.push_back(value);
-      total = total.defined() ? total + result.losses[i] : result.losses[i];
+    for (const auto& loss : result.losses) {
+      values.losses.push_back(loss.item<double>());
+      total = total.defined() ? total + loss : loss;
     }
-    total.backward();
+    if (job_.processes) {
+      backward_together(total, batch, values);
+      refuse_divergence(values, batch_index);
+    } else {
+      refuse_divergence(values, batch_index);
+      total.backward();
+    }
     for (auto& optimiser : optimisers_) optimiser.step(rate);
     if (average_) average_->update();
     return values;
+  }
+
+  // The backward pass of this process's share, so that gradients and values become those of the whole batch.
+  void backward_together(const torch::Tensor& loss, const Batch& batch, StepValues& values) {
+    const double weight = static_cast<double>(batch.labels.size(0)) / static_cast<double>(batch.whole);
+    // Beside the values, whether anybody has been asked to stop: all have to do so behind the same batch.
+    const int stop = stop_asked_for();
+    std::vector<double> numbers{stop == SIGINT ? 1.0 : 0.0, stop == SIGTERM ? 1.0 : 0.0,
+                                static_cast<double>(values.correct)};
+    for (const double value : values.losses) numbers.push_back(weight * value);
+    const auto sums = torch::tensor(numbers, torch::kFloat64);
+    const auto pending = job_.processes->sum_later(sums);
+    (loss * weight).backward();
+    exchange_->finish();
+    job_.processes->wait(pending);
+    const auto* sum = sums.const_data_ptr<double>();
+    if (sum[0] > 0) throw_stopped(SIGINT);
+    if (sum[1] > 0) throw_stopped(SIGTERM);
+    if (values.correct >= 0) values.correct = std::llround(sum[2]);
+    for (size_t i = 0; i < values.losses.size(); ++i) values.losses[i] = sum[3 + i];
+  }
+
+  void refuse_divergence(const StepValues& values, int64_t batch_index) const {
+    for (size_t i = 0; i < values.losses.size(); ++i)
+      if (!std::isfinite(values.losses[i]))
+        throw DivergedError(format(
+            "%s: the loss of %s is %g in epoch %lld, batch %lld; expected a finite number. The state after epoch %lld "
+            "is kept. Try a lower learning rate (%s.learning_rate is %g) or runtime.precision = \"fp32\"",
+            job_.step.c_str(), set_names_[i].c_str(), values.losses[i], static_cast<long long>(epoch_ + 1),
+            static_cast<long long>(batch_index + 1), static_cast<long long>(epoch_), job_.step.c_str(),
+            job_.settings.learning_rate));
   }
 
   void report(int64_t batch, int64_t batches, const std::vector<double>& loss_sums, int64_t images, int64_t correct,
@@ -214,6 +285,7 @@ class Training {
   std::vector<std::string> set_names_;
   std::vector<Optimiser> optimisers_;
   std::optional<MovingAverage> average_;
+  std::optional<GradientExchange> exchange_;
   int64_t epoch_ = 0;  // epochs finished
   TrainOutcome outcome_;
 };
@@ -225,7 +297,7 @@ torch::Dtype activation_type(const RuntimeSettings& runtime) {
 }
 
 TrainOutcome train(Task& task, const TrainJob& job, Observer& observer) {
-  make_folder(job.folder);
+  if (!job.processes || job.processes->is_first()) make_folder(job.folder);
   return Training(task, job, observer).run();
 }
 

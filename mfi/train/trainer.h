@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "mfi/data/dataset.h"
+#include "mfi/distributed/processes.h"
 #include "mfi/train/observer.h"
 #include "mfi/train/settings.h"
 #include "mfi/train/task.h"
@@ -21,8 +22,9 @@ struct TrainJob {
   const Dataset* train = nullptr;
   const Dataset* validation = nullptr;  // may be nullptr or empty: no evaluation between epochs
   Normalisation normalisation;
-  std::filesystem::path folder;  // state.safetensors and metrics.csv go here
-  std::string fingerprint;       // of inputs and settings; a state with another one is not resumed
+  std::filesystem::path folder;    // state.safetensors and metrics.csv go here
+  std::string fingerprint;         // of inputs and settings; a state with another one is not resumed
+  Processes* processes = nullptr;  // those that train together, each with its share of every batch
 };
 
 struct TrainOutcome {
@@ -38,6 +40,12 @@ struct TrainOutcome {
 /// it. Random streams are addressed by seed, epoch and index, so the position is all of their state.
 /// A training that was interrupted therefore ends with the same bytes as one that was not, given the
 /// same machine and number of threads.
+///
+/// With several processes all call this together. Only the first one reads and writes files; the state that it
+/// has found goes to the others, and a state is the same whatever the number of processes. A batch's images,
+/// gradients and metrics are those of one process with the same batch, up to rounding, but for batch norms that
+/// each have the statistics of their own share (share_batch_statistics); the first process's running ones are
+/// then handed on after each epoch. A stop signal in any of them ends all behind the same batch.
 ///
 /// When it returns, the student holds the final weights: their moving average where settings.ema > 0.
 /// Throws DivergedError (the last good state stays), or Error with exit code interrupted.
