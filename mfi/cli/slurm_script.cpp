@@ -10,7 +10,7 @@ namespace mfi {
 namespace {
 
 constexpr double kTimeFactor = 2, kExtraSeconds = 600;
-constexpr double kMemoryFactor = 1.25, kExtraBytes = 256.0 * (1 << 20);
+constexpr double kMemoryFactor = 1.25, kExtraBytes = 512.0 * (1 << 20);
 
 std::string replaced(std::string text, const std::string& what, const std::string& by) {
   for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size())

@@ -23,7 +23,7 @@ struct SlurmSettings {
 /// last one that prints the results. Each job runs `mfi run --only STEP`.
 ///
 /// A job may take twice the estimated time and ten minutes; a quarter more than the estimated memory,
-/// twice the dataset and 256 MiB. Where there is no estimate the cluster's own limits hold.
+/// twice the dataset and 512 MiB. Where there is no estimate the cluster's own limits hold.
 std::string slurm_script(const Recipe& recipe, const Plan& plan, const std::map<std::string, StepEstimate>& estimates,
                          const SlurmSettings& settings);
 
