@@ -92,10 +92,16 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 class EndlessLoader {
  public:
   EndlessLoader(const DataSplits& data, const BenchArguments& arguments)
-      : loader_(data.train, {.batch_size = arguments.batch,
-                             .dtype = activation_type(arguments.runtime),
-                             .normalisation = data.normalisation}) {
+      : loader_(data.train, settings(data, arguments)) {
     loader_.start_epoch(epoch_);
+  }
+
+  static LoaderSettings settings(const DataSplits& data, const BenchArguments& arguments) {
+    LoaderSettings out;
+    out.batch_size = arguments.batch;
+    out.dtype = activation_type(arguments.runtime);
+    out.normalisation = data.normalisation;
+    return out;
   }
 
   Batch next() {
