@@ -20,7 +20,7 @@ constexpr const char* kRecipe = R"(
 name = "tiny"
 [data]
 dataset = "sample"
-limit = 128
+limit = 64
 [network]
 arch = "resnet20"
 width = 8
@@ -30,7 +30,7 @@ threads = 1
 sync_batch_norm = true
 [teacher]
 epochs = 2
-batch_size = 64
+batch_size = 32
 [map]
 epochs = 1
 batch_size = 64
