@@ -44,16 +44,12 @@ torch::Tensor onednn_conv(const torch::Tensor& x, const torch::Tensor& weight, c
   static const auto binary = find("binary").typed<Binary>();
   const auto padding = padding_of(weight);
   const std::vector<int64_t> strides{stride, stride}, dilation{1, 1};
-  torch::Tensor out;
-  if (shortcut) {
-    const auto then = relu ? std::optional<std::string_view>("relu") : std::nullopt;
-    out = binary.call(x, *shortcut, weight, bias, padding, strides, dilation, /*groups=*/1, "add", std::nullopt, then,
+  if (!shortcut)
+    return plain.call(x, weight, bias, padding, strides, dilation, /*groups=*/1, relu ? "relu" : "none",
                       OptionalScalars(), std::nullopt);
-  } else {
-    out = plain.call(x, weight, bias, padding, strides, dilation, /*groups=*/1, relu ? "relu" : "none",
+  const auto then = relu ? std::optional<std::string_view>("relu") : std::nullopt;
+  return binary.call(x, *shortcut, weight, bias, padding, strides, dilation, /*groups=*/1, "add", std::nullopt, then,
                      OptionalScalars(), std::nullopt);
-  }
-  return out;
 }
 
 // `has_kernel`: which of winograd.h's rules.
@@ -77,14 +73,16 @@ torch::Tensor winograd(const Conv3x3Shape& shape, const torch::Tensor& x, const 
   return y;
 }
 
-// Our kernels' gradient of a 3x3 weight: by Winograd's filtering, or direct.
+// Our kernels' gradient of a 3x3 weight: by Winograd's filtering, or direct; undefined where neither is for this shape.
 torch::Tensor own_weight_gradient(const torch::Tensor& y_gradient, const torch::Tensor& x, const torch::Tensor& weight,
                                   int64_t stride) {
+  const bool filtered = has_winograd(x, weight, stride, has_winograd_weight_gradient);
+  if (!filtered && !has_direct_weight_gradient(x, weight, stride)) return {};
   const auto dense_x = dense(x);
   const auto shape = conv3x3_shape(x, weight, stride);
   auto out = torch::empty(
       weight.sizes(), torch::TensorOptions().dtype(torch::kFloat32).memory_format(torch::MemoryFormat::ChannelsLast));
-  if (has_winograd(x, weight, stride, has_winograd_weight_gradient))
+  if (filtered)
     with_element(x.scalar_type(), [&]<class T>(T) {
       winograd_weight_gradient<T>(shape, data<T>(dense_x), data<T>(y_gradient), mutable_data<float>(out));
     });
@@ -120,10 +118,9 @@ torch::Tensor conv_forward(const torch::Tensor& x, const torch::Tensor& weight, 
 ConvGradients conv_gradients(const torch::Tensor& y_gradient, const torch::Tensor& x, const torch::Tensor& weight,
                              int64_t stride, bool x_wanted, bool weight_wanted) {
   ConvGradients out;
-  if (weight_wanted && (has_winograd(x, weight, stride, has_winograd_weight_gradient) ||
-                        has_direct_weight_gradient(x, weight, stride))) {
+  if (weight_wanted) {
     out.weight = own_weight_gradient(y_gradient, x, weight, stride);
-    weight_wanted = false;
+    weight_wanted = !out.weight.defined();
   }
   if (x_wanted && has_winograd(x, weight, stride)) {
     auto shape = conv3x3_shape(x, weight, stride);

@@ -107,6 +107,19 @@ MFI_AVX512_INLINE void store_values(T* to, __mmask16 mask, __m512 v) {
     _mm512_mask_storeu_ps(to, mask, v);
 }
 
+// sum + a * b; in bfloat16 a and b hold pairs, and both products are added.
+template <class T>
+MFI_AVX512_INLINE __m512 multiply_add(__m512i a, __m512i b, __m512 sum) {
+  if constexpr (kIsBfloat16<T>)
+    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
+  else
+    return _mm512_fmadd_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), sum);
+}
+
+MFI_AVX512_INLINE __m512i lane_numbers() {
+  return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+
 // B' applied to four pixels: (a - c, b + c, c - b, b - d)
 MFI_AVX512_INLINE void transform_pixels(__m512 a, __m512 b, __m512 c, __m512 d, __m512* out) {
   out[0] = _mm512_sub_ps(a, c);

@@ -66,8 +66,7 @@ MFI_AVX512 WeightTransform transformed_weights(const Conv3x3Shape& s, const floa
     return result;
   }
   const auto mask = first_lanes(s.out - out);
-  const auto apart = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-                                        _mm512_set1_epi32(static_cast<int>(9 * s.in)));
+  const auto apart = _mm512_mullo_epi32(lane_numbers(), _mm512_set1_epi32(static_cast<int>(9 * s.in)));
   __m512 columns[3][4];  // transformed along the rows
   for (int64_t column = 0; column < 3; ++column) {
     __m512 tap[3];
@@ -204,12 +203,7 @@ MFI_AVX512 void multiply(int64_t depth, const T* tiles, int64_t tile_stride, con
       __builtin_memcpy(&slot, tiles + r * tile_stride + d * static_cast<int64_t>(4 / sizeof(T)), sizeof slot);
       const auto tile = _mm512_set1_epi32(slot);
 #pragma GCC unroll 4
-      for (int k = 0; k < kRegisters; ++k) {
-        if constexpr (kIsBfloat16<T>)
-          sum[r][k] = _mm512_dpbf16_ps(sum[r][k], (__m512bh)tile, (__m512bh)weight[k]);
-        else
-          sum[r][k] = _mm512_fmadd_ps(_mm512_castsi512_ps(tile), _mm512_castsi512_ps(weight[k]), sum[r][k]);
-      }
+      for (int k = 0; k < kRegisters; ++k) sum[r][k] = multiply_add<T>(tile, weight[k], sum[r][k]);
     }
   }
 #pragma GCC unroll 24

@@ -46,8 +46,7 @@ MFI_AVX512_INLINE void store_slot(const Points& first, const Points& second, int
   if constexpr (kIsBfloat16<T>) {
     const auto alternate =
         _mm512_add_epi16(_mm512_slli_epi32(_mm512_set1_epi32(16), 16),  // lanes 0 and 16, 1 and 17, ...
-                         _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-                                            _mm512_set1_epi32(0x10001)));
+                         _mm512_mullo_epi32(lane_numbers(), _mm512_set1_epi32(0x10001)));
 #pragma GCC unroll 16
     for (int64_t p = 0; p < kPoints; ++p)
       _mm512_store_si512(to + p * apart,
@@ -174,12 +173,7 @@ MFI_AVX512 void add_products(int64_t slots, const uint32_t* dy, const uint32_t* 
     for (int64_t r = 0; r < kRows; ++r) {
       const auto out = _mm512_set1_epi32(static_cast<int>(dy[slot * kLanes + r]));
 #pragma GCC unroll 3
-      for (int64_t k = 0; k < kRegisters; ++k) {
-        if constexpr (kIsBfloat16<T>)
-          sum[r][k] = _mm512_dpbf16_ps(sum[r][k], (__m512bh)out, (__m512bh)in[k]);
-        else
-          sum[r][k] = _mm512_fmadd_ps(_mm512_castsi512_ps(out), _mm512_castsi512_ps(in[k]), sum[r][k]);
-      }
+      for (int64_t k = 0; k < kRegisters; ++k) sum[r][k] = multiply_add<T>(out, in[k], sum[r][k]);
     }
   }
 #pragma GCC unroll 8
