@@ -93,10 +93,6 @@ class Runner {
         throw UsageError("--force " + name + " beside --only " + options_.only + ": only that step is run");
   }
 
-  bool is_forced(const PlannedStep& step) const {
-    return std::find(options_.force.begin(), options_.force.end(), step.name) != options_.force.end();
-  }
-
   void run_unless_done(const PlannedStep& step) {
     if (const auto* done = folder_->done(step)) {
       observer_.on_step_done(*done, /*was_already_done=*/true);
@@ -106,7 +102,8 @@ class Runner {
       observer_.on_message(step.name + ": settings or inputs have changed since it was done; running it again");
     observer_.on_step_start(step, options_.only.empty() ? folder_->remaining() : std::vector{&step});
     announce(step.name);
-    const auto result = run_step(recipe_, plan_, data_, *folder_, step, is_forced(step), options_.processes, observer_);
+    const auto result =
+        run_step(recipe_, plan_, data_, *folder_, step, options_.forces(step.name), options_.processes, observer_);
     folder_->add(result);
     observer_.on_step_done(result, /*was_already_done=*/false);
   }

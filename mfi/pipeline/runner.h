@@ -1,6 +1,7 @@
 // Carries a plan out in a run folder.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -36,6 +37,8 @@ struct RunOptions {
   // to standard error; forced: although it is done.
   std::function<std::vector<std::string>(const std::string& step, bool forced)> step_command;
   Processes* processes = nullptr;  // those that run the recipe together
+
+  bool forces(const std::string& step) const { return std::find(force.begin(), force.end(), step) != force.end(); }
 };
 
 /// Runs every step of the recipe that is not done yet and writes results.json.

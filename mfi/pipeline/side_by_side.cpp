@@ -76,10 +76,6 @@ class SideBySide {
     std::string text;
   };
 
-  bool is_forced(const PlannedStep& step) const {
-    return std::find(options_.force.begin(), options_.force.end(), step.name) != options_.force.end();
-  }
-
   void start_what_can() {
     for (auto ready = schedule_.ready(); !ready.empty();) {
       bool found_done = false;
@@ -107,8 +103,8 @@ class SideBySide {
     remaining.insert(remaining.begin(), &step);
     observer_.on_step_start(step, remaining);
     running_.push_back({&step,
-                        std::make_unique<StepProcess>(options_.step_command(step.name, is_forced(step)), cpus,
-                                                      schedule_.threads(step)),
+                        std::make_unique<StepProcess>(options_.step_command(step.name, options_.forces(step.name)),
+                                                      cpus, schedule_.threads(step)),
                         ""});
   }
 
