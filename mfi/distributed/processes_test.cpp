@@ -149,7 +149,10 @@ TEST(Processes, EndByTheLastResortWhenTheMainThreadIsBusy) {
   EXPECT_THAT(run_processes(
                   2,
                   [](Processes& processes) {
-                    if (processes.rank() == 1) ::raise(SIGKILL);
+                    // Killed by the other one, so that it does not go while that one is still joining.
+                    std::vector<double> id{processes.rank() == 1 ? static_cast<double>(::getpid()) : 0};
+                    processes.sum(id);
+                    if (processes.rank() == 0) ::kill(static_cast<pid_t>(id[0]), SIGKILL);
                     std::this_thread::sleep_for(std::chrono::seconds(20));
                   },
                   quick()),
