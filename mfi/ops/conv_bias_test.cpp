@@ -86,7 +86,7 @@ TEST(ConvBias, AgreesWithTheReferenceInBfloat16) {
     for (const bool inputs_learn : {false, true}) {
       if (c.relu && inputs_learn) continue;
       expect_close(Trial(c, torch::kBFloat16, inputs_learn).run(conv_bias),
-                   Trial(c, torch::kFloat32, inputs_learn).run(conv_bias_reference), 2e-2);
+                   Trial(c, torch::kFloat32, inputs_learn).run(conv_bias_reference), 4e-2);
     }
 }
 
@@ -155,7 +155,7 @@ TEST_P(LearningConvBias, AgreesWithTheReferenceInFloat32) {
 }
 
 TEST_P(LearningConvBias, AgreesWithTheReferenceInBfloat16) {
-  expect_learning_close(GetParam(), torch::kBFloat16, /*relu=*/false, 2e-2);
+  expect_learning_close(GetParam(), torch::kBFloat16, /*relu=*/false, 4e-2);
 }
 
 TEST_P(LearningConvBias, MasksGradientsInBfloat16AsItsOwnResultSays) {
@@ -165,8 +165,8 @@ TEST_P(LearningConvBias, MasksGradientsInBfloat16AsItsOwnResultSays) {
   const auto x = trial.x.detach().to(torch::kFloat32).requires_grad_();
   const auto weight = trial.weight.detach().clone().requires_grad_();
   (at::conv2d(x, weight, {}, {1, 1}, {1, 1}) * masked).sum().backward();
-  EXPECT_LT(largest_difference(trial.x.grad(), x.grad()), 1e-2);
-  EXPECT_LT(largest_difference(trial.weight.grad(), weight.grad()), 1e-2);
+  EXPECT_LT(largest_difference(trial.x.grad(), x.grad()), 3e-2);
+  EXPECT_LT(largest_difference(trial.weight.grad(), weight.grad()), 3e-2);
   if (GetParam() == BiasKind::of_samples) {
     EXPECT_LT(largest_difference(trial.bias.grad(), masked.sum({2, 3})), 1e-5);
   }

@@ -33,7 +33,8 @@ struct ConvNormWeights {
 /// else goes through conv_norm_reference. The two differ, relative to the largest value of the result or
 /// gradient in question, by at most
 ///   float32   2e-5  other orders of summation
-///   bfloat16  2e-2  the reference rounds to bfloat16 after each of its operations, this one once
+///   bfloat16  4e-2  convolutions with fewer products are noisier (winograd.h); the reference rounds to bfloat16
+///                   after each of its operations, this one once
 /// as long as every channel's variance is well above epsilon.
 torch::Tensor conv_norm(const torch::Tensor& x, const ConvNormWeights& weights, const torch::Tensor& shortcut,
                         bool relu);

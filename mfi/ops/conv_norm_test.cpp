@@ -121,7 +121,7 @@ TEST(ConvNorm, AgreesWithTheReferenceInFloat32) {
 // ReLU is left out: a value that rounds to the other side of zero switches a whole gradient on or off.
 TEST(ConvNorm, AgreesWithTheReferenceInBfloat16) {
   for (const auto& c : cases())
-    if (!c.relu) expect_agreement(c, torch::kBFloat16, 2e-2);
+    if (!c.relu) expect_agreement(c, torch::kBFloat16, 4e-2);
 }
 
 TEST(ConvNorm, CutsOffInBfloat16AsItsOwnResultSays) {

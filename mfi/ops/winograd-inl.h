@@ -18,10 +18,7 @@
 namespace mfi {
 namespace {
 
-constexpr int64_t kLanes = 16;   // float32 values in a register
-constexpr int64_t kPoints = 16;  // of a transformed tile, each with a matrix product of its own
-constexpr int64_t kTile = 4;     // pixels of x along a side of a tile; neighbours overlap by two
-constexpr int64_t kStep = 2;     // pixels of y along that side
+constexpr int64_t kLanes = 16;  // float32 values in a register
 
 template <class T>
 constexpr bool kIsBfloat16 = std::is_same_v<T, uint16_t>;
@@ -56,10 +53,10 @@ class Workspace {
   size_t size_ = 0;
 };
 
-// The tiles that cover all images, numbered row by row.
+// The tiles that cover all images, numbered row by row; each gives `step` x `step` pixels of y.
 struct TileGrid {
-  explicit TileGrid(const Conv3x3Shape& s)
-      : rows((s.height + kStep - 1) / kStep), columns((s.width + kStep - 1) / kStep), tiles(s.batch * rows * columns) {}
+  TileGrid(const Conv3x3Shape& s, int64_t step)
+      : rows((s.height + step - 1) / step), columns((s.width + step - 1) / step), tiles(s.batch * rows * columns) {}
 
   struct Place {
     int64_t image, row, column;
@@ -118,14 +115,6 @@ MFI_AVX512_INLINE __m512 multiply_add(__m512i a, __m512i b, __m512 sum) {
 
 MFI_AVX512_INLINE __m512i lane_numbers() {
   return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-}
-
-// B' applied to four pixels: (a - c, b + c, c - b, b - d)
-MFI_AVX512_INLINE void transform_pixels(__m512 a, __m512 b, __m512 c, __m512 d, __m512* out) {
-  out[0] = _mm512_sub_ps(a, c);
-  out[1] = _mm512_add_ps(b, c);
-  out[2] = _mm512_sub_ps(c, b);
-  out[3] = _mm512_sub_ps(b, d);
 }
 
 }  // namespace

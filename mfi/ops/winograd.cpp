@@ -3,7 +3,7 @@
 #include <cpuid.h>
 
 #include "mfi/ops/parallel.h"
-#include "mfi/ops/winograd-inl.h"
+#include "mfi/ops/winograd_filters-inl.h"
 
 namespace mfi {
 namespace {
@@ -16,12 +16,14 @@ constexpr int64_t kPieceBytes = 512 << 10;  // of transformed tiles: half a seco
 
 // How the work is cut. The products run over input channels one by one in float32 and in pairs in bfloat16, as
 // the instruction takes them; either way one of these factors, a slot, has four bytes.
-template <class T>
+template <class T, class F>
 struct Blocking {
+  static constexpr int64_t kPoints = F::kPoints;
+
   explicit Blocking(const Conv3x3Shape& s)
-      : grid(s),
+      : grid(s, F::kStep),
         out(s.out, kBlockRegisters),
-        in_padded(round_up(s.in, kIsBfloat16<T> ? 2 * kLanes : kLanes)),
+        in_padded(round_up(s.in, kLanes)),
         depth(kIsBfloat16<T> ? in_padded / 2 : s.in),
         piece(kPoints * kSumRegisters * in_padded * static_cast<int64_t>(sizeof(T)) <= kPieceBytes ? kSumRegisters
                                                                                                    : kSumRegisters / 2),
@@ -45,29 +47,22 @@ struct Blocking {
 // ---- weights ----
 
 // Sixteen output channels' kernels for one input channel, transformed: G w G'.
+template <class F>
 struct WeightTransform {
-  __m512 point[kPoints];
+  __m512 point[F::kPoints];
 };
 
-// (a, (a + b + c) / 2, (a - b + c) / 2, c)
-MFI_AVX512_INLINE void transform_weights(__m512 a, __m512 b, __m512 c, __m512* out) {
-  const auto half = _mm512_set1_ps(0.5f), ends = _mm512_mul_ps(_mm512_add_ps(a, c), half);
-  out[0] = a;
-  out[1] = _mm512_fmadd_ps(b, half, ends);
-  out[2] = _mm512_fnmadd_ps(b, half, ends);
-  out[3] = c;
-}
-
-MFI_AVX512 WeightTransform transformed_weights(const Conv3x3Shape& s, const float* weight, ConvUse use, int64_t in,
-                                               int64_t out) {
-  WeightTransform result;
+template <class F>
+MFI_AVX512 WeightTransform<F> transformed_weights(const Conv3x3Shape& s, const float* weight, ConvUse use, int64_t in,
+                                                  int64_t out) {
+  WeightTransform<F> result;
   if (in >= s.in) {
     for (auto& point : result.point) point = _mm512_setzero_ps();
     return result;
   }
   const auto mask = first_lanes(s.out - out);
   const auto apart = _mm512_mullo_epi32(lane_numbers(), _mm512_set1_epi32(static_cast<int>(9 * s.in)));
-  __m512 columns[3][4];  // transformed along the rows
+  __m512 columns[3][F::kTile];  // transformed along the rows
   for (int64_t column = 0; column < 3; ++column) {
     __m512 tap[3];
     for (int64_t row = 0; row < 3; ++row)
@@ -75,22 +70,19 @@ MFI_AVX512 WeightTransform transformed_weights(const Conv3x3Shape& s, const floa
                      ? _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, apart,
                                                 weight + (out * 9 + row * 3 + column) * s.in + in, sizeof(float))
                      : _mm512_maskz_loadu_ps(mask, weight + (in * 9 + (2 - row) * 3 + 2 - column) * s.out + out);
-    transform_weights(tap[0], tap[1], tap[2], columns[column]);
+    F::weights(tap, columns[column]);
   }
-  for (int64_t row = 0; row < 4; ++row)
-    transform_weights(columns[0][row], columns[1][row], columns[2][row], result.point + row * 4);
+  for (int64_t row = 0; row < F::kTile; ++row) {
+    const __m512 taps[3] = {columns[0][row], columns[1][row], columns[2][row]};
+    F::weights(taps, result.point + row * F::kTile);
+  }
   return result;
 }
 
-// The input channels of a slot. In bfloat16 a register of activations is split into its even and its odd
-// channels, which then are neighbours: slots 0 to 7 of sixteen hold channels 4 j and 4 j + 2, the others 4 j + 1 and 4
-// j + 3.
-int64_t first_channel(int64_t slot) { return slot / 16 * 32 + slot % 8 * 4 + slot % 16 / 8; }
-
 MFI_AVX512_INLINE __m512i bfloat16_bits(__m512 v) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(v)); }
 
-template <class T>
-MFI_AVX512 void lay_out_weights(const Conv3x3Shape& s, const Blocking<T>& b, const float* weight, ConvUse use,
+template <class T, class F>
+MFI_AVX512 void lay_out_weights(const Conv3x3Shape& s, const Blocking<T, F>& b, const float* weight, ConvUse use,
                                 int64_t block, int64_t slot, uint32_t* all) {
   const int64_t width = b.out.size(block) * kLanes;
   uint32_t* to = all + b.weight_offset(block) + slot * width;
@@ -99,30 +91,18 @@ MFI_AVX512 void lay_out_weights(const Conv3x3Shape& s, const Blocking<T>& b, con
     const auto store = [&](int64_t point, __m512i value)
                            MFI_AVX512 { _mm512_store_si512(to + point * b.weight_stride(block) + i * kLanes, value); };
     if constexpr (kIsBfloat16<T>) {
-      const auto low = transformed_weights(s, weight, use, first_channel(slot), out);
-      const auto high = transformed_weights(s, weight, use, first_channel(slot) + 2, out);
-      for (int64_t p = 0; p < kPoints; ++p)
+      const auto low = transformed_weights<F>(s, weight, use, 2 * slot, out);
+      const auto high = transformed_weights<F>(s, weight, use, 2 * slot + 1, out);
+      for (int64_t p = 0; p < F::kPoints; ++p)
         store(p, _mm512_or_si512(bfloat16_bits(low.point[p]), _mm512_slli_epi32(bfloat16_bits(high.point[p]), 16)));
     } else {
-      const auto values = transformed_weights(s, weight, use, slot, out);
-      for (int64_t p = 0; p < kPoints; ++p) store(p, _mm512_castps_si512(values.point[p]));
+      const auto values = transformed_weights<F>(s, weight, use, slot, out);
+      for (int64_t p = 0; p < F::kPoints; ++p) store(p, _mm512_castps_si512(values.point[p]));
     }
   }
 }
 
 // ---- tiles of x ----
-
-// Sixteen channels of a pixel: of bfloat16 the even (half 0) or the odd ones of 32.
-template <class T>
-MFI_AVX512_INLINE __m512 load_channels(const T* pixel, __mmask32 mask, int64_t half) {
-  if constexpr (kIsBfloat16<T>) {
-    const auto both = _mm512_maskz_loadu_epi16(mask, pixel);
-    return _mm512_castsi512_ps(half == 0 ? _mm512_slli_epi32(both, 16)
-                                         : _mm512_and_si512(both, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
-  } else {
-    return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), pixel);
-  }
-}
 
 template <class T>
 MFI_AVX512_INLINE void store_transformed(T* to, __m512 v) {
@@ -133,51 +113,49 @@ MFI_AVX512_INLINE void store_transformed(T* to, __m512 v) {
 }
 
 // Transforms the tiles [first, first + count) of x to [kPoints][piece][in_padded]: B' x B.
-template <class T>
-MFI_AVX512 void transform_tiles(const Conv3x3Shape& s, const Blocking<T>& b, const T* x, int64_t first, int64_t count,
-                                T* transformed) {
-  constexpr int64_t kHalves = kIsBfloat16<T> ? 2 : 1, kChannels = kHalves * kLanes;
-  static constexpr T kZeros[kChannels] = {};  // what is beyond the image
-  for (int64_t channel = 0; channel < b.in_padded; channel += kChannels) {
-    const int64_t left = std::min(kChannels, s.in - channel);
-    const auto mask = static_cast<__mmask32>((uint64_t{1} << left) - 1);
-    for (int64_t half = 0; half < kHalves; ++half) {
-      __m512 column[kTile][kTile];  // [column][row], transformed along the rows
-      auto at = b.grid.place(first);
-      for (int64_t i = 0; i < count; ++i, at = b.grid.next(at)) {
-        const int64_t top = at.row * kStep - 1, left_edge = at.column * kStep - 1;
-        const auto load_column = [&](int64_t c) MFI_AVX512 {
-          const int64_t w = left_edge + c;
-          __m512 pixel[kTile];
-#pragma GCC unroll 4
-          for (int64_t r = 0; r < kTile; ++r) {
-            const int64_t h = top + r;
-            const bool inside = w >= 0 && w < s.width && h >= 0 && h < s.height;
-            const T* from = inside ? x + ((at.image * s.height + h) * s.width + w) * s.in + channel : kZeros;
-            pixel[r] = load_channels(from, mask, half);
-          }
-          transform_pixels(pixel[0], pixel[1], pixel[2], pixel[3], column[c]);
-        };
-        if (i == 0 || at.column == 0) {
-          load_column(0);
-          load_column(1);
-        } else {  // the right half of the tile before it
-#pragma GCC unroll 4
-          for (int64_t r = 0; r < kTile; ++r) {
-            column[0][r] = column[2][r];
-            column[1][r] = column[3][r];
-          }
-        }
-        load_column(2);
-        load_column(3);
-        T* to = transformed + i * b.in_padded + channel + half * kLanes;
-#pragma GCC unroll 4
+template <class T, class F>
+MFI_AVX512 void transform_tiles(const Conv3x3Shape& s, const Blocking<T, F>& b, const T* x, int64_t first,
+                                int64_t count, T* transformed) {
+  constexpr int64_t kTile = F::kTile;
+  for (int64_t channel = 0; channel < b.in_padded; channel += kLanes) {
+    const auto mask = first_lanes(s.in - channel);
+    __m512 column[kTile][kTile];  // [column][row], transformed along the rows
+    auto at = b.grid.place(first);
+    for (int64_t i = 0; i < count; ++i, at = b.grid.next(at)) {
+      const int64_t top = at.row * F::kStep - 1, left_edge = at.column * F::kStep - 1;
+      const auto load_column = [&](int64_t c) MFI_AVX512 {
+        const int64_t w = left_edge + c;
+        __m512 pixel[kTile];
+#pragma GCC unroll 6
         for (int64_t r = 0; r < kTile; ++r) {
-          __m512 point[kTile];
-          transform_pixels(column[0][r], column[1][r], column[2][r], column[3][r], point);
-#pragma GCC unroll 4
-          for (int64_t c = 0; c < kTile; ++c) store_transformed(to + (r * kTile + c) * b.tile_stride, point[c]);
+          const int64_t h = top + r;
+          const bool inside = w >= 0 && w < s.width && h >= 0 && h < s.height;
+          pixel[r] = load_values(inside ? x + ((at.image * s.height + h) * s.width + w) * s.in + channel : x,
+                                 inside ? mask : __mmask16{0});
         }
+        F::pixels(pixel, column[c]);
+      };
+      if (i == 0 || at.column == 0) {
+        load_column(0);
+        load_column(1);
+      } else {  // the right edge of the tile before it
+#pragma GCC unroll 6
+        for (int64_t r = 0; r < kTile; ++r) {
+          column[0][r] = column[F::kStep][r];
+          column[1][r] = column[F::kStep + 1][r];
+        }
+      }
+#pragma GCC unroll 4
+      for (int64_t c = 2; c < kTile; ++c) load_column(c);
+      T* to = transformed + i * b.in_padded + channel;
+#pragma GCC unroll 6
+      for (int64_t r = 0; r < kTile; ++r) {
+        __m512 along[kTile], point[kTile];
+#pragma GCC unroll 6
+        for (int64_t c = 0; c < kTile; ++c) along[c] = column[c][r];
+        F::pixels(along, point);
+#pragma GCC unroll 6
+        for (int64_t c = 0; c < kTile; ++c) store_transformed(to + (r * kTile + c) * b.tile_stride, point[c]);
       }
     }
   }
@@ -214,10 +192,10 @@ MFI_AVX512 void multiply(int64_t depth, const T* tiles, int64_t tile_stride, con
 
 // All points of `count` tiles and one block: products [kPoints][piece][kBlockOut]. Rows beyond `count` are
 // multiplied too, and not used.
-template <class T, int kRegisters>
-void multiply_points(const Blocking<T>& b, int64_t count, const T* tiles, const uint32_t* weights, float* products) {
+template <class T, class F, int kRegisters>
+void multiply_points(const Blocking<T, F>& b, int64_t count, const T* tiles, const uint32_t* weights, float* products) {
   constexpr int kRows = static_cast<int>(kSumRegisters) / kRegisters / (kRegisters == 1 ? 2 : 1);
-  for (int64_t p = 0; p < kPoints; ++p)
+  for (int64_t p = 0; p < F::kPoints; ++p)
     for (int64_t i = 0; i < count; i += kRows)
       multiply<T, kRows, kRegisters>(b.depth, tiles + p * b.tile_stride + i * b.in_padded, b.in_padded,
                                      weights + p * (b.depth * kRegisters + 1) * kLanes,
@@ -227,38 +205,40 @@ void multiply_points(const Blocking<T>& b, int64_t count, const T* tiles, const 
 // ---- pixels of y ----
 
 // One block's products of the tiles [first, first + count) to y: A' p A, and the ending.
-template <class T>
-MFI_AVX512 void finish_tiles(const Conv3x3Shape& s, const Blocking<T>& b, int64_t first, int64_t count, int64_t block,
-                             const float* products, const ConvEnding<T>& ending, T* y) {
+template <class T, class F>
+MFI_AVX512 void finish_tiles(const Conv3x3Shape& s, const Blocking<T, F>& b, int64_t first, int64_t count,
+                             int64_t block, const float* products, const ConvEnding<T>& ending, T* y) {
+  constexpr int64_t kTile = F::kTile, kStep = F::kStep;
   auto at = b.grid.place(first);
   for (int64_t i = 0; i < count; ++i, at = b.grid.next(at)) {
     for (int64_t k = 0; k < b.out.size(block); ++k) {
       const int64_t out = (b.out.first(block) + k) * kLanes;
       const auto mask = first_lanes(s.out - out);
       const float* from = products + i * kBlockOut + k * kLanes;
-      __m512 sum[kStep][kTile];  // along the rows
-#pragma GCC unroll 4
+      __m512 column[kTile][kStep];  // [column][row], along the rows
+#pragma GCC unroll 6
       for (int64_t c = 0; c < kTile; ++c) {
-        const auto point = [&](int64_t r)
-                               MFI_AVX512 { return _mm512_load_ps(from + (r * kTile + c) * b.product_stride); };
-        const auto middle = point(1), next = point(2);
-        sum[0][c] = _mm512_add_ps(point(0), _mm512_add_ps(middle, next));
-        sum[1][c] = _mm512_sub_ps(_mm512_sub_ps(middle, next), point(3));
+        __m512 point[kTile];
+#pragma GCC unroll 6
+        for (int64_t r = 0; r < kTile; ++r) point[r] = _mm512_load_ps(from + (r * kTile + c) * b.product_stride);
+        F::results(point, column[c]);
       }
       const auto bias = ending.bias ? _mm512_maskz_loadu_ps(mask, ending.bias + out) : _mm512_setzero_ps();
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int64_t r = 0; r < kStep; ++r) {
-        const __m512 pixel[kStep] = {_mm512_add_ps(sum[r][0], _mm512_add_ps(sum[r][1], sum[r][2])),
-                                     _mm512_sub_ps(_mm512_sub_ps(sum[r][1], sum[r][2]), sum[r][3])};
+        __m512 along[kTile], pixel[kStep];
+#pragma GCC unroll 6
+        for (int64_t c = 0; c < kTile; ++c) along[c] = column[c][r];
+        F::results(along, pixel);
         const int64_t h = at.row * kStep + r;
         if (h >= s.height) continue;
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int64_t c = 0; c < kStep; ++c) {
           const int64_t w = at.column * kStep + c;
           if (w >= s.width) continue;
           const int64_t offset = ((at.image * s.height + h) * s.width + w) * s.out + out;
-          auto value = _mm512_add_ps(pixel[c], bias);
-          if (ending.shortcut) value = _mm512_add_ps(value, load_values(ending.shortcut + offset, mask));
+          auto value = add(pixel[c], bias);
+          if (ending.shortcut) value = add(value, load_values(ending.shortcut + offset, mask));
           if (ending.relu) value = _mm512_max_ps(_mm512_setzero_ps(), value);  // a NaN stays
           store_values(y + offset, mask, value);
         }
@@ -267,12 +247,12 @@ MFI_AVX512 void finish_tiles(const Conv3x3Shape& s, const Blocking<T>& b, int64_
   }
 }
 
-template <class T>
-void convolve_tiles(const Conv3x3Shape& s, const Blocking<T>& b, const T* x, const uint32_t* weights,
+template <class T, class F>
+void convolve_tiles(const Conv3x3Shape& s, const Blocking<T, F>& b, const T* x, const uint32_t* weights,
                     const ConvEnding<T>& ending, int64_t begin, int64_t end, T* y) {
   thread_local Workspace tile_space, product_space;
-  auto* tiles = tile_space.reserve<T>(kPoints * b.tile_stride + kMostRows * b.in_padded);
-  auto* products = product_space.reserve<float>(kPoints * b.product_stride + kMostRows * kBlockOut);
+  auto* tiles = tile_space.reserve<T>(F::kPoints * b.tile_stride + kMostRows * b.in_padded);
+  auto* products = product_space.reserve<float>(F::kPoints * b.product_stride + kMostRows * kBlockOut);
   for (int64_t first = begin; first < end; first += b.piece) {
     const int64_t count = std::min(b.piece, end - first);
     transform_tiles(s, b, x, first, count, tiles);
@@ -280,16 +260,16 @@ void convolve_tiles(const Conv3x3Shape& s, const Blocking<T>& b, const T* x, con
       const uint32_t* block_weights = weights + b.weight_offset(block);
       switch (b.out.size(block)) {
         case 1:
-          multiply_points<T, 1>(b, count, tiles, block_weights, products);
+          multiply_points<T, F, 1>(b, count, tiles, block_weights, products);
           break;
         case 2:
-          multiply_points<T, 2>(b, count, tiles, block_weights, products);
+          multiply_points<T, F, 2>(b, count, tiles, block_weights, products);
           break;
         case 3:
-          multiply_points<T, 3>(b, count, tiles, block_weights, products);
+          multiply_points<T, F, 3>(b, count, tiles, block_weights, products);
           break;
         default:
-          multiply_points<T, 4>(b, count, tiles, block_weights, products);
+          multiply_points<T, F, 4>(b, count, tiles, block_weights, products);
           break;
       }
       finish_tiles(s, b, first, count, block, products, ending, y);
@@ -313,20 +293,23 @@ bool has_winograd_weight_gradient(const Conv3x3Shape& shape, int64_t bytes) {
   static const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                                  __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   static const bool has_bfloat16 = has_avx512 && __builtin_cpu_supports("avx512bf16");
-  return (bytes == 2 ? has_bfloat16 : has_avx512) && shape.stride == 1 && std::min(shape.in, shape.out) >= 32;
+  return (bytes == 2 ? has_bfloat16 : has_avx512) && shape.stride == 1 && std::min(shape.in, shape.out) >= 16;
 }
 
 template <class T>
 void winograd_conv(const Conv3x3Shape& s, const T* x, const float* weight, ConvUse use, const ConvEnding<T>& ending,
                    T* y) {
-  const Blocking<T> b(s);
-  thread_local Workspace weight_space;
-  auto* weights = weight_space.reserve<uint32_t>(b.weight_slots());
-  for_each_parallel(b.out.blocks * b.depth,
-                    [&](int64_t i) { lay_out_weights<T>(s, b, weight, use, i / b.depth, i % b.depth, weights); });
-  const int64_t threads = std::min(parallel_threads(), b.grid.tiles);
-  for_each_parallel(threads, [&](int64_t thread) {
-    convolve_tiles(s, b, x, weights, ending, b.grid.tiles * thread / threads, b.grid.tiles * (thread + 1) / threads, y);
+  with_filter(s, sizeof(T), [&]<class F>(F) {
+    const Blocking<T, F> b(s);
+    thread_local Workspace weight_space;
+    auto* weights = weight_space.reserve<uint32_t>(b.weight_slots());
+    for_each_parallel(b.out.blocks * b.depth,
+                      [&](int64_t i) { lay_out_weights<T>(s, b, weight, use, i / b.depth, i % b.depth, weights); });
+    const int64_t threads = std::min(parallel_threads(), b.grid.tiles);
+    for_each_parallel(threads, [&](int64_t thread) {
+      convolve_tiles(s, b, x, weights, ending, b.grid.tiles * thread / threads, b.grid.tiles * (thread + 1) / threads,
+                     y);
+    });
   });
 }
 

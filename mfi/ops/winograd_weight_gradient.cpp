@@ -1,6 +1,6 @@
 #include "mfi/ops/parallel.h"
-#include "mfi/ops/winograd-inl.h"
 #include "mfi/ops/winograd.h"
+#include "mfi/ops/winograd_filters-inl.h"
 
 namespace mfi {
 namespace {
@@ -14,10 +14,12 @@ constexpr int64_t kFewestTiles = 1024;     // a piece: each reads and writes all
 // instruction takes them. A slot is one tile's value or two tiles' values, four bytes. Both factors are laid out
 // [registers of channels][kPoints][slots + 1][kLanes]; the sums are [kPoints][out][registers of in][kLanes]. The slot
 // too many keeps the points of a tile, which are written together, out of one set of the cache.
-template <class T>
+template <class T, class F>
 struct GradientBlocking {
+  static constexpr int64_t kPoints = F::kPoints;
+
   explicit GradientBlocking(const Conv3x3Shape& s)
-      : grid(s),
+      : grid(s, F::kStep),
         in(s.in, kBlockRegisters),
         out_registers((s.out + kLanes - 1) / kLanes),
         slots(std::min((grid.tiles + kTilesPerSlot - 1) / kTilesPerSlot,
@@ -36,24 +38,25 @@ struct GradientBlocking {
 };
 
 // The transformed values of one register of channels of one tile.
+template <class F>
 struct Points {
-  __m512 at[kPoints];
+  __m512 at[F::kPoints];
 };
 
 // Puts one slot's tiles side by side: in bfloat16 `second` goes into the upper halves.
-template <class T>
-MFI_AVX512_INLINE void store_slot(const Points& first, const Points& second, int64_t apart, uint32_t* to) {
+template <class T, class F>
+MFI_AVX512_INLINE void store_slot(const Points<F>& first, const Points<F>& second, int64_t apart, uint32_t* to) {
   if constexpr (kIsBfloat16<T>) {
     const auto alternate =
         _mm512_add_epi16(_mm512_slli_epi32(_mm512_set1_epi32(16), 16),  // lanes 0 and 16, 1 and 17, ...
                          _mm512_mullo_epi32(lane_numbers(), _mm512_set1_epi32(0x10001)));
-#pragma GCC unroll 16
-    for (int64_t p = 0; p < kPoints; ++p)
+#pragma GCC unroll 36
+    for (int64_t p = 0; p < F::kPoints; ++p)
       _mm512_store_si512(to + p * apart,
                          _mm512_permutexvar_epi16(alternate, (__m512i)_mm512_cvtne2ps_pbh(second.at[p], first.at[p])));
   } else {
-#pragma GCC unroll 16
-    for (int64_t p = 0; p < kPoints; ++p) _mm512_store_si512(to + p * apart, _mm512_castps_si512(first.at[p]));
+#pragma GCC unroll 36
+    for (int64_t p = 0; p < F::kPoints; ++p) _mm512_store_si512(to + p * apart, _mm512_castps_si512(first.at[p]));
   }
 }
 
@@ -65,12 +68,12 @@ struct Piece {
 
 // One register of channels to slots: `transform(place, points)` for each tile in order; beyond the last tile there are
 // zeros.
-template <class T, class Transform>
-MFI_AVX512_INLINE void lay_out(const GradientBlocking<T>& b, const Piece& piece, int64_t index, uint32_t* all,
+template <class T, class F, class Transform>
+MFI_AVX512_INLINE void lay_out(const GradientBlocking<T, F>& b, const Piece& piece, int64_t index, uint32_t* all,
                                const Transform& transform) {
-  constexpr int64_t kTiles = GradientBlocking<T>::kTilesPerSlot;
-  uint32_t* to = all + index * kPoints * b.point_stride + piece.begin * kLanes;
-  Points points[2];
+  constexpr int64_t kTiles = GradientBlocking<T, F>::kTilesPerSlot;
+  uint32_t* to = all + index * F::kPoints * b.point_stride + piece.begin * kLanes;
+  Points<F> points[2];
   int64_t tile = piece.first_tile + piece.begin * kTiles;
   auto at = b.grid.place(tile);
   for (int64_t slot = piece.begin; slot < piece.end; ++slot, to += kLanes) {
@@ -81,77 +84,84 @@ MFI_AVX512_INLINE void lay_out(const GradientBlocking<T>& b, const Piece& piece,
         for (auto& point : points[i].at) point = _mm512_setzero_ps();
       }
     }
-    store_slot<T>(points[0], points[1], b.point_stride, to);
+    store_slot<T, F>(points[0], points[1], b.point_stride, to);
   }
 }
 
 // Transformed pixels of x, B' x B.
-template <class T>
-MFI_AVX512 void lay_out_x(const Conv3x3Shape& s, const GradientBlocking<T>& b, const T* x, const Piece& piece,
+template <class T, class F>
+MFI_AVX512 void lay_out_x(const Conv3x3Shape& s, const GradientBlocking<T, F>& b, const T* x, const Piece& piece,
                           int64_t index, uint32_t* all) {
+  constexpr int64_t kTile = F::kTile, kStep = F::kStep;
   const int64_t channel = index * kLanes;
   const auto mask = first_lanes(s.in - channel);
   __m512 column[kTile][kTile];  // [column][row], transformed along the rows
   bool started = false;
-  lay_out<T>(b, piece, index, all, [&](const TileGrid::Place& at, Points& points) MFI_AVX512 {
+  lay_out<T>(b, piece, index, all, [&](const TileGrid::Place& at, Points<F>& points) MFI_AVX512 {
     const auto load_column = [&](int64_t c) MFI_AVX512 {
       const int64_t w = at.column * kStep - 1 + c;
       __m512 pixel[kTile];
-#pragma GCC unroll 4
+#pragma GCC unroll 6
       for (int64_t r = 0; r < kTile; ++r) {
         const int64_t h = at.row * kStep - 1 + r;
         const bool inside = w >= 0 && w < s.width && h >= 0 && h < s.height;
         pixel[r] = load_values(inside ? x + ((at.image * s.height + h) * s.width + w) * s.in + channel : x,
                                inside ? mask : __mmask16{0});
       }
-      transform_pixels(pixel[0], pixel[1], pixel[2], pixel[3], column[c]);
+      F::pixels(pixel, column[c]);
     };
     if (!started || at.column == 0) {
       load_column(0);
       load_column(1);
       started = true;
-    } else {  // the right half of the tile before it
-#pragma GCC unroll 4
+    } else {  // the right edge of the tile before it
+#pragma GCC unroll 6
       for (int64_t r = 0; r < kTile; ++r) {
-        column[0][r] = column[2][r];
-        column[1][r] = column[3][r];
+        column[0][r] = column[kStep][r];
+        column[1][r] = column[kStep + 1][r];
       }
     }
-    load_column(2);
-    load_column(3);
 #pragma GCC unroll 4
-    for (int64_t r = 0; r < kTile; ++r)
-      transform_pixels(column[0][r], column[1][r], column[2][r], column[3][r], points.at + r * kTile);
+    for (int64_t c = 2; c < kTile; ++c) load_column(c);
+#pragma GCC unroll 6
+    for (int64_t r = 0; r < kTile; ++r) {
+      __m512 along[kTile];
+#pragma GCC unroll 6
+      for (int64_t c = 0; c < kTile; ++c) along[c] = column[c][r];
+      F::pixels(along, points.at + r * kTile);
+    }
   });
 }
 
-// A applied to two pixels: (a, a + b, a - b, -b)
-MFI_AVX512_INLINE void spread_pixels(__m512 a, __m512 b, __m512* out) {
-  out[0] = a;
-  out[1] = _mm512_add_ps(a, b);
-  out[2] = _mm512_sub_ps(a, b);
-  out[3] = _mm512_sub_ps(_mm512_setzero_ps(), b);
-}
-
 // Transformed pixels of dy, A dy A'.
-template <class T>
-MFI_AVX512 void lay_out_dy(const Conv3x3Shape& s, const GradientBlocking<T>& b, const T* dy, const Piece& piece,
+template <class T, class F>
+MFI_AVX512 void lay_out_dy(const Conv3x3Shape& s, const GradientBlocking<T, F>& b, const T* dy, const Piece& piece,
                            int64_t index, uint32_t* all) {
+  constexpr int64_t kTile = F::kTile, kStep = F::kStep;
   const int64_t channel = index * kLanes;
   const auto mask = first_lanes(s.out - channel);
-  lay_out<T>(b, piece, index, all, [&](const TileGrid::Place& at, Points& points) MFI_AVX512 {
+  lay_out<T>(b, piece, index, all, [&](const TileGrid::Place& at, Points<F>& points) MFI_AVX512 {
     __m512 column[kStep][kTile];  // spread along the rows
-#pragma GCC unroll 2
-    for (int64_t c = 0; c < kStep; ++c) {
-      const int64_t h = at.row * kStep, w = at.column * kStep + c;
-      const T* pixel = dy + ((at.image * s.height + h) * s.width + w) * s.out + channel;
-      const bool inside = w < s.width, next_inside = inside && h + 1 < s.height;
-      const auto upper = load_values(inside ? pixel : dy, inside ? mask : __mmask16{0});
-      const auto lower = load_values(next_inside ? pixel + s.width * s.out : dy, next_inside ? mask : __mmask16{0});
-      spread_pixels(upper, lower, column[c]);
-    }
 #pragma GCC unroll 4
-    for (int64_t r = 0; r < kTile; ++r) spread_pixels(column[0][r], column[1][r], points.at + r * kTile);
+    for (int64_t c = 0; c < kStep; ++c) {
+      const int64_t w = at.column * kStep + c;
+      __m512 pixel[kStep];
+#pragma GCC unroll 4
+      for (int64_t r = 0; r < kStep; ++r) {
+        const int64_t h = at.row * kStep + r;
+        const bool inside = w < s.width && h < s.height;
+        pixel[r] = load_values(inside ? dy + ((at.image * s.height + h) * s.width + w) * s.out + channel : dy,
+                               inside ? mask : __mmask16{0});
+      }
+      F::spread(pixel, column[c]);
+    }
+#pragma GCC unroll 6
+    for (int64_t r = 0; r < kTile; ++r) {
+      __m512 along[kStep];
+#pragma GCC unroll 4
+      for (int64_t c = 0; c < kStep; ++c) along[c] = column[c][r];
+      F::spread(along, points.at + r * kTile);
+    }
   });
 }
 
@@ -183,14 +193,14 @@ MFI_AVX512 void add_products(int64_t slots, const uint32_t* dy, const uint32_t* 
 }
 
 // All products of one point and one block of input channels.
-template <class T>
-void add_block(const Conv3x3Shape& s, const GradientBlocking<T>& b, int64_t point, int64_t block, int64_t slots,
+template <class T, class F>
+void add_block(const Conv3x3Shape& s, const GradientBlocking<T, F>& b, int64_t point, int64_t block, int64_t slots,
                const uint32_t* x, const uint32_t* dy, bool first, float* sums) {
-  const int64_t row_sums = b.in.registers * kLanes, stride = kPoints * b.point_stride;
-  const uint32_t* from_x = x + (b.in.first(block) * kPoints + point) * b.point_stride;
+  const int64_t row_sums = b.in.registers * kLanes, stride = F::kPoints * b.point_stride;
+  const uint32_t* from_x = x + (b.in.first(block) * F::kPoints + point) * b.point_stride;
   float* to = sums + point * b.out_registers * kLanes * row_sums + b.in.first(block) * kLanes;
   for (int64_t out = 0; out < s.out; out += kRows) {
-    const uint32_t* from_dy = dy + (out / kLanes * kPoints + point) * b.point_stride + out % kLanes;
+    const uint32_t* from_dy = dy + (out / kLanes * F::kPoints + point) * b.point_stride + out % kLanes;
     switch (b.in.size(block)) {
       case 1:
         add_products<T, 1>(slots, from_dy, from_x, stride, row_sums, first, to + out * row_sums);
@@ -205,45 +215,39 @@ void add_block(const Conv3x3Shape& s, const GradientBlocking<T>& b, int64_t poin
   }
 }
 
-// G' applied to four sums: (a + (b + c) / 2, (b - c) / 2, (b + c) / 2 + d)
-MFI_AVX512_INLINE void gather_taps(__m512 a, __m512 b, __m512 c, __m512 d, __m512* out) {
-  const auto half = _mm512_set1_ps(0.5f), both = _mm512_mul_ps(_mm512_add_ps(b, c), half);
-  out[0] = _mm512_add_ps(a, both);
-  out[1] = _mm512_mul_ps(_mm512_sub_ps(b, c), half);
-  out[2] = _mm512_add_ps(both, d);
-}
-
 // One output channel's gradient: G' sums G.
-template <class T>
-MFI_AVX512 void finish_channel(const Conv3x3Shape& s, const GradientBlocking<T>& b, int64_t out, const float* sums,
+template <class T, class F>
+MFI_AVX512 void finish_channel(const Conv3x3Shape& s, const GradientBlocking<T, F>& b, int64_t out, const float* sums,
                                float* gradient) {
+  constexpr int64_t kTile = F::kTile;
   const int64_t row_sums = b.in.registers * kLanes, point_sums = b.out_registers * kLanes * row_sums;
   for (int64_t in = 0; in < s.in; in += kLanes) {
     const float* from = sums + out * row_sums + in;
     __m512 column[kTile][3];
     for (int64_t c = 0; c < kTile; ++c) {
-      const auto point = [&](int64_t r) MFI_AVX512 { return _mm512_load_ps(from + (r * kTile + c) * point_sums); };
-      gather_taps(point(0), point(1), point(2), point(3), column[c]);
+      __m512 point[kTile];
+      for (int64_t r = 0; r < kTile; ++r) point[r] = _mm512_load_ps(from + (r * kTile + c) * point_sums);
+      F::taps(point, column[c]);
     }
     for (int64_t r = 0; r < 3; ++r) {
-      __m512 tap[3];
-      gather_taps(column[0][r], column[1][r], column[2][r], column[3][r], tap);
+      __m512 along[kTile], tap[3];
+      for (int64_t c = 0; c < kTile; ++c) along[c] = column[c][r];
+      F::taps(along, tap);
       for (int64_t c = 0; c < 3; ++c)
         _mm512_mask_storeu_ps(gradient + ((out * 3 + r) * 3 + c) * s.in + in, first_lanes(s.in - in), tap[c]);
     }
   }
 }
 
-}  // namespace
-
-template <class T>
-void winograd_weight_gradient(const Conv3x3Shape& s, const T* x, const T* dy, float* gradient) {
-  const GradientBlocking<T> b(s);
+// The whole of it by one filter.
+template <class T, class F>
+void filtered_weight_gradient(const Conv3x3Shape& s, const T* x, const T* dy, float* gradient) {
+  const GradientBlocking<T, F> b(s);
   thread_local Workspace x_space, dy_space, sum_space;
-  auto* const x_piece = x_space.reserve<uint32_t>(b.in.registers * kPoints * b.point_stride);
-  auto* const dy_piece = dy_space.reserve<uint32_t>(b.out_registers * kPoints * b.point_stride);
+  auto* const x_piece = x_space.reserve<uint32_t>(b.in.registers * F::kPoints * b.point_stride);
+  auto* const dy_piece = dy_space.reserve<uint32_t>(b.out_registers * F::kPoints * b.point_stride);
   auto* const sums = sum_space.reserve<float>(b.sums());
-  constexpr int64_t kTiles = GradientBlocking<T>::kTilesPerSlot, kShares = 8;
+  constexpr int64_t kTiles = GradientBlocking<T, F>::kTilesPerSlot, kShares = 8;
   for (int64_t first = 0; first < b.grid.tiles; first += b.slots * kTiles) {
     const int64_t slots = std::min(b.slots, (b.grid.tiles - first + kTiles - 1) / kTiles);
     const int64_t registers = b.in.registers + b.out_registers;
@@ -255,11 +259,18 @@ void winograd_weight_gradient(const Conv3x3Shape& s, const T* x, const T* dy, fl
       else
         lay_out_dy(s, b, dy, piece, index - b.in.registers, dy_piece);
     });
-    for_each_parallel(kPoints * b.in.blocks, [&](int64_t i) {
+    for_each_parallel(F::kPoints * b.in.blocks, [&](int64_t i) {
       add_block(s, b, i / b.in.blocks, i % b.in.blocks, slots, x_piece, dy_piece, first == 0, sums);
     });
   }
   for_each_parallel(s.out, [&](int64_t out) { finish_channel(s, b, out, sums, gradient); });
+}
+
+}  // namespace
+
+template <class T>
+void winograd_weight_gradient(const Conv3x3Shape& s, const T* x, const T* dy, float* gradient) {
+  with_filter(s, sizeof(T), [&]<class F>(F) { filtered_weight_gradient<T, F>(s, x, dy, gradient); });
 }
 
 template void winograd_weight_gradient<float>(const Conv3x3Shape&, const float*, const float*, float*);
