@@ -13,7 +13,7 @@ Convolution::Convolution(const ConvShape& shape, bool with_bias) : shape_(shape)
 }
 
 torch::Tensor Convolution::forward(const torch::Tensor& x, const torch::Tensor& extra_bias, bool relu) const {
-  return conv_bias(x, weight, bias.defined() ? bias : extra_bias, shape_.stride, /*shortcut=*/{}, relu);
+  return conv_bias(x, weight, bias.defined() ? bias : extra_bias, shape_.stride, /*shortcut=*/{}, relu, kept_);
 }
 
 BatchNorm::BatchNorm(int64_t channels) {
@@ -37,7 +37,7 @@ ConvNorm::ConvNorm(const ConvShape& shape, bool folded) {
 
 torch::Tensor ConvNorm::forward(const torch::Tensor& x, const torch::Tensor& shortcut, bool relu) const {
   const int64_t stride = conv->shape().stride;
-  if (!norm) return conv_bias(x, conv->weight, conv->bias, stride, shortcut, relu);
+  if (!norm) return conv_bias(x, conv->weight, conv->bias, stride, shortcut, relu, conv->kept());
   if (norm->is_training())
     return conv_norm(x,
                      {conv->weight, norm->weight, norm->bias, norm->running_mean, norm->running_var, stride,

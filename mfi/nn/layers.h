@@ -11,6 +11,7 @@
 #include <string>
 
 #include "mfi/ops/batch_sums.h"
+#include "mfi/ops/convolution.h"
 
 namespace mfi {
 
@@ -28,12 +29,15 @@ class Convolution : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& extra_bias = {}, bool relu = false) const;
 
   const ConvShape& shape() const { return shape_; }
+  /// What the kernels keep of the weight while it does not learn.
+  const KeptWeightsPtr& kept() const { return kept_; }
 
   torch::Tensor weight;  // [out, in, kernel, kernel]
   torch::Tensor bias;    // [out], undefined without bias
 
  private:
   ConvShape shape_;
+  KeptWeightsPtr kept_ = c10::make_intrusive<KeptWeights>();
 };
 
 /// Batch norm over N, H, W with momentum 0.1 and epsilon 1e-5. In training mode it uses and updates

@@ -18,8 +18,10 @@ using OptionalTensor = std::optional<torch::Tensor>;
 class OneCallConv : public torch::autograd::Function<OneCallConv> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x, const OptionalTensor& shortcut,
-                               const torch::Tensor& weight, const OptionalTensor& bias, int64_t stride, bool relu) {
-    auto out = conv_forward(x, weight, bias, stride, shortcut, relu);
+                               const torch::Tensor& weight, const OptionalTensor& bias, int64_t stride, bool relu,
+                               const KeptWeightsPtr& kept) {
+    auto out = conv_forward(x, weight, bias, stride, shortcut, relu, kept);
+    if (kept) context->saved_data["kept"] = c10::IValue::make_capsule(kept);
     // x only tells its shape; it is kept anyway, by the operation that it is the result of.
     context->save_for_backward({x, weight, relu ? out : torch::Tensor()});
     context->saved_data["stride"] = stride;
@@ -33,9 +35,16 @@ class OneCallConv : public torch::autograd::Function<OneCallConv> {
     auto gradient = gradients[0].contiguous(torch::MemoryFormat::ChannelsLast);
     if (out.defined()) gradient = at::threshold_backward(gradient, out, 0);
     const auto through_conv = conv_gradients(gradient, x, weight, context->saved_data["stride"].toInt(),
-                                             context->needs_input_grad(0), /*weight_wanted=*/false);
+                                             context->needs_input_grad(0), /*weight_wanted=*/false, kept_of(*context));
     const bool shortcut_wanted = context->saved_data["shortcut"].toBool() && context->needs_input_grad(1);
-    return {through_conv.x, shortcut_wanted ? gradient : torch::Tensor(), {}, {}, {}, {}};
+    return {through_conv.x, shortcut_wanted ? gradient : torch::Tensor(), {}, {}, {}, {}, {}};
+  }
+
+ private:
+  static KeptWeightsPtr kept_of(AutogradContext& context) {
+    const auto found = context.saved_data.find("kept");
+    if (found == context.saved_data.end()) return {};
+    return c10::static_intrusive_pointer_cast<KeptWeights>(found->second.toCapsule());
   }
 };
 
@@ -125,7 +134,7 @@ bool is_float32(const torch::Tensor& t) { return !t.defined() || t.scalar_type()
 }  // namespace
 
 torch::Tensor conv_bias(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias, int64_t stride,
-                        const torch::Tensor& shortcut, bool relu) {
+                        const torch::Tensor& shortcut, bool relu, const KeptWeightsPtr& kept) {
   const bool weights_learn = wants_gradient(weight) || wants_gradient(bias);
   const bool of_samples = bias.defined() && bias.dim() == 2;
   const bool plain = has_passes(x, {weight, bias, shortcut}) && onednn_takes(x.scalar_type());
@@ -140,9 +149,9 @@ torch::Tensor conv_bias(const torch::Tensor& x, const torch::Tensor& weight, con
   if (!plain) return conv_bias_reference(x, weight, bias, stride, shortcut, relu);
   const auto dense = optional(shortcut.defined() ? shortcut.contiguous(torch::MemoryFormat::ChannelsLast) : shortcut);
   if (wants_gradient(x) || wants_gradient(shortcut))
-    return OneCallConv::apply(x, dense, weight_for(x, weight, stride), optional(bias), stride, relu);
+    return OneCallConv::apply(x, dense, weight, optional(bias), stride, relu, kept);
   torch::NoGradGuard no_grad;
-  return conv_forward(x, weight, optional(bias), stride, dense, relu);
+  return conv_forward(x, weight, optional(bias), stride, dense, relu, kept);
 }
 
 torch::Tensor conv_bias_reference(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,

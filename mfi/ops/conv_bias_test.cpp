@@ -54,9 +54,9 @@ struct Trial {
     upstream = tensor({c.batch, c.out, size, size});
   }
 
-  template <class Operation>
-  Trial& run(const Operation& operation) {
-    out = operation(x, weight, bias, c.stride, shortcut, c.relu);
+  template <class Operation, class... Rest>
+  Trial& run(const Operation& operation, const Rest&... rest) {
+    out = operation(x, weight, bias, c.stride, shortcut, c.relu, rest...);
     if (out.requires_grad()) (out * upstream).sum().backward();
     return *this;
   }
@@ -75,7 +75,7 @@ void expect_close(const Trial& ours, const Trial& reference, double tolerance) {
 TEST(ConvBias, AgreesWithTheReferenceInFloat32) {
   for (const auto& c : cases())
     for (const bool inputs_learn : {false, true})
-      expect_close(Trial(c, torch::kFloat32, inputs_learn).run(conv_bias),
+      expect_close(Trial(c, torch::kFloat32, inputs_learn).run(conv_bias, KeptWeightsPtr()),
                    Trial(c, torch::kFloat32, inputs_learn).run(conv_bias_reference), 2e-5);
 }
 
@@ -85,14 +85,57 @@ TEST(ConvBias, AgreesWithTheReferenceInBfloat16) {
   for (const auto& c : cases())
     for (const bool inputs_learn : {false, true}) {
       if (c.relu && inputs_learn) continue;
-      expect_close(Trial(c, torch::kBFloat16, inputs_learn).run(conv_bias),
+      expect_close(Trial(c, torch::kBFloat16, inputs_learn).run(conv_bias, KeptWeightsPtr()),
                    Trial(c, torch::kFloat32, inputs_learn).run(conv_bias_reference), 4e-2);
     }
 }
 
+// What is kept of a weight serves its next calls, forward and backward, until the weight changes, by whatever way.
+TEST(ConvBias, UsesWhatItKeptOfAWeightUntilThatChanges) {
+  for (const auto type : {torch::kFloat32, torch::kBFloat16})
+    for (const Case& c : {Case{4, 64, 64, 3, 1, 8, true, true, true}, Case{4, 16, 32, 1, 2, 8, true, false, false}}) {
+      const auto kept = c10::make_intrusive<KeptWeights>();
+      Trial trial(c, type);
+      const auto expect_fresh_results = [&](const char* when) {
+        SCOPED_TRACE(when);
+        trial.x.mutable_grad().reset();
+        trial.run(conv_bias, kept);
+        const auto out = trial.out, gradient = trial.x.grad().clone();
+        trial.x.mutable_grad().reset();
+        trial.run(conv_bias, KeptWeightsPtr());
+        EXPECT_TRUE(torch::equal(out, trial.out));
+        EXPECT_TRUE(torch::equal(gradient, trial.x.grad()));
+      };
+      expect_fresh_results("first");
+      expect_fresh_results("again");
+      trial.weight.mul_(2);
+      expect_fresh_results("changed in place");
+      trial.weight = torch::randn_like(trial.weight);
+      expect_fresh_results("another tensor");
+      trial.weight.set_data(torch::randn_like(trial.weight));
+      expect_fresh_results("other memory");
+    }
+}
+
+TEST(KeptWeights, AreMadeOnceForEachKind) {
+  KeptWeights kept;
+  const auto weight = torch::randn({2, 2, 3, 3});
+  int made = 0;
+  const auto get = [&](bool gradient, torch::Dtype type, int64_t layout) {
+    return kept.get(weight, {gradient, type, layout}, [&] { return torch::full({}, ++made); }).item<int>();
+  };
+  EXPECT_EQ(get(false, torch::kFloat32, 2), 1);
+  EXPECT_EQ(get(true, torch::kFloat32, 2), 2);
+  EXPECT_EQ(get(false, torch::kBFloat16, 2), 3);
+  EXPECT_EQ(get(false, torch::kBFloat16, 4), 4);
+  EXPECT_EQ(get(true, torch::kFloat32, 2), 2);
+  weight.zero_();
+  EXPECT_EQ(get(true, torch::kFloat32, 2), 5);
+}
+
 TEST(ConvBias, CutsGradientsOffInBfloat16AsItsOwnResultSays) {
   Trial trial({4, 16, 16, 3, 1, 8, true, true, true}, torch::kBFloat16);
-  trial.run(conv_bias);
+  trial.run(conv_bias, KeptWeightsPtr());
   const auto expected = trial.upstream * trial.out.gt(0);
   EXPECT_TRUE(torch::equal(trial.shortcut.grad(), expected));
 }
@@ -100,7 +143,7 @@ TEST(ConvBias, CutsGradientsOffInBfloat16AsItsOwnResultSays) {
 TEST(ConvBias, LeavesItsInputsAlone) {
   Trial trial({2, 16, 16, 3, 1, 8, true, true, true}, torch::kFloat32, false);
   const auto x = trial.x.clone(), shortcut = trial.shortcut.clone();
-  trial.run(conv_bias);
+  trial.run(conv_bias, KeptWeightsPtr());
   EXPECT_TRUE(torch::equal(trial.x, x));
   EXPECT_TRUE(torch::equal(trial.shortcut, shortcut));
 }
@@ -136,7 +179,7 @@ void expect_learning_close(BiasKind kind, torch::Dtype type, bool relu, double t
   for (const auto& c : learning_cases()) {
     if (c.relu != relu) continue;
     LearningTrial ours(c, type, kind), reference(c, torch::kFloat32, kind);
-    ours.run(conv_bias);
+    ours.run(conv_bias, KeptWeightsPtr());
     reference.run(conv_bias_reference);
     expect_close(ours, reference, tolerance);
     EXPECT_LT(largest_difference(ours.weight.grad(), reference.weight.grad()), tolerance)
@@ -160,7 +203,7 @@ TEST_P(LearningConvBias, AgreesWithTheReferenceInBfloat16) {
 
 TEST_P(LearningConvBias, MasksGradientsInBfloat16AsItsOwnResultSays) {
   LearningTrial trial({4, 16, 16, 3, 1, 8, false, false, true}, torch::kBFloat16, GetParam());
-  trial.run(conv_bias);
+  trial.run(conv_bias, KeptWeightsPtr());
   const auto masked = (trial.upstream * trial.out.gt(0)).to(torch::kFloat32);
   const auto x = trial.x.detach().to(torch::kFloat32).requires_grad_();
   const auto weight = trial.weight.detach().clone().requires_grad_();

@@ -59,15 +59,34 @@ bool has_winograd(const torch::Tensor& x, const torch::Tensor& weight, int64_t s
   return x.is_cpu() && known_type && is_3x3(weight) && has_kernel(conv3x3_shape(x, weight, stride), x.element_size());
 }
 
+// A kept weight, or one made for this call.
+torch::Tensor keep(const KeptWeightsPtr& kept, const torch::Tensor& weight, const KeptWeights::Kind& kind,
+                   const std::function<torch::Tensor()>& make) {
+  return kept ? kept->get(weight, kind, make) : make();
+}
+
+torch::Tensor weight_of_type(const torch::Tensor& weight, torch::Dtype type, const KeptWeightsPtr& kept) {
+  if (weight.scalar_type() == type) return weight;
+  return keep(kept, weight, {false, type, /*layout=*/0}, [&] { return weight.to(type); });
+}
+
 // x [N, shape.in, H, W] to [N, shape.out, H, W]
 torch::Tensor winograd(const Conv3x3Shape& shape, const torch::Tensor& x, const torch::Tensor& weight, ConvUse use,
-                       const OptionalTensor& bias, const OptionalTensor& shortcut, bool relu) {
-  const auto dense_x = dense(x), dense_weight = dense(weight.to(torch::kFloat32));
+                       const OptionalTensor& bias, const OptionalTensor& shortcut, bool relu,
+                       const KeptWeightsPtr& kept) {
+  const auto dense_x = dense(x);
   const auto dense_bias = bias ? bias->to(torch::kFloat32).contiguous() : torch::Tensor();
   auto y = torch::empty({shape.batch, shape.out, shape.height, shape.width},
                         x.options().memory_format(torch::MemoryFormat::ChannelsLast));
   with_element(x.scalar_type(), [&]<class T>(T) {
-    winograd_conv<T>(shape, data<T>(dense_x), data<float>(dense_weight), use,
+    const KeptWeights::Kind kind{use == ConvUse::gradient, x.scalar_type(), winograd_tile(shape, sizeof(T))};
+    const auto laid_out = keep(kept, weight, kind, [&] {
+      const auto dense_weight = dense(weight.to(torch::kFloat32));
+      auto out = torch::empty({winograd_weight_size<T>(shape)}, torch::kInt32);
+      winograd_lay_out_weight<T>(shape, data<float>(dense_weight), use, mutable_data<uint32_t>(out));
+      return out;
+    });
+    winograd_conv<T>(shape, data<T>(dense_x), data<uint32_t>(laid_out),
                      {data<float>(dense_bias), shortcut ? data<T>(*shortcut) : nullptr, relu}, mutable_data<T>(y));
   });
   return y;
@@ -93,6 +112,21 @@ torch::Tensor own_weight_gradient(const torch::Tensor& y_gradient, const torch::
 
 }  // namespace
 
+torch::Tensor KeptWeights::get(const torch::Tensor& weight, const Kind& kind,
+                               const std::function<torch::Tensor()>& make) {
+  const bool same = weight_.defined() && weight_.data_ptr() == weight.data_ptr() &&
+                    weight_.sizes().equals(weight.sizes()) && version_ == weight._version();
+  if (!same) {
+    made_.clear();
+    weight_ = weight.detach();
+    version_ = weight._version();
+  }
+  for (const auto& [made_kind, made] : made_)
+    if (made_kind == kind) return made;
+  made_.emplace_back(kind, make());
+  return made_.back().second;
+}
+
 bool onednn_takes(torch::Dtype type) {
   // In bfloat16 its convolutions want these instructions, or refuse.
   static const bool has_bfloat16 =
@@ -105,10 +139,10 @@ torch::Tensor weight_for(const torch::Tensor& x, const torch::Tensor& weight, in
 }
 
 torch::Tensor conv_forward(const torch::Tensor& x, const torch::Tensor& weight, const OptionalTensor& bias,
-                           int64_t stride, const OptionalTensor& shortcut, bool relu) {
+                           int64_t stride, const OptionalTensor& shortcut, bool relu, const KeptWeightsPtr& kept) {
   if (has_winograd(x, weight, stride))
-    return winograd(conv3x3_shape(x, weight, stride), x, weight, ConvUse::forward, bias, shortcut, relu);
-  const auto typed_weight = weight.to(x.scalar_type());
+    return winograd(conv3x3_shape(x, weight, stride), x, weight, ConvUse::forward, bias, shortcut, relu, kept);
+  const auto typed_weight = weight_of_type(weight, x.scalar_type(), kept);
   // Where neither x nor the weight is recognised as channels-last (a 1x1 weight never is), it comes out as NCHW.
   if (!bias && !shortcut && !relu) return dense(at::conv2d(x, typed_weight, {}, {stride, stride}, padding_of(weight)));
   const auto typed_bias = bias ? OptionalTensor(bias->to(x.scalar_type())) : std::nullopt;
@@ -116,7 +150,7 @@ torch::Tensor conv_forward(const torch::Tensor& x, const torch::Tensor& weight, 
 }
 
 ConvGradients conv_gradients(const torch::Tensor& y_gradient, const torch::Tensor& x, const torch::Tensor& weight,
-                             int64_t stride, bool x_wanted, bool weight_wanted) {
+                             int64_t stride, bool x_wanted, bool weight_wanted, const KeptWeightsPtr& kept) {
   ConvGradients out;
   if (weight_wanted) {
     out.weight = own_weight_gradient(y_gradient, x, weight, stride);
@@ -125,13 +159,13 @@ ConvGradients conv_gradients(const torch::Tensor& y_gradient, const torch::Tenso
   if (x_wanted && has_winograd(x, weight, stride)) {
     auto shape = conv3x3_shape(x, weight, stride);
     std::swap(shape.in, shape.out);
-    out.x = winograd(shape, y_gradient, weight, ConvUse::gradient, std::nullopt, std::nullopt, /*relu=*/false);
+    out.x = winograd(shape, y_gradient, weight, ConvUse::gradient, std::nullopt, std::nullopt, /*relu=*/false, kept);
     x_wanted = false;
   }
   if (!x_wanted && !weight_wanted) return out;
   const auto [for_x, for_weight, for_bias] =
-      at::convolution_backward(y_gradient, x, weight.to(x.scalar_type()), /*bias_sizes=*/at::OptionalIntArrayRef(),
-                               {stride, stride}, padding_of(weight),
+      at::convolution_backward(y_gradient, x, weight_of_type(weight, x.scalar_type(), kept),
+                               /*bias_sizes=*/at::OptionalIntArrayRef(), {stride, stride}, padding_of(weight),
                                /*dilation=*/{1, 1}, /*transposed=*/false, /*output_padding=*/{0, 0}, /*groups=*/1,
                                {x_wanted, weight_wanted, false});
   if (x_wanted) out.x = for_x;

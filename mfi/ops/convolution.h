@@ -3,9 +3,30 @@
 
 #include "mfi/core/torch.h"
 
+#include <functional>
 #include <optional>
+#include <tuple>
+#include <vector>
 
 namespace mfi {
+
+/// What the kernels have made of one layer's weight, kept from call to call while the weight stays what it is: for
+/// layers that do not learn. Making it costs up to a tenth of a call. One thread at a time.
+class KeptWeights : public torch::CustomClassHolder {
+ public:
+  /// For the weight's gradient or not, the activations' type, and which of the kernel's layouts.
+  using Kind = std::tuple<bool, torch::Dtype, int64_t>;
+
+  /// What make() returned for this kind since the weight last changed.
+  torch::Tensor get(const torch::Tensor& weight, const Kind& kind, const std::function<torch::Tensor()>& make);
+
+ private:
+  torch::Tensor weight_;  // shares the memory, so that it cannot be another weight's
+  int64_t version_ = -1;
+  std::vector<std::pair<Kind, torch::Tensor>> made_;
+};
+
+using KeptWeightsPtr = c10::intrusive_ptr<KeptWeights>;  // null: nothing is kept
 
 /// Whether oneDNN takes activations of this type on this machine.
 bool onednn_takes(torch::Dtype type);
@@ -19,7 +40,7 @@ torch::Tensor weight_for(const torch::Tensor& x, const torch::Tensor& weight, in
 /// x's type. Without bias, shortcut and ReLU any floating type will do.
 torch::Tensor conv_forward(const torch::Tensor& x, const torch::Tensor& weight,
                            const std::optional<torch::Tensor>& bias, int64_t stride,
-                           const std::optional<torch::Tensor>& shortcut, bool relu);
+                           const std::optional<torch::Tensor>& shortcut, bool relu, const KeptWeightsPtr& kept = {});
 
 /// Gradients of a convolution without bias; undefined where they are not wanted.
 struct ConvGradients {
@@ -29,6 +50,6 @@ struct ConvGradients {
 
 /// y_gradient is dense channels-last of x's type; weight of that type or float32.
 ConvGradients conv_gradients(const torch::Tensor& y_gradient, const torch::Tensor& x, const torch::Tensor& weight,
-                             int64_t stride, bool x_wanted, bool weight_wanted);
+                             int64_t stride, bool x_wanted, bool weight_wanted, const KeptWeightsPtr& kept = {});
 
 }  // namespace mfi

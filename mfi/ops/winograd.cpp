@@ -296,26 +296,46 @@ bool has_winograd_weight_gradient(const Conv3x3Shape& shape, int64_t bytes) {
   return (bytes == 2 ? has_bfloat16 : has_avx512) && shape.stride == 1 && std::min(shape.in, shape.out) >= 16;
 }
 
+int64_t winograd_tile(const Conv3x3Shape& s, int64_t bytes) {
+  int64_t tile = 0;
+  with_filter(s, bytes, [&]<class F>(F) { tile = F::kStep; });
+  return tile;
+}
+
 template <class T>
-void winograd_conv(const Conv3x3Shape& s, const T* x, const float* weight, ConvUse use, const ConvEnding<T>& ending,
-                   T* y) {
+int64_t winograd_weight_size(const Conv3x3Shape& s) {
+  int64_t size = 0;
+  with_filter(s, sizeof(T), [&]<class F>(F) { size = Blocking<T, F>(s).weight_slots(); });
+  return size;
+}
+
+template <class T>
+void winograd_lay_out_weight(const Conv3x3Shape& s, const float* weight, ConvUse use, uint32_t* to) {
   with_filter(s, sizeof(T), [&]<class F>(F) {
     const Blocking<T, F> b(s);
-    thread_local Workspace weight_space;
-    auto* weights = weight_space.reserve<uint32_t>(b.weight_slots());
     for_each_parallel(b.out.blocks * b.depth,
-                      [&](int64_t i) { lay_out_weights<T>(s, b, weight, use, i / b.depth, i % b.depth, weights); });
+                      [&](int64_t i) { lay_out_weights<T>(s, b, weight, use, i / b.depth, i % b.depth, to); });
+  });
+}
+
+template <class T>
+void winograd_conv(const Conv3x3Shape& s, const T* x, const uint32_t* weight, const ConvEnding<T>& ending, T* y) {
+  with_filter(s, sizeof(T), [&]<class F>(F) {
+    const Blocking<T, F> b(s);
     const int64_t threads = std::min(parallel_threads(), b.grid.tiles);
     for_each_parallel(threads, [&](int64_t thread) {
-      convolve_tiles(s, b, x, weights, ending, b.grid.tiles * thread / threads, b.grid.tiles * (thread + 1) / threads,
+      convolve_tiles(s, b, x, weight, ending, b.grid.tiles * thread / threads, b.grid.tiles * (thread + 1) / threads,
                      y);
     });
   });
 }
 
-template void winograd_conv<float>(const Conv3x3Shape&, const float*, const float*, ConvUse, const ConvEnding<float>&,
-                                   float*);
-template void winograd_conv<uint16_t>(const Conv3x3Shape&, const uint16_t*, const float*, ConvUse,
-                                      const ConvEnding<uint16_t>&, uint16_t*);
+#define MFI_INSTANTIATE(T)                                                                         \
+  template int64_t winograd_weight_size<T>(const Conv3x3Shape&);                                   \
+  template void winograd_lay_out_weight<T>(const Conv3x3Shape&, const float*, ConvUse, uint32_t*); \
+  template void winograd_conv<T>(const Conv3x3Shape&, const T*, const uint32_t*, const ConvEnding<T>&, T*)
+MFI_INSTANTIATE(float);
+MFI_INSTANTIATE(uint16_t);
+#undef MFI_INSTANTIATE
 
 }  // namespace mfi

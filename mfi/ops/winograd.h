@@ -19,6 +19,17 @@ enum class ConvUse { forward, gradient };
 bool has_winograd_conv(const Conv3x3Shape& shape, int64_t bytes);
 bool has_winograd_weight_gradient(const Conv3x3Shape& shape, int64_t bytes);
 
+/// Pixels of the result along a side of the tiles that are used for this shape: 2 or 4.
+int64_t winograd_tile(const Conv3x3Shape& shape, int64_t bytes);
+
+/// The weights as winograd_conv reads them for activations of type T: winograd_weight_size values at `to`, which lies
+/// on a cache line. They serve every shape with the same channels and winograd_tile. weight is the layer's: a
+/// channels-last [out, in, 3, 3] for `forward`, [in, out, 3, 3] for `gradient`, with in and out as in `shape`.
+template <class T>
+int64_t winograd_weight_size(const Conv3x3Shape& shape);
+template <class T>
+void winograd_lay_out_weight(const Conv3x3Shape& shape, const float* weight, ConvUse use, uint32_t* to);
+
 /// What is done to a result before it is rounded and stored.
 template <class T>
 struct ConvEnding {
@@ -29,8 +40,7 @@ struct ConvEnding {
 
 /// y = conv(x) + bias; then + shortcut; then ReLU.
 ///
-/// x and y are float32 or bfloat16 bits. weight is the layer's: a channels-last [out, in, 3, 3] for `forward`,
-/// [in, out, 3, 3] for `gradient`, with in and out as in `shape`, whose stride is 1.
+/// x and y are float32 or bfloat16 bits, weight is what winograd_lay_out_weight made, and the stride is 1.
 ///
 /// Winograd's minimal filtering (Lavin and Gray 2015, arXiv:1509.09308). F(2x2, 3x3): 4x4 pixels of x that overlap
 /// by two give 2x2 of y by 16 products a pair of channels instead of 36. In bfloat16, where it takes fewer products,
@@ -42,8 +52,7 @@ struct ConvEnding {
 ///
 /// Works on at::get_num_threads() threads; the bits do not depend on how many.
 template <class T>
-void winograd_conv(const Conv3x3Shape& shape, const T* x, const float* weight, ConvUse use, const ConvEnding<T>& ending,
-                   T* y);
+void winograd_conv(const Conv3x3Shape& shape, const T* x, const uint32_t* weight, const ConvEnding<T>& ending, T* y);
 
 /// gradient[o][row][column][i] (a channels-last [out, in, 3, 3], float32) =
 ///   sum over n, h, w of dy[n, h, w, o] * x[n, h + row - 1, w + column - 1, i]

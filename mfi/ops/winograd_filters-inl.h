@@ -120,7 +120,7 @@ struct Filter4 {
 // the one with fewer products: F(4x4, 3x3) takes 2.25 for each pixel of y instead of 4, and as many for a tile that
 // reaches beyond the image.
 template <class Call>
-void with_filter(const Conv3x3Shape& s, size_t bytes, const Call& f) {
+void with_filter(const Conv3x3Shape& s, int64_t bytes, const Call& f) {
   const auto products = [&]<class F>(F) { return TileGrid(s, F::kStep).tiles * F::kPoints; };
   if (bytes == 2 && products(Filter4{}) < products(Filter2{}))
     f(Filter4{});

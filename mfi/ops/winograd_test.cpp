@@ -54,7 +54,9 @@ class Winograd : public testing::TestWithParam<Conv3x3Shape> {
     const auto type = sizeof(T) == 2 ? torch::kBFloat16 : torch::kFloat32;
     const auto typed = channels_last(x.to(type)), typed_shortcut = shortcut.defined() ? shortcut.to(type) : shortcut;
     auto y = channels_last(torch::full({s.batch, s.out, s.height, s.width}, NAN, type));
-    winograd_conv<T>(s, data<T>(typed), data<float>(weight), use, {data<float>(bias), data<T>(typed_shortcut), relu},
+    const auto laid_out = torch::empty({winograd_weight_size<T>(s)}, torch::kInt32);
+    winograd_lay_out_weight<T>(s, data<float>(weight), use, mutable_data<uint32_t>(laid_out));
+    winograd_conv<T>(s, data<T>(typed), data<uint32_t>(laid_out), {data<float>(bias), data<T>(typed_shortcut), relu},
                      mutable_data<T>(y));
     return y;
   }
