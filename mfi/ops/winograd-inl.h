@@ -21,7 +21,7 @@ namespace {
 constexpr int64_t kLanes = 16;  // float32 values in a register
 
 template <class T>
-constexpr bool kIsBfloat16 = std::is_same_v<T, uint16_t>;
+constexpr bool kIsBfloat16 = std::is_same_v<std::remove_const_t<T>, uint16_t>;
 
 inline int64_t round_up(int64_t value, int64_t to) { return (value + to - 1) / to * to; }
 
@@ -116,6 +116,52 @@ MFI_AVX512_INLINE __m512 multiply_add(__m512i a, __m512i b, __m512 sum) {
 MFI_AVX512_INLINE __m512i lane_numbers() {
   return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 }
+
+// kSide x kSide pixels, some of which may lie beyond the image, and sixteen channels of them. Addresses are kept, not
+// computed for each pixel: the arithmetic on them would take longer than that on the pixels.
+template <class T, int64_t kSide>
+class TilePixels {
+ public:
+  // `pixels` of the shape's images, with `channels` channels, from the pixel in row `top` and column `left` on.
+  MFI_AVX512_INLINE TilePixels(const Conv3x3Shape& s, T* pixels, int64_t channels, int64_t image, int64_t top,
+                               int64_t left, int64_t channel)
+      : row_stride_(s.width * channels),
+        pixel_stride_(channels),
+        first_(pixels + (image * s.height + top) * row_stride_ + left * channels + channel),
+        left_(left),
+        width_(s.width) {
+    const auto lanes = first_lanes(channels - channel);
+#pragma GCC unroll 6
+    for (int64_t r = 0; r < kSide; ++r) {
+      const bool inside = static_cast<uint64_t>(top + r) < static_cast<uint64_t>(s.height);
+      mask_[r] = inside ? lanes : __mmask16{0};
+    }
+  }
+
+  MFI_AVX512_INLINE bool has_column(int64_t c) const {
+    return static_cast<uint64_t>(left_ + c) < static_cast<uint64_t>(width_);
+  }
+  // Of a column that the image has. Nothing is read or written where a mask is empty, whatever the address.
+  MFI_AVX512_INLINE T* at(int64_t r, int64_t c) const { return first_ + r * row_stride_ + c * pixel_stride_; }
+  MFI_AVX512_INLINE __mmask16 mask(int64_t r) const { return mask_[r]; }
+
+  // Zeros beyond the image.
+  MFI_AVX512_INLINE void load_column(int64_t c, __m512* column) const {
+    if (!has_column(c)) {
+#pragma GCC unroll 6
+      for (int64_t r = 0; r < kSide; ++r) column[r] = _mm512_setzero_ps();
+      return;
+    }
+#pragma GCC unroll 6
+    for (int64_t r = 0; r < kSide; ++r) column[r] = load_values(at(r, c), mask_[r]);
+  }
+
+ private:
+  int64_t row_stride_, pixel_stride_;
+  T* first_;
+  int64_t left_, width_;
+  __mmask16 mask_[kSide];
+};
 
 }  // namespace
 }  // namespace mfi

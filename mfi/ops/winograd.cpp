@@ -8,8 +8,7 @@
 namespace mfi {
 namespace {
 
-constexpr int64_t kBlockRegisters = 4;  // of output channels in a block of products
-constexpr int64_t kBlockOut = kBlockRegisters * kLanes;
+constexpr int64_t kBlockRegisters = 4;      // of output channels in a block of products
 constexpr int64_t kSumRegisters = 24;       // of 32: the others hold operands
 constexpr int64_t kMostRows = 12;           // tiles multiplied at a time: buffers have that many to spare
 constexpr int64_t kPieceBytes = 512 << 10;  // of transformed tiles: half a second-level cache
@@ -27,8 +26,7 @@ struct Blocking {
         depth(kIsBfloat16<T> ? in_padded / 2 : s.in),
         piece(kPoints * kSumRegisters * in_padded * static_cast<int64_t>(sizeof(T)) <= kPieceBytes ? kSumRegisters
                                                                                                    : kSumRegisters / 2),
-        tile_stride(piece * in_padded + 64 / static_cast<int64_t>(sizeof(T))),
-        product_stride(piece * kBlockOut + kLanes) {}
+        tile_stride(piece * in_padded + 64 / static_cast<int64_t>(sizeof(T))) {}
 
   // Where a block's weights begin: [kPoints][depth][registers * kLanes], and from one of their points to the next.
   int64_t weight_offset(int64_t block) const { return kPoints * (depth * out.first(block) + block) * kLanes; }
@@ -41,10 +39,35 @@ struct Blocking {
   int64_t piece;             // tiles transformed at a time
   // From one point of a tile to the next. The odd cache line, here and among the weights, keeps a tile's points, which
   // are used together, out of one set of the cache.
-  int64_t tile_stride, product_stride;
+  int64_t tile_stride;
+  int64_t product_stride(int64_t registers) const { return (piece * registers + 1) * kLanes; }
 };
 
 // ---- weights ----
+
+// The kernels of sixteen input and sixteen output channels, output channels side by side.
+struct Kernels {
+  alignas(64) float tap[9][kLanes][kLanes];  // [tap][in][out]
+};
+
+// Where output channels lie far apart, they are turned around here: to gather them for each input channel anew would
+// find them in the same few sets of the cache.
+MFI_AVX512 void load_kernels(const Conv3x3Shape& s, const float* weight, ConvUse use, int64_t in, int64_t out,
+                             Kernels& kernels) {
+  const auto in_lanes = first_lanes(s.in - in), out_lanes = first_lanes(s.out - out);
+  for (int64_t tap = 0; tap < 9; ++tap)
+    for (int64_t i = 0; i < kLanes; ++i) {
+      if (use == ConvUse::gradient) {
+        const auto lanes = in + i < s.in ? out_lanes : __mmask16{0};
+        _mm512_store_ps(kernels.tap[tap][i],
+                        _mm512_maskz_loadu_ps(lanes, weight + ((in + i) * 9 + 8 - tap) * s.out + out));
+      } else {
+        const auto lanes = out + i < s.out ? in_lanes : __mmask16{0};
+        const auto row = _mm512_maskz_loadu_ps(lanes, weight + ((out + i) * 9 + tap) * s.in + in);
+        _mm512_i32scatter_ps(&kernels.tap[tap][0][i], _mm512_slli_epi32(lane_numbers(), 4), row, sizeof(float));
+      }
+    }
+}
 
 // Sixteen output channels' kernels for one input channel, transformed: G w G'.
 template <class F>
@@ -53,23 +76,12 @@ struct WeightTransform {
 };
 
 template <class F>
-MFI_AVX512 WeightTransform<F> transformed_weights(const Conv3x3Shape& s, const float* weight, ConvUse use, int64_t in,
-                                                  int64_t out) {
+MFI_AVX512 WeightTransform<F> transformed_weights(const Kernels& kernels, int64_t in) {
   WeightTransform<F> result;
-  if (in >= s.in) {
-    for (auto& point : result.point) point = _mm512_setzero_ps();
-    return result;
-  }
-  const auto mask = first_lanes(s.out - out);
-  const auto apart = _mm512_mullo_epi32(lane_numbers(), _mm512_set1_epi32(static_cast<int>(9 * s.in)));
   __m512 columns[3][F::kTile];  // transformed along the rows
   for (int64_t column = 0; column < 3; ++column) {
     __m512 tap[3];
-    for (int64_t row = 0; row < 3; ++row)
-      tap[row] = use == ConvUse::forward
-                     ? _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, apart,
-                                                weight + (out * 9 + row * 3 + column) * s.in + in, sizeof(float))
-                     : _mm512_maskz_loadu_ps(mask, weight + (in * 9 + (2 - row) * 3 + 2 - column) * s.out + out);
+    for (int64_t row = 0; row < 3; ++row) tap[row] = _mm512_load_ps(kernels.tap[row * 3 + column][in]);
     F::weights(tap, columns[column]);
   }
   for (int64_t row = 0; row < F::kTile; ++row) {
@@ -81,25 +93,36 @@ MFI_AVX512 WeightTransform<F> transformed_weights(const Conv3x3Shape& s, const f
 
 MFI_AVX512_INLINE __m512i bfloat16_bits(__m512 v) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(v)); }
 
+// Sixteen input channels, or what of them there is, and a block's output channels. Points lie far apart; each is
+// written in one go, from a buffer: written as they come, every cache line would be waited for.
 template <class T, class F>
 MFI_AVX512 void lay_out_weights(const Conv3x3Shape& s, const Blocking<T, F>& b, const float* weight, ConvUse use,
-                                int64_t block, int64_t slot, uint32_t* all) {
-  const int64_t width = b.out.size(block) * kLanes;
-  uint32_t* to = all + b.weight_offset(block) + slot * width;
-  for (int64_t i = 0; i < b.out.size(block); ++i) {
-    const int64_t out = (b.out.first(block) + i) * kLanes;
-    const auto store = [&](int64_t point, __m512i value)
-                           MFI_AVX512 { _mm512_store_si512(to + point * b.weight_stride(block) + i * kLanes, value); };
-    if constexpr (kIsBfloat16<T>) {
-      const auto low = transformed_weights<F>(s, weight, use, 2 * slot, out);
-      const auto high = transformed_weights<F>(s, weight, use, 2 * slot + 1, out);
-      for (int64_t p = 0; p < F::kPoints; ++p)
-        store(p, _mm512_or_si512(bfloat16_bits(low.point[p]), _mm512_slli_epi32(bfloat16_bits(high.point[p]), 16)));
-    } else {
-      const auto values = transformed_weights<F>(s, weight, use, slot, out);
-      for (int64_t p = 0; p < F::kPoints; ++p) store(p, _mm512_castps_si512(values.point[p]));
+                                int64_t in, int64_t block, uint32_t* all) {
+  constexpr int64_t kPerSlot = kIsBfloat16<T> ? 2 : 1;
+  const int64_t registers = b.out.size(block), slots = std::min(kLanes / kPerSlot, b.depth - in / kPerSlot);
+  const int64_t point_size = slots * registers * kLanes;
+  thread_local Workspace space;
+  auto* const buffer = space.reserve<uint32_t>(F::kPoints * (kLanes * kBlockRegisters + 1) * kLanes);
+  for (int64_t i = 0; i < registers; ++i) {
+    Kernels kernels;
+    load_kernels(s, weight, use, in, (b.out.first(block) + i) * kLanes, kernels);
+    for (int64_t slot = 0; slot < slots; ++slot) {
+      uint32_t* to = buffer + (slot * registers + i) * kLanes;
+      const auto first = transformed_weights<F>(kernels, slot * kPerSlot);
+      if constexpr (kIsBfloat16<T>) {
+        const auto second = transformed_weights<F>(kernels, slot * kPerSlot + 1);
+        for (int64_t p = 0; p < F::kPoints; ++p, to += point_size + kLanes)
+          _mm512_store_si512(to, _mm512_or_si512(bfloat16_bits(first.point[p]),
+                                                 _mm512_slli_epi32(bfloat16_bits(second.point[p]), 16)));
+      } else {
+        for (int64_t p = 0; p < F::kPoints; ++p, to += point_size + kLanes)
+          _mm512_store_si512(to, _mm512_castps_si512(first.point[p]));
+      }
     }
   }
+  uint32_t* const to = all + b.weight_offset(block) + in / kPerSlot * registers * kLanes;
+  for (int64_t p = 0; p < F::kPoints; ++p)
+    std::copy_n(buffer + p * (point_size + kLanes), point_size, to + p * b.weight_stride(block));
 }
 
 // ---- tiles of x ----
@@ -118,26 +141,19 @@ MFI_AVX512 void transform_tiles(const Conv3x3Shape& s, const Blocking<T, F>& b, 
                                 int64_t count, T* transformed) {
   constexpr int64_t kTile = F::kTile;
   for (int64_t channel = 0; channel < b.in_padded; channel += kLanes) {
-    const auto mask = first_lanes(s.in - channel);
     __m512 column[kTile][kTile];  // [column][row], transformed along the rows
     auto at = b.grid.place(first);
     for (int64_t i = 0; i < count; ++i, at = b.grid.next(at)) {
-      const int64_t top = at.row * F::kStep - 1, left_edge = at.column * F::kStep - 1;
-      const auto load_column = [&](int64_t c) MFI_AVX512 {
-        const int64_t w = left_edge + c;
+      const TilePixels<const T, kTile> pixels(s, x, s.in, at.image, at.row * F::kStep - 1, at.column * F::kStep - 1,
+                                              channel);
+      const auto transform_column = [&](int64_t c) MFI_AVX512 {
         __m512 pixel[kTile];
-#pragma GCC unroll 6
-        for (int64_t r = 0; r < kTile; ++r) {
-          const int64_t h = top + r;
-          const bool inside = w >= 0 && w < s.width && h >= 0 && h < s.height;
-          pixel[r] = load_values(inside ? x + ((at.image * s.height + h) * s.width + w) * s.in + channel : x,
-                                 inside ? mask : __mmask16{0});
-        }
+        pixels.load_column(c, pixel);
         F::pixels(pixel, column[c]);
       };
       if (i == 0 || at.column == 0) {
-        load_column(0);
-        load_column(1);
+        transform_column(0);
+        transform_column(1);
       } else {  // the right edge of the tile before it
 #pragma GCC unroll 6
         for (int64_t r = 0; r < kTile; ++r) {
@@ -146,7 +162,7 @@ MFI_AVX512 void transform_tiles(const Conv3x3Shape& s, const Blocking<T, F>& b, 
         }
       }
 #pragma GCC unroll 4
-      for (int64_t c = 2; c < kTile; ++c) load_column(c);
+      for (int64_t c = 2; c < kTile; ++c) transform_column(c);
       T* to = transformed + i * b.in_padded + channel;
 #pragma GCC unroll 6
       for (int64_t r = 0; r < kTile; ++r) {
@@ -155,7 +171,7 @@ MFI_AVX512 void transform_tiles(const Conv3x3Shape& s, const Blocking<T, F>& b, 
         for (int64_t c = 0; c < kTile; ++c) along[c] = column[c][r];
         F::pixels(along, point);
 #pragma GCC unroll 6
-        for (int64_t c = 0; c < kTile; ++c) store_transformed(to + (r * kTile + c) * b.tile_stride, point[c]);
+        for (int64_t c = 0; c < kTile; ++c, to += b.tile_stride) store_transformed(to, point[c]);
       }
     }
   }
@@ -163,7 +179,7 @@ MFI_AVX512 void transform_tiles(const Conv3x3Shape& s, const Blocking<T, F>& b, 
 
 // ---- products ----
 
-// kRows tiles times kRegisters registers of output channels at one point: products [kRows][kBlockOut].
+// kRows tiles times kRegisters registers of output channels at one point: products [kRows][kRegisters][kLanes].
 template <class T, int kRows, int kRegisters>
 MFI_AVX512 void multiply(int64_t depth, const T* tiles, int64_t tile_stride, const uint32_t* weights, float* products) {
   __m512 sum[kRows][kRegisters];
@@ -187,10 +203,10 @@ MFI_AVX512 void multiply(int64_t depth, const T* tiles, int64_t tile_stride, con
 #pragma GCC unroll 24
   for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
-    for (int k = 0; k < kRegisters; ++k) _mm512_store_ps(products + r * kBlockOut + k * kLanes, sum[r][k]);
+    for (int k = 0; k < kRegisters; ++k) _mm512_store_ps(products + (r * kRegisters + k) * kLanes, sum[r][k]);
 }
 
-// All points of `count` tiles and one block: products [kPoints][piece][kBlockOut]. Rows beyond `count` are
+// All points of `count` tiles and one block: products [kPoints][piece][kRegisters][kLanes]. Rows beyond `count` are
 // multiplied too, and not used.
 template <class T, class F, int kRegisters>
 void multiply_points(const Blocking<T, F>& b, int64_t count, const T* tiles, const uint32_t* weights, float* products) {
@@ -199,7 +215,7 @@ void multiply_points(const Blocking<T, F>& b, int64_t count, const T* tiles, con
     for (int64_t i = 0; i < count; i += kRows)
       multiply<T, kRows, kRegisters>(b.depth, tiles + p * b.tile_stride + i * b.in_padded, b.in_padded,
                                      weights + p * (b.depth * kRegisters + 1) * kLanes,
-                                     products + p * b.product_stride + i * kBlockOut);
+                                     products + p * b.product_stride(kRegisters) + i * kRegisters * kLanes);
 }
 
 // ---- pixels of y ----
@@ -209,38 +225,38 @@ template <class T, class F>
 MFI_AVX512 void finish_tiles(const Conv3x3Shape& s, const Blocking<T, F>& b, int64_t first, int64_t count,
                              int64_t block, const float* products, const ConvEnding<T>& ending, T* y) {
   constexpr int64_t kTile = F::kTile, kStep = F::kStep;
+  const int64_t registers = b.out.size(block), product_stride = b.product_stride(registers);
   auto at = b.grid.place(first);
   for (int64_t i = 0; i < count; ++i, at = b.grid.next(at)) {
-    for (int64_t k = 0; k < b.out.size(block); ++k) {
+    for (int64_t k = 0; k < registers; ++k) {
       const int64_t out = (b.out.first(block) + k) * kLanes;
-      const auto mask = first_lanes(s.out - out);
-      const float* from = products + i * kBlockOut + k * kLanes;
+      const float* from = products + (i * registers + k) * kLanes;
       __m512 column[kTile][kStep];  // [column][row], along the rows
 #pragma GCC unroll 6
       for (int64_t c = 0; c < kTile; ++c) {
         __m512 point[kTile];
+        const float* p = from + c * product_stride;
 #pragma GCC unroll 6
-        for (int64_t r = 0; r < kTile; ++r) point[r] = _mm512_load_ps(from + (r * kTile + c) * b.product_stride);
+        for (int64_t r = 0; r < kTile; ++r, p += kTile * product_stride) point[r] = _mm512_load_ps(p);
         F::results(point, column[c]);
       }
-      const auto bias = ending.bias ? _mm512_maskz_loadu_ps(mask, ending.bias + out) : _mm512_setzero_ps();
+      const auto bias =
+          ending.bias ? _mm512_maskz_loadu_ps(first_lanes(s.out - out), ending.bias + out) : _mm512_setzero_ps();
+      const TilePixels<T, kStep> pixels(s, y, s.out, at.image, at.row * kStep, at.column * kStep, out);
 #pragma GCC unroll 4
       for (int64_t r = 0; r < kStep; ++r) {
         __m512 along[kTile], pixel[kStep];
 #pragma GCC unroll 6
         for (int64_t c = 0; c < kTile; ++c) along[c] = column[c][r];
         F::results(along, pixel);
-        const int64_t h = at.row * kStep + r;
-        if (h >= s.height) continue;
 #pragma GCC unroll 4
         for (int64_t c = 0; c < kStep; ++c) {
-          const int64_t w = at.column * kStep + c;
-          if (w >= s.width) continue;
-          const int64_t offset = ((at.image * s.height + h) * s.width + w) * s.out + out;
+          if (!pixels.has_column(c)) continue;
+          T* const to = pixels.at(r, c);
           auto value = add(pixel[c], bias);
-          if (ending.shortcut) value = add(value, load_values(ending.shortcut + offset, mask));
+          if (ending.shortcut) value = add(value, load_values(ending.shortcut + (to - y), pixels.mask(r)));
           if (ending.relu) value = _mm512_max_ps(_mm512_setzero_ps(), value);  // a NaN stays
-          store_values(y + offset, mask, value);
+          store_values(to, pixels.mask(r), value);
         }
       }
     }
@@ -252,7 +268,8 @@ void convolve_tiles(const Conv3x3Shape& s, const Blocking<T, F>& b, const T* x, 
                     const ConvEnding<T>& ending, int64_t begin, int64_t end, T* y) {
   thread_local Workspace tile_space, product_space;
   auto* tiles = tile_space.reserve<T>(F::kPoints * b.tile_stride + kMostRows * b.in_padded);
-  auto* products = product_space.reserve<float>(F::kPoints * b.product_stride + kMostRows * kBlockOut);
+  auto* products = product_space.reserve<float>(F::kPoints * b.product_stride(kBlockRegisters) +
+                                                kMostRows * kBlockRegisters * kLanes);
   for (int64_t first = begin; first < end; first += b.piece) {
     const int64_t count = std::min(b.piece, end - first);
     transform_tiles(s, b, x, first, count, tiles);
@@ -313,8 +330,10 @@ template <class T>
 void winograd_lay_out_weight(const Conv3x3Shape& s, const float* weight, ConvUse use, uint32_t* to) {
   with_filter(s, sizeof(T), [&]<class F>(F) {
     const Blocking<T, F> b(s);
-    for_each_parallel(b.out.blocks * b.depth,
-                      [&](int64_t i) { lay_out_weights<T>(s, b, weight, use, i / b.depth, i % b.depth, to); });
+    const int64_t groups = (s.in + kLanes - 1) / kLanes;
+    for_each_parallel(b.out.blocks * groups, [&](int64_t item) {
+      lay_out_weights(s, b, weight, use, item % groups * kLanes, item / groups, to);
+    });
   });
 }
 

@@ -93,26 +93,19 @@ template <class T, class F>
 MFI_AVX512 void lay_out_x(const Conv3x3Shape& s, const GradientBlocking<T, F>& b, const T* x, const Piece& piece,
                           int64_t index, uint32_t* all) {
   constexpr int64_t kTile = F::kTile, kStep = F::kStep;
-  const int64_t channel = index * kLanes;
-  const auto mask = first_lanes(s.in - channel);
   __m512 column[kTile][kTile];  // [column][row], transformed along the rows
   bool started = false;
   lay_out<T>(b, piece, index, all, [&](const TileGrid::Place& at, Points<F>& points) MFI_AVX512 {
-    const auto load_column = [&](int64_t c) MFI_AVX512 {
-      const int64_t w = at.column * kStep - 1 + c;
+    const TilePixels<const T, kTile> pixels(s, x, s.in, at.image, at.row * kStep - 1, at.column * kStep - 1,
+                                            index * kLanes);
+    const auto transform_column = [&](int64_t c) MFI_AVX512 {
       __m512 pixel[kTile];
-#pragma GCC unroll 6
-      for (int64_t r = 0; r < kTile; ++r) {
-        const int64_t h = at.row * kStep - 1 + r;
-        const bool inside = w >= 0 && w < s.width && h >= 0 && h < s.height;
-        pixel[r] = load_values(inside ? x + ((at.image * s.height + h) * s.width + w) * s.in + channel : x,
-                               inside ? mask : __mmask16{0});
-      }
+      pixels.load_column(c, pixel);
       F::pixels(pixel, column[c]);
     };
     if (!started || at.column == 0) {
-      load_column(0);
-      load_column(1);
+      transform_column(0);
+      transform_column(1);
       started = true;
     } else {  // the right edge of the tile before it
 #pragma GCC unroll 6
@@ -122,7 +115,7 @@ MFI_AVX512 void lay_out_x(const Conv3x3Shape& s, const GradientBlocking<T, F>& b
       }
     }
 #pragma GCC unroll 4
-    for (int64_t c = 2; c < kTile; ++c) load_column(c);
+    for (int64_t c = 2; c < kTile; ++c) transform_column(c);
 #pragma GCC unroll 6
     for (int64_t r = 0; r < kTile; ++r) {
       __m512 along[kTile];
@@ -138,21 +131,13 @@ template <class T, class F>
 MFI_AVX512 void lay_out_dy(const Conv3x3Shape& s, const GradientBlocking<T, F>& b, const T* dy, const Piece& piece,
                            int64_t index, uint32_t* all) {
   constexpr int64_t kTile = F::kTile, kStep = F::kStep;
-  const int64_t channel = index * kLanes;
-  const auto mask = first_lanes(s.out - channel);
   lay_out<T>(b, piece, index, all, [&](const TileGrid::Place& at, Points<F>& points) MFI_AVX512 {
+    const TilePixels<const T, kStep> pixels(s, dy, s.out, at.image, at.row * kStep, at.column * kStep, index * kLanes);
     __m512 column[kStep][kTile];  // spread along the rows
 #pragma GCC unroll 4
     for (int64_t c = 0; c < kStep; ++c) {
-      const int64_t w = at.column * kStep + c;
       __m512 pixel[kStep];
-#pragma GCC unroll 4
-      for (int64_t r = 0; r < kStep; ++r) {
-        const int64_t h = at.row * kStep + r;
-        const bool inside = w < s.width && h < s.height;
-        pixel[r] = load_values(inside ? dy + ((at.image * s.height + h) * s.width + w) * s.out + channel : dy,
-                               inside ? mask : __mmask16{0});
-      }
+      pixels.load_column(c, pixel);
       F::spread(pixel, column[c]);
     }
 #pragma GCC unroll 6
