@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "mfi/cli/commands.h"
+#include "mfi/cli/operation_profile.h"
 #include "mfi/cli/random_step.h"
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
@@ -31,7 +32,7 @@ struct BenchArguments {
   std::string work, arch = "resnet34";
   int64_t width = 16, batch = 128;
   double seconds = 10;
-  bool loader = false;
+  bool loader = false, profile = false;
   RuntimeSettings runtime = {.threads = 2};
 };
 
@@ -154,6 +155,8 @@ void bench(const BenchArguments& arguments) {
   times.clear();
   waited = 0;
   const auto before = resources_used();
+  std::optional<OperationProfile> profile;
+  if (arguments.profile) profile.emplace();
   start = Clock::now();
   while (times.size() < 2 || seconds_since(start) < arguments.seconds) step();
   const double seconds = seconds_since(start);
@@ -171,6 +174,7 @@ void bench(const BenchArguments& arguments) {
       1024LL * after.ru_maxrss, static_cast<double>(after.ru_minflt - before.ru_minflt) / static_cast<double>(steps));
   if (loader) std::cout << format(R"(,"waiting_percent":%.2f)", 100 * waited / seconds);
   std::cout << "}\n";
+  if (profile) std::cout << '\n' << profile->table(static_cast<int64_t>(steps), seconds);
 }
 
 }  // namespace
@@ -206,6 +210,9 @@ void add_bench_command(CLI::App& program, Action& action) {
   command->add_flag("--loader", arguments->loader,
                     "train, map: the sample's images, loaded and augmented as in training, instead of one random "
                     "batch; adds the share of the time that is spent waiting for them");
+  command->add_flag(
+      "--profile", arguments->profile,
+      "Also show in a table which operations a step's time goes to; recording it slows a step down a bit");
   command->footer(
       "Prints one line of JSON; images_per_s is by the median step, faults are counted after the warm-up.\n\n"
       "Example:\n  mfi bench train --width 64 --seconds 20");

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "mfi/ops/convolution.h"
+#include "mfi/ops/operation_scope.h"
 #include "mfi/ops/parallel.h"
 #include "mfi/ops/tensor_access.h"
 
@@ -50,6 +51,7 @@ class OneCallConv : public torch::autograd::Function<OneCallConv> {
 
 // y + a bias for each sample, and then ReLU if asked for, in place.
 void add_sample_bias(const torch::Tensor& y, const torch::Tensor& bias, bool relu) {
+  MFI_OPERATION("samples' biases, ReLU");
   const int64_t channels = y.size(1), pixels = y.size(2) * y.size(3);
   const ColumnLayout layout(pixels, channels);
   const std::vector<float> ones(static_cast<size_t>(layout.width), 1);
@@ -70,6 +72,7 @@ struct MaskedGradient {
 
 // One pass over the gradient that arrives; out: the result that was cut off at zero, undefined without ReLU.
 MaskedGradient mask_and_sum(const torch::Tensor& gradient, const torch::Tensor& out) {
+  MFI_OPERATION("gradient of bias, ReLU");
   const int64_t channels = gradient.size(1);
   const ColumnLayout layout(gradient.size(2) * gradient.size(3), channels);
   MaskedGradient result;

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "mfi/ops/convolution.h"
+#include "mfi/ops/operation_scope.h"
 #include "mfi/ops/parallel.h"
 #include "mfi/ops/tensor_access.h"
 
@@ -128,6 +129,7 @@ double share_moments(Moments& moments, double pixels, BatchSums& sums) {
 
 template <class T>
 Statistics batch_statistics(const Activations& activations, const T* y, const ConvNormWeights& weights) {
+  MFI_OPERATION("batch statistics");
   auto found = safe_moments(activations, y);
   const double n = weights.sums ? share_moments(found, activations.pixels(), *weights.sums) : activations.pixels();
   const size_t channels = found.mean.size();
@@ -172,6 +174,7 @@ class FusedConvNorm : public torch::autograd::Function<FusedConvNorm> {
         shift[c] = b[c] - statistics.mean[c] * scale[c];
       }
       const auto scales = layout.repeat(scale.data()), shifts = layout.repeat(shift.data());
+      MFI_OPERATION("normalisation, shortcut, ReLU");
       activations.for_each_chunk([&](int64_t begin, int64_t count, size_t) {
         scale_shift(data<T>(y) + begin, at_value(shortcut ? data<T>(*shortcut) : nullptr, begin), count, layout.width,
                     scales.data(), shifts.data(), relu, mutable_data<T>(out) + begin);
@@ -204,6 +207,7 @@ class FusedConvNorm : public torch::autograd::Function<FusedConvNorm> {
     torch::Tensor shortcut_gradient = shortcut_wanted && !out.defined() ? gradient : torch::Tensor();
     const torch::Tensor masked = shortcut_wanted && out.defined() ? torch::empty_like(y) : torch::Tensor();
     with_element(y.scalar_type(), [&]<class T>(T) {
+      MFI_OPERATION("gradient of normalisation, shortcut, ReLU");
       const auto means = layout.repeat(mean);
       const auto sums = activations.sums([&](int64_t begin, int64_t count, double* sum, double* sum_with_y) {
         add_gradient_sums(data<T>(gradient) + begin, at_value(data<T>(out), begin), data<T>(y) + begin, count,

@@ -4,6 +4,8 @@
 
 #include <string_view>
 
+#include "mfi/core/text.h"
+#include "mfi/ops/operation_scope.h"
 #include "mfi/ops/tensor_access.h"
 #include "mfi/ops/weight_gradient.h"
 #include "mfi/ops/winograd.h"
@@ -18,6 +20,14 @@ torch::Tensor dense(const torch::Tensor& t) { return t.contiguous(torch::MemoryF
 
 Conv3x3Shape conv3x3_shape(const torch::Tensor& x, const torch::Tensor& weight, int64_t stride) {
   return {x.size(0), x.size(1), weight.size(0), x.size(2), x.size(3), stride};
+}
+
+// As a profile shows it: "Winograd 3x3 16 -> 32, 8x8".
+std::string name_of(const char* what, const torch::Tensor& x, const torch::Tensor& weight, int64_t stride) {
+  const auto number = [](int64_t n) { return static_cast<long long>(n); };
+  return format("%s %lldx%lld %lld -> %lld, %lldx%lld%s", what, number(weight.size(2)), number(weight.size(3)),
+                number(weight.size(1)), number(weight.size(0)), number(x.size(2)), number(x.size(3)),
+                stride == 1 ? "" : format(" / %lld", number(stride)).c_str());
 }
 
 bool is_3x3(const torch::Tensor& weight) { return weight.size(2) == 3 && weight.size(3) == 3; }
@@ -140,7 +150,9 @@ torch::Tensor weight_for(const torch::Tensor& x, const torch::Tensor& weight, in
 
 torch::Tensor conv_forward(const torch::Tensor& x, const torch::Tensor& weight, const OptionalTensor& bias,
                            int64_t stride, const OptionalTensor& shortcut, bool relu, const KeptWeightsPtr& kept) {
-  if (has_winograd(x, weight, stride))
+  const bool filtered = has_winograd(x, weight, stride);
+  MFI_OPERATION(name_of(filtered ? "convolution (Winograd)" : "convolution (oneDNN)", x, weight, stride));
+  if (filtered)
     return winograd(conv3x3_shape(x, weight, stride), x, weight, ConvUse::forward, bias, shortcut, relu, kept);
   const auto typed_weight = weight_of_type(weight, x.scalar_type(), kept);
   // Where neither x nor the weight is recognised as channels-last (a 1x1 weight never is), it comes out as NCHW.
@@ -153,16 +165,19 @@ ConvGradients conv_gradients(const torch::Tensor& y_gradient, const torch::Tenso
                              int64_t stride, bool x_wanted, bool weight_wanted, const KeptWeightsPtr& kept) {
   ConvGradients out;
   if (weight_wanted) {
+    MFI_OPERATION(name_of("weight's gradient", x, weight, stride));
     out.weight = own_weight_gradient(y_gradient, x, weight, stride);
     weight_wanted = !out.weight.defined();
   }
   if (x_wanted && has_winograd(x, weight, stride)) {
+    MFI_OPERATION(name_of("input's gradient (Winograd)", x, weight, stride));
     auto shape = conv3x3_shape(x, weight, stride);
     std::swap(shape.in, shape.out);
     out.x = winograd(shape, y_gradient, weight, ConvUse::gradient, std::nullopt, std::nullopt, /*relu=*/false, kept);
     x_wanted = false;
   }
   if (!x_wanted && !weight_wanted) return out;
+  MFI_OPERATION(name_of(weight_wanted ? "gradients (oneDNN)" : "input's gradient (oneDNN)", x, weight, stride));
   const auto [for_x, for_weight, for_bias] =
       at::convolution_backward(y_gradient, x, weight_of_type(weight, x.scalar_type(), kept),
                                /*bias_sizes=*/at::OptionalIntArrayRef(), {stride, stride}, padding_of(weight),

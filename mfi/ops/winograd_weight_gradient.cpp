@@ -5,10 +5,10 @@
 namespace mfi {
 namespace {
 
-constexpr int64_t kRows = 8;               // output channels multiplied at a time,
-constexpr int64_t kBlockRegisters = 3;     // by so many registers of input channels: 24 of 32 registers hold sums
-constexpr int64_t kPieceBytes = 16 << 20;  // of transformed tiles: they shall stay in a cache until they are multiplied
-constexpr int64_t kFewestTiles = 1024;     // a piece: each reads and writes all the sums
+constexpr int64_t kRows = 8;              // output channels multiplied at a time,
+constexpr int64_t kBlockRegisters = 3;    // by so many registers of input channels: 24 of 32 registers hold sums
+constexpr int64_t kPieceBytes = 9 << 20;  // of transformed tiles: one point of them fits a second-level cache
+constexpr int64_t kFewestTiles = 256;     // a piece: each reads and writes all the sums
 
 // How the work is cut. Here tiles are what is summed over: one by one in float32 and in pairs in bfloat16, as the
 // instruction takes them. A slot is one tile's value or two tiles' values, four bytes. Both factors are laid out
