@@ -12,7 +12,8 @@ CASE      such as train-16-bf16: work, width and precision. loader-...: mfi alon
 PYTHON    one with torch, and a C++ compiler beside it: torch.compile needs it
 
 In a round the sides (mfi, PyTorch eager, PyTorch compiled) run one after the other, each in a process of its own and
-each in turn first, so that a machine that others use too disturbs them alike. bench/report.py makes tables of the file.
+each in turn first, so that a machine that others use too disturbs them alike. After the last, mfi runs once more with
+--profile, which shows where its time goes. bench/report.py makes tables of the file.
 """
 import argparse
 import hashlib
@@ -63,6 +64,14 @@ def measure(command):
     except (IndexError, KeyError, ValueError):
         fail(f"{shlex.join(command)}: expected a line of JSON with images_per_s, peak_memory_bytes and "
              f"minor_faults_per_step, got {text.strip()!r}")
+
+
+def profile_of(command):
+    text = output_of([*command, "--profile"])
+    _, _, table = text.partition("\n\n")
+    if not table.startswith("operation"):
+        fail(f"{shlex.join(command)} --profile: expected a table of operations after an empty line, got {text!r}")
+    return table
 
 
 def describe_machine(args):
@@ -170,6 +179,9 @@ def main():
             save(args.results, results)
             print(f"{number + 1}/{len(wanted)} {name}, round {len(found['rounds'])} of {args.rounds}: images/s "
                   + ", ".join(f"{side} {lines[side]['images_per_s']}" for side in sides), flush=True)
+        if "profile" not in found and len(sides) > 1:
+            found["profile"] = profile_of(sides["mfi"])
+            save(args.results, results)
     # In the order of the list, however they came in.
     results["cases"] = {name: results["cases"][name] for name in cases if name in results["cases"]}
     save(args.results, results)

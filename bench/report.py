@@ -98,6 +98,27 @@ def step_tables(results):
     return lines + table(["work", "width", "precision", "mfi", "PyTorch eager", "PyTorch compiled"], rows)
 
 
+CONVOLUTION = ("convolution", "input's gradient", "weight's gradient", "gradients")
+
+
+def profiles(results):
+    """Where the time goes of what falls short of its target."""
+    lines = []
+    for name, case in comparisons(results):
+        target = target_of(case)
+        if target is None or ratio(case)[0] >= target or "profile" not in case:
+            continue
+        share = sum(float(line.split()[-2]) for line in case["profile"].splitlines() if line.startswith(CONVOLUTION))
+        lines += [f"### {WORK[case['work']][0].upper()}{WORK[case['work']][1:]}, width {case['width']}, "
+                  f"{case['precision']}", "", f"    {case['commands']['mfi']} --profile", ""]
+        lines += paragraph(f"Convolutions and their gradients take {share:.0f} % of the time; what they reach of the "
+                           "machine's peak is in the tables of operations.")
+        lines += ["    " + line if line else "" for line in case["profile"].rstrip().splitlines()] + [""]
+    if lines:
+        lines = ["## What is left where a target is missed", ""] + lines
+    return lines
+
+
 def waiting_table(results):
     rows = []
     for name, case in results["cases"].items():
@@ -209,7 +230,7 @@ def document(results, ops=None):
     builds = {case["build"] for case in results["cases"].values()}
     if len(builds) > 1:
         lines += paragraph(f"The rows come from {len(builds)} different builds of mfi or PyTorch's side.")
-    lines += step_tables(results) + [""] + waiting_table(results) + [""] + command_list(results)
+    lines += step_tables(results) + [""] + profiles(results) + waiting_table(results) + [""] + command_list(results)
     if ops:
         lines += [""] + ops_tables(ops)
     return "\n".join(lines) + "\n"

@@ -30,6 +30,9 @@ if words[0] == "-c":  # asked, as a Python, for its versions
 side = words[words.index("--mode") + 1] if "--mode" in words else "mfi"
 if os.path.exists(os.path.join(folder, side + ".fails")):
     sys.exit("no compiler found")
+if "--profile" in words:
+    print({line!r}, {profile!r}, sep="\\n\\n")
+    sys.exit()
 with open(os.path.join(folder, "log"), "a") as log:
     log.write(side + "\\n")
 with open(os.path.join(folder, "log")) as log:
@@ -40,6 +43,13 @@ line = json.loads({line!r}) | {{"mode": side, "images_per_s": speed}}
 if "--loader" in words:
     line["waiting_percent"] = 0.35
 print(json.dumps(line))
+"""
+PROFILE = """\
+operation                                   calls a step  ms a step    share
+----------------------------------------------------------------------------
+convolution (Winograd) 3x3 16 -> 16, 32x32             6       8.07   31.0 %
+weight's gradient 3x3 16 -> 16, 32x32                  6       5.00   20.5 %
+aten::add                                              6       5.00   48.5 %
 """
 # The medians are 800, 500 and 490.
 SPEEDS = {"mfi": [700, 800, 900, 810, 790], "eager": [500, 400, 600, 450, 550], "compile": [490, 480, 510, 495, 100]}
@@ -53,7 +63,7 @@ class Comparison(unittest.TestCase):
         self.mfi = self.path("mfi")
         with open(self.mfi, "w") as file:
             file.write(PROGRAM.format(python=sys.executable, folder=self.folder, speeds=SPEEDS,
-                                      line=json.dumps(MFI_LINE)))
+                                      line=json.dumps(MFI_LINE), profile=PROFILE))
         os.chmod(self.mfi, stat.S_IRWXU)
         # Run as a Python, it takes the baseline's name for its first word.
         with open(self.path("baseline.py"), "w") as file:
@@ -124,6 +134,12 @@ class Comparison(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("no case 'train-17-bf16'; there are train-16-bf16, eval-16-bf16", done.stderr)
 
+    def test_keeps_a_profile_of_the_build_that_was_measured(self):
+        self.compare("--only", "train-16-bf16,loader-train-16-bf16", "--rounds", "1")
+        cases = self.results()["cases"]
+        self.assertEqual(cases["train-16-bf16"]["profile"].strip(), PROFILE.strip())
+        self.assertNotIn("profile", cases["loader-train-16-bf16"])
+
     def test_measures_the_loader_without_pytorch(self):
         self.compare("--only", "loader-train-16-bf16", "--rounds", "2")
         self.assertEqual(self.runs(), ["mfi", "mfi"])
@@ -177,6 +193,16 @@ class Report(unittest.TestCase):
         text = report.document(self.results(mfi=[11.0], eager=[10.0], compile=[9.0]))
         self.assertIn("| 11.0 | 10.0 | 9.0 | 1.10 (1.10-1.10) | 1.2 | **no** | 1 |", text)
         self.assertIn("0 of 1 targets met.", text)
+
+    def test_shows_where_the_time_goes_of_what_misses_its_target(self):
+        results = self.results(mfi=[11.0], eager=[10.0], compile=[9.0])
+        results["cases"]["map-64-fp32"]["profile"] = PROFILE
+        text = report.document(results)
+        self.assertIn("### Mapping step, width 64, fp32\n\n    run mfi --profile\n", text)
+        self.assertIn("Convolutions and their gradients take 52 % of the time", text)
+        self.assertIn("    aten::add       ", text)
+        results["cases"]["map-64-fp32"]["rounds"] = rounds_of(mfi=[12.0], eager=[10.0], compile=[9.0])
+        self.assertNotIn("--profile", report.document(results))
 
     def test_says_that_few_rounds_are_no_measurement(self):
         few = report.document(self.results(mfi=[2.0] * 4, eager=[1.0] * 4, compile=[1.0] * 4))

@@ -167,6 +167,21 @@ TEST(Bench, SaysHowLongItWaitedForImages) {
   EXPECT_TRUE(std::regex_search(ended.out, std::regex("\"waiting_percent\":[0-9]+\\.[0-9]+}\n$"))) << ended.out;
 }
 
+TEST(Bench, ShowsWhereTheTimeGoes) {
+  const auto ended = run_program({"bench", "train", "--arch", "resnet20", "--width", "16", "--batch", "8",
+                                  "--precision", "fp32", "--seconds", "0.3", "--profile"});
+  EXPECT_EQ(ended.exit_code, 0) << ended.error;
+  EXPECT_TRUE(std::regex_search(ended.out, std::regex("}\n\noperation +calls a step +ms a step +share\n")));
+  // ResNet-20: three stages of three blocks, of which the second and the third begin with a stride and a projection.
+  EXPECT_TRUE(std::regex_search(ended.out, std::regex("\nweight's gradient 3x3 16 -> 16, 32x32 +6 ")));
+  EXPECT_TRUE(std::regex_search(ended.out, std::regex("\nnormalisation, shortcut, ReLU +21 ")));
+  double sum = 0;
+  const std::regex row("([0-9.]+) %\n");
+  for (std::sregex_iterator at(ended.out.begin(), ended.out.end(), row), end; at != end; ++at)
+    sum += std::stod((*at)[1]);
+  EXPECT_NEAR(sum, 200, 3) << ended.out;  // the rows, rounded, and their total
+}
+
 TEST(Bench, HasNoLoaderInAnEvaluation) {
   expect_failure(run_program({"bench", "eval", "--loader"}), ExitCode::usage, "--loader is for train and map");
 }

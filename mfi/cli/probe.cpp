@@ -60,24 +60,9 @@ struct Measured {
   double fixed_bytes = 0;       // weights, gradients, optimiser
 };
 
-Measured measure(const PlannedStep& step, const Arch* teacher, const Recipe& recipe) {
-  const auto& settings = step.settings;
-  // About a second a training step on slow cores, whatever the network's size.
-  constexpr double kMacsPerProbe = 60e9;
-  const auto macs = std::max<double>(1, 3 * static_cast<double>(total_cost(step.arch).macs));
-  const auto batch_size = std::clamp(static_cast<int64_t>(kMacsPerProbe / macs),
-                                     std::min<int64_t>(8, settings.batch_size), settings.batch_size);
-
-  const bool knows_peak = restart_peak();
-  const double before = process_bytes("VmRSS");
-  auto task = make_task(step, teacher, recipe);
-  task->student().to(torch::Device(recipe.runtime.device));
-  TrainingStep train(std::move(task), settings, /*learning_rate=*/1e-6);
-  const auto batch = random_batch(step.arch, batch_size, recipe.runtime);
-
-  Measured out;
+// Seconds of the fastest of two to four training steps. The first one compiles kernels and touches fresh memory.
+double fastest_step(TrainingStep& train, const Batch& batch) {
   double best = std::numeric_limits<double>::infinity(), spent = 0;
-  // The first one compiles kernels and touches fresh memory; it only counts when it is all there is.
   for (int i = 0; i < 4 && (i < 2 || spent < 0.8); ++i) {
     throw_if_stopped();
     const auto start = Clock::now();
@@ -86,14 +71,41 @@ Measured measure(const PlannedStep& step, const Arch* teacher, const Recipe& rec
     spent += seconds;
     best = std::min(best, seconds);
   }
-  out.seconds_per_image = best / static_cast<double>(batch_size);
+  return best;
+}
+
+Measured measure(const PlannedStep& step, const Arch* teacher, const Recipe& recipe) {
+  constexpr int64_t kFirstBatch = 8;
+  constexpr double kLongestStep = 2;  // seconds
+  const auto& settings = step.settings;
+
+  const bool knows_peak = restart_peak();
+  const double before = process_bytes("VmRSS");
+  auto task = make_task(step, teacher, recipe);
+  task->student().to(torch::Device(recipe.runtime.device));
+  TrainingStep train(std::move(task), settings, /*learning_rate=*/1e-6);
+
+  // A small batch first, to learn how large a one may be. What a step costs whatever its batch, as preparing the
+  // weights, weighs more there; two batches tell that from what each image costs.
+  const int64_t small = std::min(kFirstBatch, settings.batch_size);
+  const double small_seconds = fastest_step(train, random_batch(step.arch, small, recipe.runtime));
+  const auto large = std::clamp(static_cast<int64_t>(kLongestStep / small_seconds * static_cast<double>(small)), small,
+                                settings.batch_size);
+  Measured out;
+  out.seconds_per_image = small_seconds / static_cast<double>(small);
+  if (large > small) {
+    const double seconds = fastest_step(train, random_batch(step.arch, large, recipe.runtime));
+    const double an_image = std::max(0.0, seconds - small_seconds) / static_cast<double>(large - small);
+    const double a_step = std::max(0.0, seconds - an_image * static_cast<double>(large));
+    out.seconds_per_image = an_image + a_step / static_cast<double>(settings.batch_size);
+  }
 
   // Weights, gradients and one or two moments.
   out.fixed_bytes = tensor_bytes(step.arch) * (settings.optimiser == "sgd" ? 3 : 4) +
                     (settings.ema > 0 ? tensor_bytes(step.arch) : 0) + (teacher ? 2 * tensor_bytes(*teacher) : 0);
   const double peak = process_bytes("VmHWM");
   if (knows_peak && peak > 0 && before > 0)
-    out.bytes_per_image = std::max(0.0, peak - before - out.fixed_bytes) / static_cast<double>(batch_size);
+    out.bytes_per_image = std::max(0.0, peak - before - out.fixed_bytes) / static_cast<double>(large);
   return out;
 }
 
