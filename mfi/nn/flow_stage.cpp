@@ -2,6 +2,7 @@
 
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
+#include "mfi/ops/conv_bias.h"
 
 namespace mfi {
 
@@ -57,10 +58,7 @@ torch::Tensor VelocityNetwork::total_derivative(const torch::Tensor& z, const to
   auto both = torch::cat({z, v});
   for (size_t i = 0; i + 1 < convs_.size(); ++i) {
     const auto bias = biases.narrow(1, static_cast<int64_t>(i) * hidden_, hidden_);
-    both = convs_[i]->forward(both, bias);
-    auto value = both.narrow(0, 0, samples), tangent = both.narrow(0, samples, samples);
-    tangent.mul_(value.gt(0));
-    value.relu_();
+    both = conv_relu_with_tangents(both, convs_[i]->weight, bias);
   }
   // The last bias does not depend on time.
   const auto& leave = *convs_.back();

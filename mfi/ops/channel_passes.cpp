@@ -19,6 +19,7 @@ template <class T>
 struct PassTable {
   decltype(&add_column_sums<T>) column_sums;
   decltype(&scale_shift<T>) scale_shift;
+  decltype(&shift_tangent<T>) shift_tangent;
   decltype(&add_gradient_sums<T>) gradient_sums;
   decltype(&mask_gradient<T>) mask_gradient;
   decltype(&apply_gradient<T>) apply_gradient;
@@ -110,6 +111,19 @@ void scale_shift_any(const T* y, const T* shortcut, int64_t count, int64_t width
   const auto rows = shortcut ? (relu ? scale_shift_rows<T, true, true> : scale_shift_rows<T, true, false>)
                              : (relu ? scale_shift_rows<T, false, true> : scale_shift_rows<T, false, false>);
   rows(y, shortcut, count, width, scale, shift, out);
+}
+
+template <class T>
+void shift_tangent_rows(const T* tangent, const T* value, int64_t count, int64_t width, const float* shift, T* out) {
+  const int64_t rows = count / width;
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t column = 0; column < width; column += kLanes) {
+      const int64_t i = row * width + column;
+      const auto passes = hn::Gt(load(value + i), hn::Zero(kFloats));
+      store(hn::IfThenElseZero(passes, hn::Add(load(tangent + i), load(shift + column))), out + i);
+    }
+  for (int64_t i = rows * width, column = 0; i < count; ++i, ++column)
+    store_one(load_one(value + i) > 0 ? load_one(tangent + i) + shift[column] : 0.0f, out + i);
 }
 
 template <bool kRelu, class T>
@@ -218,7 +232,8 @@ void apply_gradient_any(const T* gradient, const T* out, const T* y, int64_t cou
 
 template <class T>
 PassTable<T> pass_table() {
-  return {column_sums<T>, scale_shift_any<T>, gradient_sums<T>, mask_gradient_any<T>, apply_gradient_any<T>};
+  return {column_sums<T>,   scale_shift_any<T>,   shift_tangent_rows<T>,
+          gradient_sums<T>, mask_gradient_any<T>, apply_gradient_any<T>};
 }
 
 // HWY_EXPORT takes no templates.
@@ -276,6 +291,11 @@ void scale_shift(const T* y, const T* shortcut, int64_t count, int64_t width, co
 }
 
 template <class T>
+void shift_tangent(const T* tangent, const T* value, int64_t count, int64_t width, const float* shift, T* out) {
+  passes<T>().shift_tangent(tangent, value, count, width, shift, out);
+}
+
+template <class T>
 void add_gradient_sums(const T* gradient, const T* out, const T* y, int64_t count, int64_t width, const float* mean,
                        double* sum, double* sum_with_y) {
   passes<T>().gradient_sums(gradient, out, y, count, width, mean, sum, sum_with_y);
@@ -295,6 +315,7 @@ void apply_gradient(const T* gradient, const T* out, const T* y, int64_t count, 
 #define MFI_INSTANTIATE(T)                                                                                            \
   template void add_column_sums<T>(const T*, int64_t, int64_t, const float*, double*, double*);                       \
   template void scale_shift<T>(const T*, const T*, int64_t, int64_t, const float*, const float*, bool, T*);           \
+  template void shift_tangent<T>(const T*, const T*, int64_t, int64_t, const float*, T*);                             \
   template void add_gradient_sums<T>(const T*, const T*, const T*, int64_t, int64_t, const float*, double*, double*); \
   template void mask_gradient<T>(const T*, const T*, int64_t, int64_t, double*, T*);                                  \
   template void apply_gradient<T>(const T*, const T*, const T*, int64_t, int64_t, const float*, const float*,         \

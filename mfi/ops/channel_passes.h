@@ -51,6 +51,10 @@ template <class T>
 void scale_shift(const T* y, const T* shortcut, int64_t count, int64_t width, const float* scale, const float* shift,
                  bool relu, T* out);
 
+/// out = tangent + shift where value > 0, else 0: the tangent of ReLU's result `value`. out may be tangent.
+template <class T>
+void shift_tangent(const T* tangent, const T* value, int64_t count, int64_t width, const float* shift, T* out);
+
 /// With g = gradient where out > 0, else 0 (out null: g = gradient): adds the sums of g and of
 /// g * (y - mean) of every column.
 template <class T>

@@ -137,6 +137,23 @@ TYPED_TEST(Passes, ScaleShiftAddAndCutOff) {
       }
 }
 
+TYPED_TEST(Passes, ShiftTangentsAndCutThemOffWhereReluDid) {
+  using Element = typename TypeParam::T;
+  for (const auto& [pixels, channels] : kShapes) {
+    const ColumnLayout layout(pixels, channels);
+    const auto tangent = this->random(layout.values), relu = this->random(layout.values);
+    const auto shift = this->random_floats(channels);
+    std::vector<Element> out(tangent.size());
+    shift_tangent(tangent.data(), relu.data(), layout.values, layout.width, layout.repeat(shift.data()).data(),
+                  out.data());
+    for (int64_t i = 0; i < layout.values; ++i) {
+      const float sum = value(tangent[i]) + shift[i % channels];
+      const double expected = value(relu[i]) > 0 ? sum : 0;
+      ASSERT_NEAR(value(out[i]), expected, 0.5 * step_at<Element>(expected)) << pixels << " x " << channels;
+    }
+  }
+}
+
 TYPED_TEST(Passes, SumTheGradientThatReluPassed) {
   for (const auto& [pixels, channels] : kShapes)
     for (const bool relu : {false, true}) {

@@ -165,4 +165,36 @@ torch::Tensor conv_bias_reference(const torch::Tensor& x, const torch::Tensor& w
   return relu ? at::relu(y) : y;
 }
 
+torch::Tensor conv_relu_with_tangents(const torch::Tensor& both, const torch::Tensor& weight,
+                                      const torch::Tensor& bias) {
+  if (!has_passes(both, {weight, bias}) || !onednn_takes(both.scalar_type()) || !is_float32(bias))
+    return conv_relu_with_tangents_reference(both, weight, bias);
+  torch::NoGradGuard no_grad;
+  const auto y = conv_forward(both, weight, std::nullopt, /*stride=*/1, std::nullopt, /*relu=*/false);
+  MFI_OPERATION("samples' biases, ReLU, and tangents");
+  const int64_t samples = y.size(0) / 2, channels = y.size(1);
+  const ColumnLayout layout(y.size(2) * y.size(3), channels);
+  const std::vector<float> ones(static_cast<size_t>(layout.width), 1);
+  const auto dense = bias.contiguous();
+  with_element(y.scalar_type(), [&]<class T>(T) {
+    for_each_parallel(samples, [&](int64_t sample) {
+      T *const value = mutable_data<T>(y) + sample * layout.values, *const tangent = value + samples * layout.values;
+      const auto shift = [&](int64_t row) { return layout.repeat(data<float>(dense) + row * channels); };
+      scale_shift<T>(value, nullptr, layout.values, layout.width, ones.data(), shift(sample).data(), /*relu=*/true,
+                     value);
+      shift_tangent<T>(tangent, value, layout.values, layout.width, shift(samples + sample).data(), tangent);
+    });
+  });
+  return y;
+}
+
+torch::Tensor conv_relu_with_tangents_reference(const torch::Tensor& both, const torch::Tensor& weight,
+                                                const torch::Tensor& bias) {
+  torch::NoGradGuard no_grad;
+  const auto y = conv_bias_reference(both, weight, bias, /*stride=*/1, /*shortcut=*/{}, /*relu=*/false);
+  const int64_t samples = y.size(0) / 2;
+  const auto value = y.narrow(0, 0, samples), tangent = y.narrow(0, samples, samples);
+  return torch::cat({value.relu(), tangent * value.gt(0)});
+}
+
 }  // namespace mfi

@@ -27,4 +27,14 @@ torch::Tensor conv_bias(const torch::Tensor& x, const torch::Tensor& weight, con
 torch::Tensor conv_bias_reference(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
                                   int64_t stride, const torch::Tensor& shortcut, bool relu);
 
+/// A layer of values and, behind them, of the tangents along some path that belong to them; without a graph.
+///
+/// both: [2 N, in, H, W], the values of N samples and then their tangents. bias: float32 [2 N, out], and the bias's
+/// tangents. Values become ReLU(conv(x) + bias), tangents what that makes of them: conv(x) + bias where the value is
+/// above 0, else 0. In one pass behind the convolution where conv_bias has passes, else by the reference.
+torch::Tensor conv_relu_with_tangents(const torch::Tensor& both, const torch::Tensor& weight,
+                                      const torch::Tensor& bias);
+torch::Tensor conv_relu_with_tangents_reference(const torch::Tensor& both, const torch::Tensor& weight,
+                                                const torch::Tensor& bias);
+
 }  // namespace mfi

@@ -117,6 +117,32 @@ TEST(ConvBias, UsesWhatItKeptOfAWeightUntilThatChanges) {
     }
 }
 
+// Against the plain operators.
+TEST(ConvReluWithTangents, IsTheLayerAndItsDerivative) {
+  torch::manual_seed(5);
+  for (const auto& [in, out, kernel, size] : {std::array<int64_t, 4>{16, 16, 3, 8}, {3, 5, 3, 7}, {32, 25, 1, 4}}) {
+    const auto tensor = [](torch::IntArrayRef sizes) {
+      return torch::randn(sizes).contiguous(torch::MemoryFormat::ChannelsLast);
+    };
+    const auto x = tensor({2, in, size, size}), dx = tensor({2, in, size, size});
+    const auto weight = tensor({out, in, kernel, kernel}), bias = torch::randn({2, out}),
+               dbias = torch::randn({2, out});
+    const auto linear = [&](const torch::Tensor& z, const torch::Tensor& b) {
+      return at::conv2d(z, weight, {}, 1, kernel / 2) + b.unsqueeze(-1).unsqueeze(-1);
+    };
+    const auto value = linear(x, bias);
+    const auto expected = torch::cat({value.relu(), linear(dx, dbias) * value.gt(0)});
+    const auto both = torch::cat({x, dx}).contiguous(torch::MemoryFormat::ChannelsLast);
+    const auto biases = torch::cat({bias, dbias});
+    EXPECT_LT(largest_difference(conv_relu_with_tangents(both, weight, biases), expected), 1e-5);
+    EXPECT_LT(largest_difference(conv_relu_with_tangents_reference(both, weight, biases), expected), 1e-5);
+    const auto bf16 = conv_relu_with_tangents(both.to(torch::kBFloat16), weight, biases);
+    // A value that rounds to the other side of zero switches its tangent: those far from it must agree.
+    const auto clear = torch::cat({value.abs().gt(0.5), value.abs().gt(0.5)});
+    EXPECT_LT(largest_difference(bf16.to(torch::kFloat32) * clear, expected * clear), 4e-2);
+  }
+}
+
 TEST(KeptWeights, AreMadeOnceForEachKind) {
   KeptWeights kept;
   const auto weight = torch::randn({2, 2, 3, 3});
