@@ -139,40 +139,15 @@ MFI_AVX512_INLINE void store_transformed(T* to, __m512 v) {
 template <class T, class F>
 MFI_AVX512 void transform_tiles(const Conv3x3Shape& s, const Blocking<T, F>& b, const T* x, int64_t first,
                                 int64_t count, T* transformed) {
-  constexpr int64_t kTile = F::kTile;
   for (int64_t channel = 0; channel < b.in_padded; channel += kLanes) {
-    __m512 column[kTile][kTile];  // [column][row], transformed along the rows
+    TileTransform<T, F> transform;
     auto at = b.grid.place(first);
     for (int64_t i = 0; i < count; ++i, at = b.grid.next(at)) {
-      const TilePixels<const T, kTile> pixels(s, x, s.in, at.image, at.row * F::kStep - 1, at.column * F::kStep - 1,
-                                              channel);
-      const auto transform_column = [&](int64_t c) MFI_AVX512 {
-        __m512 pixel[kTile];
-        pixels.load_column(c, pixel);
-        F::pixels(pixel, column[c]);
-      };
-      if (i == 0 || at.column == 0) {
-        transform_column(0);
-        transform_column(1);
-      } else {  // the right edge of the tile before it
-#pragma GCC unroll 6
-        for (int64_t r = 0; r < kTile; ++r) {
-          column[0][r] = column[F::kStep][r];
-          column[1][r] = column[F::kStep + 1][r];
-        }
-      }
-#pragma GCC unroll 4
-      for (int64_t c = 2; c < kTile; ++c) transform_column(c);
       T* to = transformed + i * b.in_padded + channel;
+      transform(s, x, channel, at, [&](int64_t, const __m512* point) MFI_AVX512 {
 #pragma GCC unroll 6
-      for (int64_t r = 0; r < kTile; ++r) {
-        __m512 along[kTile], point[kTile];
-#pragma GCC unroll 6
-        for (int64_t c = 0; c < kTile; ++c) along[c] = column[c][r];
-        F::pixels(along, point);
-#pragma GCC unroll 6
-        for (int64_t c = 0; c < kTile; ++c, to += b.tile_stride) store_transformed(to, point[c]);
-      }
+        for (int64_t c = 0; c < F::kTile; ++c, to += b.tile_stride) store_transformed(to, point[c]);
+      });
     }
   }
 }

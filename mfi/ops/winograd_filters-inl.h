@@ -116,6 +116,51 @@ struct Filter4 {
   }
 };
 
+// Tiles of x transformed, B' x B, sixteen channels at a time. Those of a row of tiles share columns: each takes over
+// what the one before it has.
+template <class T, class F>
+class TileTransform {
+ public:
+  // The next tile after the one of the last call. row(r, point): the points of its row r, kTile of them.
+  template <class Row>
+  MFI_AVX512_INLINE void operator()(const Conv3x3Shape& s, const T* x, int64_t channel, const TileGrid::Place& at,
+                                    const Row& row) {
+    const TilePixels<const T, kTile> pixels(s, x, s.in, at.image, at.row * F::kStep - 1, at.column * F::kStep - 1,
+                                            channel);
+    const auto transform_column = [&](int64_t c) MFI_AVX512 {
+      __m512 pixel[kTile];
+      pixels.load_column(c, pixel);
+      F::pixels(pixel, column_[c]);
+    };
+    if (!started_ || at.column == 0) {
+      transform_column(0);
+      transform_column(1);
+      started_ = true;
+    } else {
+#pragma GCC unroll 6
+      for (int64_t r = 0; r < kTile; ++r) {
+        column_[0][r] = column_[F::kStep][r];
+        column_[1][r] = column_[F::kStep + 1][r];
+      }
+    }
+#pragma GCC unroll 4
+    for (int64_t c = 2; c < kTile; ++c) transform_column(c);
+#pragma GCC unroll 6
+    for (int64_t r = 0; r < kTile; ++r) {
+      __m512 along[kTile], point[kTile];
+#pragma GCC unroll 6
+      for (int64_t c = 0; c < kTile; ++c) along[c] = column_[c][r];
+      F::pixels(along, point);
+      row(r, point);
+    }
+  }
+
+ private:
+  static constexpr int64_t kTile = F::kTile;
+  __m512 column_[kTile][kTile];  // [column][row], transformed along the rows
+  bool started_ = false;
+};
+
 // Calls f with the filter for this shape. Float32 keeps to the one that adds no noise to speak of. In bfloat16 it is
 // the one with fewer products: F(4x4, 3x3) takes 2.25 for each pixel of y instead of 4, and as many for a tile that
 // reaches beyond the image.

@@ -92,37 +92,12 @@ MFI_AVX512_INLINE void lay_out(const GradientBlocking<T, F>& b, const Piece& pie
 template <class T, class F>
 MFI_AVX512 void lay_out_x(const Conv3x3Shape& s, const GradientBlocking<T, F>& b, const T* x, const Piece& piece,
                           int64_t index, uint32_t* all) {
-  constexpr int64_t kTile = F::kTile, kStep = F::kStep;
-  __m512 column[kTile][kTile];  // [column][row], transformed along the rows
-  bool started = false;
+  TileTransform<T, F> transform;
   lay_out<T>(b, piece, index, all, [&](const TileGrid::Place& at, Points<F>& points) MFI_AVX512 {
-    const TilePixels<const T, kTile> pixels(s, x, s.in, at.image, at.row * kStep - 1, at.column * kStep - 1,
-                                            index * kLanes);
-    const auto transform_column = [&](int64_t c) MFI_AVX512 {
-      __m512 pixel[kTile];
-      pixels.load_column(c, pixel);
-      F::pixels(pixel, column[c]);
-    };
-    if (!started || at.column == 0) {
-      transform_column(0);
-      transform_column(1);
-      started = true;
-    } else {  // the right edge of the tile before it
+    transform(s, x, index * kLanes, at, [&](int64_t r, const __m512* point) MFI_AVX512 {
 #pragma GCC unroll 6
-      for (int64_t r = 0; r < kTile; ++r) {
-        column[0][r] = column[kStep][r];
-        column[1][r] = column[kStep + 1][r];
-      }
-    }
-#pragma GCC unroll 4
-    for (int64_t c = 2; c < kTile; ++c) transform_column(c);
-#pragma GCC unroll 6
-    for (int64_t r = 0; r < kTile; ++r) {
-      __m512 along[kTile];
-#pragma GCC unroll 6
-      for (int64_t c = 0; c < kTile; ++c) along[c] = column[c][r];
-      F::pixels(along, points.at + r * kTile);
-    }
+      for (int64_t c = 0; c < F::kTile; ++c) points.at[r * F::kTile + c] = point[c];
+    });
   });
 }
 
