@@ -111,8 +111,7 @@ def profiles(results):
         share = sum(float(line.split()[-2]) for line in case["profile"].splitlines() if line.startswith(CONVOLUTION))
         lines += [f"### {WORK[case['work']][0].upper()}{WORK[case['work']][1:]}, width {case['width']}, "
                   f"{case['precision']}", "", f"    {case['commands']['mfi']} --profile", ""]
-        lines += paragraph(f"Convolutions and their gradients take {share:.0f} % of the time; what they reach of the "
-                           "machine's peak is in the tables of operations.")
+        lines += paragraph(f"Convolutions and their gradients take {share:.0f} % of the time.")
         lines += ["    " + line if line else "" for line in case["profile"].rstrip().splitlines()] + [""]
     if lines:
         lines = ["## What is left where a target is missed", ""] + lines

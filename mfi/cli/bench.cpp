@@ -126,6 +126,8 @@ rusage resources_used() {
 void bench(const BenchArguments& arguments) {
   if (arguments.loader && arguments.work == "eval")
     throw UsageError("--loader is for train and map: an evaluation takes its images without one");
+  if (arguments.profile && arguments.runtime.device != "cpu")
+    throw UsageError("--profile is for --device cpu: a GPU works on after its operations have returned");
   apply_runtime(arguments.runtime);
   install_stop_handlers();
   const auto work = make_work(arguments);

@@ -57,7 +57,7 @@ std::unique_ptr<Task> make_task(const PlannedStep& step, const Arch* teacher_arc
 struct Measured {
   double seconds_per_image = 0;
   double bytes_per_image = -1;  // activations and work space
-  double fixed_bytes = 0;       // weights, gradients, optimiser
+  double fixed_bytes = 0;       // weights, gradients, optimiser, what the kernels make of weights
 };
 
 // Seconds of the fastest of two to four training steps. The first one compiles kernels and touches fresh memory.
@@ -91,21 +91,27 @@ Measured measure(const PlannedStep& step, const Arch* teacher, const Recipe& rec
   const double small_seconds = fastest_step(train, random_batch(step.arch, small, recipe.runtime));
   const auto large = std::clamp(static_cast<int64_t>(kLongestStep / small_seconds * static_cast<double>(small)), small,
                                 settings.batch_size);
+  const double small_peak = process_bytes("VmHWM");
   Measured out;
   out.seconds_per_image = small_seconds / static_cast<double>(small);
-  if (large > small) {
-    const double seconds = fastest_step(train, random_batch(step.arch, large, recipe.runtime));
-    const double an_image = std::max(0.0, seconds - small_seconds) / static_cast<double>(large - small);
-    const double a_step = std::max(0.0, seconds - an_image * static_cast<double>(large));
-    out.seconds_per_image = an_image + a_step / static_cast<double>(settings.batch_size);
-  }
-
   // Weights, gradients and one or two moments.
   out.fixed_bytes = tensor_bytes(step.arch) * (settings.optimiser == "sgd" ? 3 : 4) +
                     (settings.ema > 0 ? tensor_bytes(step.arch) : 0) + (teacher ? 2 * tensor_bytes(*teacher) : 0);
-  const double peak = process_bytes("VmHWM");
-  if (knows_peak && peak > 0 && before > 0)
-    out.bytes_per_image = std::max(0.0, peak - before - out.fixed_bytes) / static_cast<double>(large);
+  const bool knows_memory = knows_peak && small_peak > 0 && before > 0;
+  if (knows_memory)
+    out.bytes_per_image = std::max(0.0, small_peak - before - out.fixed_bytes) / static_cast<double>(small);
+  if (large < 2 * small) return out;  // too near each other to tell
+
+  const double seconds = fastest_step(train, random_batch(step.arch, large, recipe.runtime));
+  const double more = static_cast<double>(large - small);
+  const double seconds_an_image = std::max(0.0, seconds - small_seconds) / more;
+  const double seconds_a_step = std::max(0.0, seconds - seconds_an_image * static_cast<double>(large));
+  out.seconds_per_image = seconds_an_image + seconds_a_step / static_cast<double>(settings.batch_size);
+  if (knows_memory) {
+    const double peak = process_bytes("VmHWM");
+    out.bytes_per_image = (peak - small_peak) / more;  // a peak never falls
+    out.fixed_bytes = std::max(out.fixed_bytes, peak - before - out.bytes_per_image * static_cast<double>(large));
+  }
   return out;
 }
 

@@ -61,8 +61,8 @@ torch::Tensor VelocityNetwork::total_derivative(const torch::Tensor& z, const to
     both = conv_relu_with_tangents(both, convs_[i]->weight, bias);
   }
   // The last bias does not depend on time.
-  const auto& leave = *convs_.back();
-  return at::conv2d(both.narrow(0, samples, samples), leave.weight.to(z.scalar_type()));
+  return conv_bias(both.narrow(0, samples, samples), convs_.back()->weight, /*bias=*/{}, /*stride=*/1, /*shortcut=*/{},
+                   /*relu=*/false);
 }
 
 torch::Tensor VelocityNetwork::forward_folded(const torch::Tensor& z, int64_t step) const {

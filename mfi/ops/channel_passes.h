@@ -38,7 +38,7 @@ struct ColumnLayout {
 /// them. Column arrays hold `width` values. Activations are float (T = float) or bfloat16 (T = Bf16Bits),
 /// arithmetic is float32, sums over more than a few hundred rows are float64.
 ///
-/// Not-a-numbers are passed on by all of them, through ReLU too.
+/// Not-a-numbers are passed on by all of them, through ReLU too, but where a mask of values above 0 shuts them out.
 
 /// Adds the sums of (y - pivot) and (y - pivot)^2 of every column to sum and sum_of_squares. A pivot near
 /// the mean keeps the variance from cancelling.

@@ -167,6 +167,10 @@ torch::Tensor conv_bias_reference(const torch::Tensor& x, const torch::Tensor& w
 
 torch::Tensor conv_relu_with_tangents(const torch::Tensor& both, const torch::Tensor& weight,
                                       const torch::Tensor& bias) {
+  TORCH_CHECK(
+      both.size(0) % 2 == 0 && bias.dim() == 2 && bias.size(0) == both.size(0) && bias.size(1) == weight.size(0),
+      "conv_relu_with_tangents: values and tangents are ", both.sizes(), ", weight ", weight.sizes(), " and bias ",
+      bias.sizes(), "; expected [2 N, in, H, W], [out, in, ...] and [2 N, out]");
   if (!has_passes(both, {weight, bias}) || !onednn_takes(both.scalar_type()) || !is_float32(bias))
     return conv_relu_with_tangents_reference(both, weight, bias);
   torch::NoGradGuard no_grad;

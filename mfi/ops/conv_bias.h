@@ -19,7 +19,8 @@ namespace mfi {
 /// and one masked copy. Where weights learn and there is no shortcut, or each sample has its bias, it is the
 /// convolution and at most one pass; backward, one pass that masks and sums at once, and the convolution's
 /// gradients. Everything else goes through conv_bias_reference, from which these differ as conv_norm does from
-/// its reference (conv_norm.h). `kept` is the layer's; it is used where no weight wants a gradient.
+/// its reference (conv_norm.h). `kept` is the layer's; it is used where no weight wants a gradient and samples
+/// share their bias.
 torch::Tensor conv_bias(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias, int64_t stride,
                         const torch::Tensor& shortcut, bool relu, const KeptWeightsPtr& kept = {});
 

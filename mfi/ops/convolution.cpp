@@ -22,7 +22,7 @@ Conv3x3Shape conv3x3_shape(const torch::Tensor& x, const torch::Tensor& weight, 
   return {x.size(0), x.size(1), weight.size(0), x.size(2), x.size(3), stride};
 }
 
-// As a profile shows it: "Winograd 3x3 16 -> 32, 8x8".
+// As a profile shows it: "convolution (Winograd) 3x3 16 -> 32, 8x8".
 std::string name_of(const char* what, const torch::Tensor& x, const torch::Tensor& weight, int64_t stride) {
   const auto number = [](int64_t n) { return static_cast<long long>(n); };
   return format("%s %lldx%lld %lld -> %lld, %lldx%lld%s", what, number(weight.size(2)), number(weight.size(3)),

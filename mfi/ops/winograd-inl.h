@@ -35,10 +35,12 @@ class Workspace {
     const size_t bytes = static_cast<size_t>(values) * sizeof(T);
     if (bytes > size_) {
       const size_t alignment = bytes < kHugePage / 16 ? kCacheLine : kHugePage;
-      size_ = (bytes + alignment - 1) / alignment * alignment;
+      const size_t size = (bytes + alignment - 1) / alignment * alignment;
+      size_ = 0;
       memory_.reset();  // before the new memory, not after it: both may not fit
-      memory_.reset(static_cast<char*>(std::aligned_alloc(alignment, size_)));
+      memory_.reset(static_cast<char*>(std::aligned_alloc(alignment, size)));
       if (!memory_) throw std::bad_alloc();
+      size_ = size;
       if (alignment == kHugePage) madvise(memory_.get(), size_, MADV_HUGEPAGE);  // a wish: refused, nothing is lost
     }
     return reinterpret_cast<T*>(memory_.get());

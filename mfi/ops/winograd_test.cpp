@@ -16,13 +16,14 @@ std::ostream& operator<<(std::ostream& out, const Conv3x3Shape& s) {
 namespace {
 
 // The layers of ResNet-34 on which it is used, at widths 16 and 64, and of flow stages; then odd sizes, single
-// pixels, channels that leave registers half full, and numbers of output registers that make unequal blocks.
-constexpr Conv3x3Shape kShapes[] = {{4, 32, 32, 16, 16, 1}, {4, 64, 64, 8, 8, 1},   {7, 128, 128, 4, 4, 1},
-                                    {2, 64, 64, 32, 32, 1}, {3, 256, 256, 8, 8, 1}, {5, 512, 512, 4, 4, 1},
-                                    {4, 50, 50, 8, 8, 1},   {4, 104, 104, 4, 4, 1}, {2, 421, 421, 4, 4, 1},
-                                    {1, 32, 32, 1, 1, 1},   {2, 33, 47, 5, 3, 1},   {1, 16, 16, 3, 7, 1},
-                                    {2, 3, 5, 9, 2, 1},     {1, 40, 80, 6, 7, 1},   {2, 80, 144, 3, 3, 1},
-                                    {1, 1, 1, 2, 2, 1},     {1, 600, 70, 5, 5, 1},  {37, 64, 32, 15, 11, 1}};
+// pixels, channels that leave registers half full, numbers of output registers that make unequal blocks, and tiles for
+// several pieces.
+constexpr Conv3x3Shape kShapes[] = {
+    {4, 32, 32, 16, 16, 1}, {4, 64, 64, 8, 8, 1},    {7, 128, 128, 4, 4, 1}, {2, 64, 64, 32, 32, 1},
+    {3, 256, 256, 8, 8, 1}, {5, 512, 512, 4, 4, 1},  {4, 50, 50, 8, 8, 1},   {4, 104, 104, 4, 4, 1},
+    {2, 421, 421, 4, 4, 1}, {1, 32, 32, 1, 1, 1},    {2, 33, 47, 5, 3, 1},   {1, 16, 16, 3, 7, 1},
+    {2, 3, 5, 9, 2, 1},     {1, 40, 80, 6, 7, 1},    {2, 80, 144, 3, 3, 1},  {1, 1, 1, 2, 2, 1},
+    {1, 600, 70, 5, 5, 1},  {37, 64, 32, 15, 11, 1}, {75, 64, 32, 15, 11, 1}};
 
 class Winograd : public testing::TestWithParam<Conv3x3Shape> {
  protected:
@@ -116,32 +117,51 @@ class Winograd : public testing::TestWithParam<Conv3x3Shape> {
 
 TEST_P(Winograd, IsExactButForRoundingInFloat32) {
   SetUpFor<float>();
+  if (IsSkipped()) return;
   expect_exact_but_for_rounding<float>(GetParam(), 1e-5, 1e-6);
 }
 
 TEST_P(Winograd, IsExactButForRoundingInBfloat16) {
   SetUpFor<uint16_t>();
+  if (IsSkipped()) return;
   expect_exact_but_for_rounding<uint16_t>(GetParam(), 3e-2, 1.8e-2);
 }
 
 TEST_P(Winograd, GivesTheWeightsGradientInFloat32) {
   SetUpFor<float>();
+  if (IsSkipped()) return;
   expect_exact_weight_gradient<float>(GetParam(), 1e-4, 1e-5);
 }
 
 TEST_P(Winograd, GivesTheWeightsGradientInBfloat16) {
   SetUpFor<uint16_t>();
+  if (IsSkipped()) return;
   expect_exact_weight_gradient<uint16_t>(GetParam(), 3e-2, 1.8e-2);
 }
 
 TEST_P(Winograd, GivesTheSameBitsOnAnyNumberOfThreads) {
   SetUpFor<float>();
+  if (IsSkipped()) return;
   expect_same_bits_on_any_threads<float>(GetParam());
   SetUpFor<uint16_t>();
+  if (IsSkipped()) return;
   expect_same_bits_on_any_threads<uint16_t>(GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Winograd, testing::ValuesIn(kShapes));
+
+TEST(WinogradKernel, IsForSixteenChannelsAndMore) {
+  if (!has_winograd_weight_gradient({1, 64, 64, 8, 8, 1}, 4)) GTEST_SKIP() << "this machine lacks AVX-512";
+  EXPECT_TRUE(has_winograd_conv({4, 16, 16, 8, 8, 1}, 4));
+  EXPECT_TRUE(has_winograd_weight_gradient({4, 16, 32, 8, 8, 1}, 4));
+}
+
+TEST(WinogradKernel, TakesLargeTilesInBfloat16WhereTheySaveProducts) {
+  EXPECT_EQ(winograd_tile({4, 16, 16, 8, 8, 1}, 2), 4);
+  EXPECT_EQ(winograd_tile({4, 16, 16, 7, 7, 1}, 2), 4);
+  EXPECT_EQ(winograd_tile({4, 16, 16, 2, 2, 1}, 2), 2);
+  EXPECT_EQ(winograd_tile({4, 16, 16, 8, 8, 1}, 4), 2);
+}
 
 TEST(WinogradKernel, IsNotForOtherStridesNorFewChannels) {
   EXPECT_FALSE(has_winograd_conv({4, 64, 64, 8, 8, 2}, 4));

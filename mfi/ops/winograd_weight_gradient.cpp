@@ -7,7 +7,7 @@ namespace {
 
 constexpr int64_t kRows = 8;              // output channels multiplied at a time,
 constexpr int64_t kBlockRegisters = 3;    // by so many registers of input channels: 24 of 32 registers hold sums
-constexpr int64_t kPieceBytes = 9 << 20;  // of transformed tiles: one point of them fits a second-level cache
+constexpr int64_t kPieceBytes = 9 << 19;  // of transformed tiles: one point of them fits a second-level cache
 constexpr int64_t kFewestTiles = 256;     // a piece: each reads and writes all the sums
 
 // How the work is cut. Here tiles are what is summed over: one by one in float32 and in pairs in bfloat16, as the
@@ -23,7 +23,8 @@ struct GradientBlocking {
         in(s.in, kBlockRegisters),
         out_registers((s.out + kLanes - 1) / kLanes),
         slots(std::min((grid.tiles + kTilesPerSlot - 1) / kTilesPerSlot,
-                       std::max(kFewestTiles, kPieceBytes / (kPoints * (in.registers + out_registers) * kLanes * 4)) /
+                       std::max(kFewestTiles, kPieceBytes / (kPoints * (in.registers + out_registers) * kLanes *
+                                                             static_cast<int64_t>(sizeof(T)))) /
                            kTilesPerSlot)),
         point_stride((slots + 1) * kLanes) {}
 

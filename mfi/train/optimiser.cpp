@@ -51,6 +51,8 @@ void Optimiser::step(Group& group, double learning_rate) {
     at::_fused_sgd_(parameters, gradients, first, group.weight_decay, settings_.momentum, learning_rate,
                     /*dampening=*/0, /*nesterov=*/settings_.momentum > 0, /*maximize=*/false, first_step);
   }
+  // These two do not say themselves that they write into the parameters.
+  for (const auto& parameter : parameters) torch::autograd::impl::bump_version(parameter);
 }
 
 std::vector<std::pair<std::string, torch::Tensor>> Optimiser::state() const {

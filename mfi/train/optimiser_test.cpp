@@ -1,10 +1,13 @@
 #include "mfi/train/optimiser.h"
 
 #include <gtest/gtest.h>
+#include <torch/nn/init.h>
 #include <torch/nn/modules/linear.h>
 
 #include <cmath>
 
+#include "mfi/nn/layers.h"
+#include "mfi/ops/conv_bias.h"
 #include "mfi/train/moving_average.h"
 #include "mfi/train/schedule.h"
 
@@ -158,6 +161,30 @@ TEST(LearningRate, OfAConstantStays) {
   const LearningRateSchedule schedule(schedule_settings("constant", 0), 100);
   EXPECT_EQ(schedule.at(0), 2);
   EXPECT_EQ(schedule.at(999), 2);
+}
+
+// A layer keeps what its kernels made of the weight until that changes (KeptWeights); each step has to tell it.
+TEST(Optimiser, IsNoticedByWhatIsKeptOfAWeight) {
+  for (const std::string name : {"adamw", "sgd"}) {
+    torch::manual_seed(1);
+    Convolution layer({16, 16, 3, 1}, /*with_bias=*/false);
+    torch::nn::init::normal_(layer.weight);
+    ParameterSet set;
+    set.parameters.emplace_back("weight", layer.weight);
+    Optimiser optimiser(set, settings(name));
+    const auto x = torch::randn({2, 16, 8, 8}).contiguous(torch::MemoryFormat::ChannelsLast);
+    const auto evaluate = [&] {
+      torch::NoGradGuard no_grad;
+      return layer.forward(x);
+    };
+    const auto before = evaluate();
+    layer.forward(x).square().sum().backward();
+    optimiser.step(0.1);
+    torch::NoGradGuard no_grad;
+    const auto after = evaluate();
+    EXPECT_FALSE(torch::equal(after, before)) << name;
+    EXPECT_TRUE(torch::equal(after, conv_bias(x, layer.weight, {}, 1, {}, false))) << name;
+  }
 }
 
 }  // namespace
