@@ -98,7 +98,7 @@ def step_tables(results):
     return lines + table(["work", "width", "precision", "mfi", "PyTorch eager", "PyTorch compiled"], rows)
 
 
-CONVOLUTION = ("convolution", "input's gradient", "weight's gradient", "gradients")
+PROFILED_CONVOLUTIONS = ("convolution", "input's gradient", "weight's gradient", "gradients")
 
 
 def profiles(results):
@@ -108,8 +108,9 @@ def profiles(results):
         target = target_of(case)
         if target is None or ratio(case)[0] >= target or "profile" not in case:
             continue
-        share = sum(float(line.split()[-2]) for line in case["profile"].splitlines() if line.startswith(CONVOLUTION))
-        lines += [f"### {WORK[case['work']][0].upper()}{WORK[case['work']][1:]}, width {case['width']}, "
+        share = sum(float(line.split()[-2]) for line in case["profile"].splitlines()
+                    if line.startswith(PROFILED_CONVOLUTIONS))
+        lines += [f"### {WORK[case['work']].capitalize()}, width {case['width']}, "
                   f"{case['precision']}", "", f"    {case['commands']['mfi']} --profile", ""]
         lines += paragraph(f"Convolutions and their gradients take {share:.0f} % of the time.")
         lines += ["    " + line if line else "" for line in case["profile"].rstrip().splitlines()] + [""]

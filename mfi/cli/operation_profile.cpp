@@ -6,6 +6,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <regex>
 #include <vector>
 
 #include "mfi/core/text.h"
@@ -51,14 +52,9 @@ void end(const at::RecordFunction& function, at::ObserverContext* context) {
 }
 
 // LibTorch's name without what says nothing here.
-std::string short_name(std::string name) {
-  for (const char* part :
-       {"autograd::engine::evaluate_function: ", "torch::autograd::", "CppNode<mfi::(anonymous namespace)::"})
-    if (const auto at = name.find(part); at != std::string::npos) {
-      name.erase(at, std::string(part).size());
-      if (std::string(part).starts_with("CppNode")) name = "around the backward of " + name.substr(0, name.size() - 1);
-    }
-  return name;
+std::string short_name(const std::string& name) {
+  static const std::regex noise("autograd::engine::evaluate_function: |torch::autograd::"), node("CppNode<.*::(\\w+)>");
+  return std::regex_replace(std::regex_replace(name, noise, ""), node, "around the backward of $1");
 }
 
 }  // namespace
