@@ -61,7 +61,9 @@ void winograd_conv(const Conv3x3Shape& shape, const T* x, const uint32_t* weight
 /// 4x4 instead of 144. Sums are float32. In float32 the result is within 1e-4 of the exact one, relative to its largest
 /// value; in bfloat16, where sums of pixels of both factors are rounded, within 3e-2.
 ///
-/// Works on at::get_num_threads() threads; the bits do not depend on how many.
+/// Works on at::get_num_threads() threads. With many channels they share the points, and the bits do not depend on how
+/// many there are; with up to 128 (in bfloat16) each adds up its share of the tiles, and the same number of threads
+/// gives the same bits.
 template <class T>
 void winograd_weight_gradient(const Conv3x3Shape& shape, const T* x, const T* dy, float* gradient);
 

@@ -17,17 +17,26 @@ namespace {
 
 // The layers of ResNet-34 on which it is used, at widths 16 and 64, and of flow stages; then odd sizes, single
 // pixels, channels that leave registers half full, numbers of output registers that make unequal blocks, and tiles for
-// several pieces.
+// several pieces, with few channels and with many.
 constexpr Conv3x3Shape kShapes[] = {
-    {4, 32, 32, 16, 16, 1}, {4, 64, 64, 8, 8, 1},    {7, 128, 128, 4, 4, 1}, {2, 64, 64, 32, 32, 1},
-    {3, 256, 256, 8, 8, 1}, {5, 512, 512, 4, 4, 1},  {4, 50, 50, 8, 8, 1},   {4, 104, 104, 4, 4, 1},
-    {2, 421, 421, 4, 4, 1}, {1, 32, 32, 1, 1, 1},    {2, 33, 47, 5, 3, 1},   {1, 16, 16, 3, 7, 1},
-    {2, 3, 5, 9, 2, 1},     {1, 40, 80, 6, 7, 1},    {2, 80, 144, 3, 3, 1},  {1, 1, 1, 2, 2, 1},
-    {1, 600, 70, 5, 5, 1},  {37, 64, 32, 15, 11, 1}, {75, 64, 32, 15, 11, 1}};
+    {4, 32, 32, 16, 16, 1}, {4, 64, 64, 8, 8, 1},    {7, 128, 128, 4, 4, 1},  {2, 64, 64, 32, 32, 1},
+    {3, 256, 256, 8, 8, 1}, {5, 512, 512, 4, 4, 1},  {4, 50, 50, 8, 8, 1},    {4, 104, 104, 4, 4, 1},
+    {2, 421, 421, 4, 4, 1}, {1, 32, 32, 1, 1, 1},    {2, 33, 47, 5, 3, 1},    {1, 16, 16, 3, 7, 1},
+    {2, 3, 5, 9, 2, 1},     {1, 40, 80, 6, 7, 1},    {2, 80, 144, 3, 3, 1},   {1, 1, 1, 2, 2, 1},
+    {1, 600, 70, 5, 5, 1},  {37, 64, 32, 15, 11, 1}, {75, 64, 32, 15, 11, 1}, {20, 208, 130, 15, 13, 1}};
 
-class Winograd : public testing::TestWithParam<Conv3x3Shape> {
+class WinogradTest : public testing::Test {
  protected:
   static torch::Tensor channels_last(const torch::Tensor& t) { return t.contiguous(torch::MemoryFormat::ChannelsLast); }
+
+  template <class Make>
+  static torch::Tensor on_threads(int count, const Make& make) {
+    const int before = at::get_num_threads();
+    at::set_num_threads(count);
+    const auto made = make();
+    at::set_num_threads(before);
+    return made;
+  }
 
   template <class T>
   void SetUpFor() {
@@ -96,24 +105,25 @@ class Winograd : public testing::TestWithParam<Conv3x3Shape> {
     const auto f64 = torch::kFloat64;
     auto weight = torch::zeros({s.out, s.in, 3, 3}, f64).requires_grad_();
     (at::conv2d(x.to(f64), weight, {}, 1, 1) * dy.to(f64)).sum().backward();
-    expect_near(run_weight_gradient<T>(s, x, dy), weight.grad(), tolerance, noise, s);
+    for (const int count : {1, 3}) {
+      const auto run_once = [&] { return on_threads(count, [&] { return run_weight_gradient<T>(s, x, dy); }); };
+      const auto gradient = run_once();
+      expect_near(gradient, weight.grad(), tolerance, noise, s);
+      EXPECT_TRUE(torch::equal(gradient, run_once())) << s << ", " << count << " threads";
+    }
   }
 
   template <class T>
   static void expect_same_bits_on_any_threads(const Conv3x3Shape& s) {
     torch::manual_seed(2);
     const auto x = values({s.batch, s.in, s.height, s.width}), weight = values({s.out, s.in, 3, 3});
-    const auto dy = values({s.batch, s.out, s.height, s.width});
-    const auto once = run<T>(s, x, weight, ConvUse::forward), gradient_once = run_weight_gradient<T>(s, x, dy);
-    EXPECT_TRUE(torch::equal(once, run<T>(s, x, weight, ConvUse::forward))) << s;
-    const int threads = at::get_num_threads();
-    at::set_num_threads(threads == 1 ? 3 : 1);
-    const auto other = run<T>(s, x, weight, ConvUse::forward), other_gradient = run_weight_gradient<T>(s, x, dy);
-    at::set_num_threads(threads);
-    EXPECT_TRUE(torch::equal(once, other)) << s;
-    EXPECT_TRUE(torch::equal(gradient_once, other_gradient)) << s;
+    const auto once = on_threads(1, [&] { return run<T>(s, x, weight, ConvUse::forward); });
+    for (const int count : {1, 3})
+      EXPECT_TRUE(torch::equal(once, on_threads(count, [&] { return run<T>(s, x, weight, ConvUse::forward); }))) << s;
   }
 };
+
+class Winograd : public WinogradTest, public testing::WithParamInterface<Conv3x3Shape> {};
 
 TEST_P(Winograd, IsExactButForRoundingInFloat32) {
   SetUpFor<float>();
@@ -149,6 +159,16 @@ TEST_P(Winograd, GivesTheSameBitsOnAnyNumberOfThreads) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Winograd, testing::ValuesIn(kShapes));
+
+TEST_F(WinogradTest, WeightsGradientOfManyChannelsHasTheSameBitsOnAnyNumberOfThreads) {
+  SetUpFor<uint16_t>();
+  if (IsSkipped()) return;
+  const Conv3x3Shape s{20, 208, 208, 15, 13, 1};
+  torch::manual_seed(4);
+  const auto x = values({s.batch, s.in, s.height, s.width}), dy = values({s.batch, s.out, s.height, s.width});
+  const auto gradient = [&] { return run_weight_gradient<uint16_t>(s, x, dy); };
+  EXPECT_TRUE(torch::equal(on_threads(1, gradient), on_threads(3, gradient)));
+}
 
 TEST(WinogradKernel, IsForSixteenChannelsAndMore) {
   if (!has_winograd_weight_gradient({1, 64, 64, 8, 8, 1}, 4)) GTEST_SKIP() << "this machine lacks AVX-512";

@@ -5,10 +5,13 @@
 namespace mfi {
 namespace {
 
-constexpr int64_t kRows = 8;              // output channels multiplied at a time,
-constexpr int64_t kBlockRegisters = 3;    // by so many registers of input channels: 24 of 32 registers hold sums
-constexpr int64_t kPieceBytes = 9 << 19;  // of transformed tiles: one point of them fits a second-level cache
-constexpr int64_t kFewestTiles = 256;     // a piece: each reads and writes all the sums
+constexpr int64_t kRows = 8;                // output channels multiplied at a time,
+constexpr int64_t kBlockRegisters = 3;      // by so many registers of input channels: 24 of 32 registers hold sums
+constexpr int64_t kOwnSumsBytes = 5 << 19;  // up to which each thread has sums of its own: 128 channels in bfloat16
+// Of a piece's transformed tiles: where a thread works by itself, what fits a second-level cache; where all threads
+// work on a piece, one point at a time, what makes one point fit.
+constexpr int64_t kOwnPieceBytes = 1 << 20, kSharedPieceBytes = 9 << 19;
+constexpr int64_t kFewestTiles = 256;  // a piece: each reads and writes all the sums
 
 // How the work is cut. Here tiles are what is summed over: one by one in float32 and in pairs in bfloat16, as the
 // instruction takes them. A slot is one tile's value or two tiles' values, four bytes. Both factors are laid out
@@ -22,20 +25,25 @@ struct GradientBlocking {
       : grid(s, F::kStep),
         in(s.in, kBlockRegisters),
         out_registers((s.out + kLanes - 1) / kLanes),
-        slots(std::min((grid.tiles + kTilesPerSlot - 1) / kTilesPerSlot,
-                       std::max(kFewestTiles, kPieceBytes / (kPoints * (in.registers + out_registers) * kLanes *
-                                                             static_cast<int64_t>(sizeof(T)))) /
-                           kTilesPerSlot)),
+        all_slots((grid.tiles + kTilesPerSlot - 1) / kTilesPerSlot),
+        slots(std::min(all_slots, std::max(kFewestTiles, piece_bytes() / tile_bytes()) / kTilesPerSlot)),
         point_stride((slots + 1) * kLanes) {}
 
   static constexpr int64_t kTilesPerSlot = kIsBfloat16<T> ? 2 : 1;
   int64_t sums() const { return kPoints * out_registers * kLanes * in.registers * kLanes; }
+  bool own_sums() const { return sums() * static_cast<int64_t>(sizeof(float)) <= kOwnSumsBytes; }
 
   TileGrid grid;
   RegisterBlocks in;
   int64_t out_registers;
-  int64_t slots;  // of a piece
+  int64_t all_slots, slots;  // of the batch, and of a piece
   int64_t point_stride;
+
+ private:
+  int64_t piece_bytes() const { return own_sums() ? kOwnPieceBytes : kSharedPieceBytes; }
+  int64_t tile_bytes() const {
+    return kPoints * (in.registers + out_registers) * kLanes * static_cast<int64_t>(sizeof(T));
+  }
 };
 
 // The transformed values of one register of channels of one tile.
@@ -176,10 +184,10 @@ void add_block(const Conv3x3Shape& s, const GradientBlocking<T, F>& b, int64_t p
   }
 }
 
-// One output channel's gradient: G' sums G.
+// One output channel's gradient: G' sums G, where `count` sums lie one behind the other and are added up first.
 template <class T, class F>
 MFI_AVX512 void finish_channel(const Conv3x3Shape& s, const GradientBlocking<T, F>& b, int64_t out, const float* sums,
-                               float* gradient) {
+                               int64_t count, float* gradient) {
   constexpr int64_t kTile = F::kTile;
   const int64_t row_sums = b.in.registers * kLanes, point_sums = b.out_registers * kLanes * row_sums;
   for (int64_t in = 0; in < s.in; in += kLanes) {
@@ -187,7 +195,11 @@ MFI_AVX512 void finish_channel(const Conv3x3Shape& s, const GradientBlocking<T, 
     __m512 column[kTile][3];
     for (int64_t c = 0; c < kTile; ++c) {
       __m512 point[kTile];
-      for (int64_t r = 0; r < kTile; ++r) point[r] = _mm512_load_ps(from + (r * kTile + c) * point_sums);
+      for (int64_t r = 0; r < kTile; ++r) {
+        const float* const at = from + (r * kTile + c) * point_sums;
+        point[r] = _mm512_load_ps(at);
+        for (int64_t i = 1; i < count; ++i) point[r] = add(point[r], _mm512_load_ps(at + i * b.sums()));
+      }
       F::taps(point, column[c]);
     }
     for (int64_t r = 0; r < 3; ++r) {
@@ -200,31 +212,77 @@ MFI_AVX512 void finish_channel(const Conv3x3Shape& s, const GradientBlocking<T, 
   }
 }
 
+// Both factors of a piece, laid out, in memory that this thread keeps.
+struct LaidOut {
+  uint32_t *x, *dy;
+};
+template <class T, class F>
+LaidOut reserve_piece(const GradientBlocking<T, F>& b) {
+  thread_local Workspace x_space, dy_space;
+  return {x_space.reserve<uint32_t>(b.in.registers * F::kPoints * b.point_stride),
+          dy_space.reserve<uint32_t>(b.out_registers * F::kPoints * b.point_stride)};
+}
+
+template <class T, class F>
+void lay_out_register(const Conv3x3Shape& s, const GradientBlocking<T, F>& b, const T* x, const T* dy,
+                      const Piece& piece, int64_t index, const LaidOut& to) {
+  if (index < b.in.registers)
+    lay_out_x(s, b, x, piece, index, to.x);
+  else
+    lay_out_dy(s, b, dy, piece, index - b.in.registers, to.dy);
+}
+
+// Each thread takes a share of the tiles through all steps, into sums of its own; the number of such sums comes back.
+// Nothing passes from one core's cache to another's, which takes three times as long where the cores do not share one.
+template <class T, class F>
+int64_t add_by_tiles(const Conv3x3Shape& s, const GradientBlocking<T, F>& b, const T* x, const T* dy,
+                     Workspace& sum_space) {
+  const int64_t threads = std::min(parallel_threads(), b.all_slots);
+  auto* const sums = sum_space.reserve<float>(threads * b.sums());
+  for_each_parallel(threads, [&](int64_t thread) {
+    const auto to = reserve_piece(b);
+    const int64_t begin = b.all_slots * thread / threads, end = b.all_slots * (thread + 1) / threads;
+    for (int64_t first = begin; first < end; first += b.slots) {
+      const Piece piece{first * b.kTilesPerSlot, 0, std::min(b.slots, end - first)};
+      for (int64_t i = 0; i < b.in.registers + b.out_registers; ++i) lay_out_register(s, b, x, dy, piece, i, to);
+      for (int64_t i = 0; i < F::kPoints * b.in.blocks; ++i)
+        add_block(s, b, i / b.in.blocks, i % b.in.blocks, piece.end, to.x, to.dy, first == begin,
+                  sums + thread * b.sums());
+    }
+  });
+  return threads;
+}
+
+// All threads lay out a piece, and then each takes a share of the points: for sums too large to have them several
+// times.
+template <class T, class F>
+int64_t add_by_points(const Conv3x3Shape& s, const GradientBlocking<T, F>& b, const T* x, const T* dy,
+                      Workspace& sum_space) {
+  constexpr int64_t kShares = 8;
+  auto* const sums = sum_space.reserve<float>(b.sums());
+  const auto to = reserve_piece(b);
+  for (int64_t first = 0; first < b.all_slots; first += b.slots) {
+    const int64_t slots = std::min(b.slots, b.all_slots - first), registers = b.in.registers + b.out_registers;
+    for_each_parallel(kShares * registers, [&](int64_t i) {
+      const int64_t share = i / registers;
+      const Piece piece{first * b.kTilesPerSlot, slots * share / kShares, slots * (share + 1) / kShares};
+      lay_out_register(s, b, x, dy, piece, i % registers, to);
+    });
+    for_each_parallel(F::kPoints * b.in.blocks, [&](int64_t i) {
+      add_block(s, b, i / b.in.blocks, i % b.in.blocks, slots, to.x, to.dy, first == 0, sums);
+    });
+  }
+  return 1;
+}
+
 // The whole of it by one filter.
 template <class T, class F>
 void filtered_weight_gradient(const Conv3x3Shape& s, const T* x, const T* dy, float* gradient) {
   const GradientBlocking<T, F> b(s);
-  thread_local Workspace x_space, dy_space, sum_space;
-  auto* const x_piece = x_space.reserve<uint32_t>(b.in.registers * F::kPoints * b.point_stride);
-  auto* const dy_piece = dy_space.reserve<uint32_t>(b.out_registers * F::kPoints * b.point_stride);
-  auto* const sums = sum_space.reserve<float>(b.sums());
-  constexpr int64_t kTiles = GradientBlocking<T, F>::kTilesPerSlot, kShares = 8;
-  for (int64_t first = 0; first < b.grid.tiles; first += b.slots * kTiles) {
-    const int64_t slots = std::min(b.slots, (b.grid.tiles - first + kTiles - 1) / kTiles);
-    const int64_t registers = b.in.registers + b.out_registers;
-    for_each_parallel(kShares * registers, [&](int64_t i) {
-      const int64_t share = i / registers, index = i % registers;
-      const Piece piece{first, slots * share / kShares, slots * (share + 1) / kShares};
-      if (index < b.in.registers)
-        lay_out_x(s, b, x, piece, index, x_piece);
-      else
-        lay_out_dy(s, b, dy, piece, index - b.in.registers, dy_piece);
-    });
-    for_each_parallel(F::kPoints * b.in.blocks, [&](int64_t i) {
-      add_block(s, b, i / b.in.blocks, i % b.in.blocks, slots, x_piece, dy_piece, first == 0, sums);
-    });
-  }
-  for_each_parallel(s.out, [&](int64_t out) { finish_channel(s, b, out, sums, gradient); });
+  thread_local Workspace sum_space;
+  const int64_t count = b.own_sums() ? add_by_tiles(s, b, x, dy, sum_space) : add_by_points(s, b, x, dy, sum_space);
+  const auto* const sums = sum_space.reserve<float>(count * b.sums());  // what they are in
+  for_each_parallel(s.out, [&](int64_t out) { finish_channel(s, b, out, sums, count, gradient); });
 }
 
 }  // namespace
