@@ -16,9 +16,9 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
 
-const std::vector<std::vector<std::string>> kCommands{{"run"},    {"plan"},   {"eval"},        {"inspect"},
-                                                      {"report"}, {"data"},   {"data", "get"}, {"data", "list"},
-                                                      {"bench"},  {"version"}};
+const std::vector<std::vector<std::string>> kCommands{
+    {"run"},     {"plan"},   {"eval"}, {"predict"},     {"import"},       {"export"}, {"verify"},
+    {"inspect"}, {"report"}, {"data"}, {"data", "get"}, {"data", "list"}, {"bench"},  {"version"}};
 
 std::string spoken(const std::vector<std::string>& command) {
   std::string out = "mfi";

@@ -1,4 +1,8 @@
 // mfi inspect
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -7,10 +11,12 @@
 #include <vector>
 
 #include "mfi/cli/commands.h"
+#include "mfi/cli/inspect_pictures.h"
 #include "mfi/cli/network_table.h"
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
 #include "mfi/data/dataset.h"
+#include "mfi/nn/fold.h"
 #include "mfi/pipeline/recipe_table.h"
 #include "mfi/report/text_table.h"
 #include "mfi/train/checkpoint.h"
@@ -25,7 +31,50 @@ std::string normalisation_text(const Normalisation& n) {
                 n.stddev[1], n.stddev[2]);
 }
 
-void inspect_model(const fs::path& file) {
+// Milliseconds of each part of the folded network for a batch: the median of many runs.
+std::vector<double> part_milliseconds(const Network& network, int64_t batch) {
+  constexpr int kRuns = 25;
+  torch::NoGradGuard no_grad;
+  using Clock = std::chrono::steady_clock;
+  const auto folded = fold(network);
+  const auto& arch = folded->arch();
+  std::vector<std::vector<double>> times(folded->part_count());
+  const auto images = torch::randn({batch, arch.in_channels, arch.image_size, arch.image_size})
+                          .contiguous(torch::MemoryFormat::ChannelsLast);
+  for (int run = 0; run < kRuns; ++run) {
+    auto value = images;
+    for (size_t part = 0; part < folded->part_count(); ++part) {
+      const auto start = Clock::now();
+      value = folded->run(value, part, part + 1);
+      times[part].push_back(1e3 * std::chrono::duration<double>(Clock::now() - start).count());
+    }
+  }
+  std::vector<double> medians;
+  for (auto& part : times) {
+    std::nth_element(part.begin(), part.begin() + kRuns / 2, part.end());
+    medians.push_back(part[kRuns / 2]);
+  }
+  return medians;
+}
+
+// The network beside what it was made from: the one given, else the teacher of the run that the file lies in.
+void print_comparison(const Model& model, const fs::path& file, const std::string& against) {
+  const auto teacher =
+      against.empty() ? file.parent_path().parent_path() / "teacher/model.safetensors" : fs::path(against);
+  if (against.empty() && (!fs::exists(teacher) || fs::equivalent(teacher, file))) return;
+  const auto other = load_model(teacher);
+  const auto &arch = model.network->arch(), &other_arch = other.network->arch();
+  if (arch.stages.size() != other_arch.stages.size())
+    throw CheckpointError(format("%s: has %zu stages, %s has %zu; there is nothing to compare part by part",
+                                 file.c_str(), arch.stages.size(), teacher.c_str(), other_arch.stages.size()));
+  constexpr int64_t kBatch = 1;
+  std::cout << "\nbeside " << teacher.string() << " (" << other_arch.name << "); ms: one image, float32, folded, "
+            << at::get_num_threads() << " threads; 1 MAC is 2 FLOP\n"
+            << comparison_table(arch, part_milliseconds(*model.network, kBatch), other_arch,
+                                part_milliseconds(*other.network, kBatch));
+}
+
+void inspect_model(const fs::path& file, const std::string& against) {
   const auto model = load_model(file);
   const auto& arch = model.network->arch();
   std::cout << "model " << file.string() << "\n"
@@ -35,6 +84,7 @@ void inspect_model(const fs::path& file) {
             << "normalisation:  " << normalisation_text(model.info.normalisation) << "\n"
             << "classes:        " << arch.classes << ": " << join(model.info.class_names, ", ") << "\n\n"
             << network_table(arch);
+  print_comparison(model, file, against);
 }
 
 void inspect_recipe(const fs::path& file) {
@@ -80,7 +130,11 @@ void print_data(const DataSplits& data) {
             << "every record was read and is sound\n";
 }
 
-void inspect_data(const fs::path& path) {
+// Whether a file is CIFAR's archive by its name; one of another name may be one of pictures.
+bool is_cifar_archive(const fs::path& path) { return path.filename().string().starts_with("cifar-"); }
+
+void inspect_data(const fs::path& path, const std::string& sheet) {
+  if (fs::is_regular_file(path) && !is_cifar_archive(path)) return inspect_pictures(path, sheet);
   std::vector<std::string> names{"cifar-10", "cifar-100"};
   if (fs::exists(path / "train.png")) names = {"sample"};
   // An archive holds one dataset; read as the other it would only be called damaged.
@@ -99,13 +153,10 @@ void inspect_data(const fs::path& path) {
     print_data(data);
     found = true;
   }
-  if (!found)
-    throw NotFoundError(path.string() +
-                        ": no dataset found; expected a folder or archive of CIFAR-10 or CIFAR-100 "
-                        "in the binary version ('mfi data get cifar-10 --into DIR' downloads one)");
+  if (!found) inspect_pictures(path, sheet);
 }
 
-void inspect(const fs::path& path) {
+void inspect(const fs::path& path, const std::string& sheet, const std::string& against) {
   if (path == "sample" && !fs::exists(path)) {
     DataSettings settings;
     settings.dataset = "sample";
@@ -113,11 +164,11 @@ void inspect(const fs::path& path) {
   }
   if (!fs::exists(path)) throw NotFoundError(path.string() + ": there is no such file or folder");
   if (path.extension() == ".toml") return inspect_recipe(path);
-  if (path.extension() == ".safetensors") return inspect_model(path);
+  if (path.extension() == ".safetensors") return inspect_model(path, against);
   if (fs::exists(path / "results.json") || fs::exists(path / "recipe.toml"))
     throw UsageError(path.string() + " is a run folder: see 'mfi report " + path.string() +
                      "', or inspect a model in it");
-  inspect_data(path);
+  inspect_data(path, sheet);
 }
 
 }  // namespace
@@ -125,14 +176,19 @@ void inspect(const fs::path& path) {
 void add_inspect_command(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("inspect", "What a model, a dataset or a recipe holds");
   auto path = std::make_shared<std::string>();
+  auto sheet = std::make_shared<std::string>();
+  auto against = std::make_shared<std::string>();
   command
       ->add_option("PATH", *path,
                    "A model (.safetensors), a recipe (.toml), a dataset's folder or archive, or 'sample'")
       ->required();
+  command->add_option("--against", *against,
+                      "Of a model: another to hold it against; default: the teacher of the run that it lies in");
+  command->add_option("--sheet", *sheet, "Of pictures: write some of each class to this PNG file");
   command->footer(
       "A dataset is read whole and every record checked. A recipe shows every key with its value.\n\n"
       "Example:\n  mfi inspect runs/cifar10-resnet34-w16/hybrid/model.safetensors");
-  command->callback([=, &action] { action = [=] { inspect(*path); }; });
+  command->callback([=, &action] { action = [=] { inspect(*path, *sheet, *against); }; });
 }
 
 }  // namespace mfi

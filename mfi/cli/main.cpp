@@ -34,6 +34,10 @@ int command_line(int argc, char** argv) {
   add_run_command(program, action);
   add_plan_command(program, action);
   add_eval_command(program, action);
+  add_predict_command(program, action);
+  add_import_command(program, action);
+  add_export_command(program, action);
+  add_verify_command(program, action);
   add_inspect_command(program, action);
   add_report_command(program, action);
   add_data_command(program, action);

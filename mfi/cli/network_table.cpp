@@ -18,9 +18,11 @@ std::string stage_text(const StageArch& stage) {
     return text;
   }
   const auto& blocks = std::get<BlocksArch>(stage.body);
-  return format("%lld %s block%s, width %lld", number(blocks.count),
-                blocks.kind == BlockKind::basic ? "basic" : "bottleneck", blocks.count == 1 ? "" : "s",
-                number(blocks.width));
+  auto text = format("%lld %s block%s, width %lld", number(blocks.count),
+                     blocks.kind == BlockKind::basic ? "basic" : "bottleneck", blocks.count == 1 ? "" : "s",
+                     number(blocks.width));
+  if (blocks.shortcut != ShortcutKind::projection) text += ", padded shortcut";
+  return text;
 }
 
 std::string network_table(const Arch& arch) {
@@ -29,7 +31,7 @@ std::string network_table(const Arch& arch) {
       {{"part"}, {"what it is"}, {"output", Align::right}, {"parameters", Align::right}, {"MACs", Align::right}});
   const auto parts = part_costs(arch);
   for (size_t i = 0; i < parts.size(); ++i) {
-    std::string what = i == 0                  ? "3x3 convolution"
+    std::string what = i == 0 ? (arch.stem == StemKind::imagenet ? "7x7 convolution, pooling" : "3x3 convolution")
                        : i + 1 == parts.size() ? "average and linear layer"
                                                : stage_text(arch.stages[i - 1]);
     const auto& cost = parts[i];
@@ -44,6 +46,42 @@ std::string network_table(const Arch& arch) {
   table.add_rule();
   table.add_row(
       {"all", "", "", count_text(static_cast<double>(total.parameters)), count_text(static_cast<double>(total.macs))});
+  return table.text();
+}
+
+std::string comparison_table(const Arch& arch, const std::vector<double>& milliseconds, const Arch& other,
+                             const std::vector<double>& other_milliseconds) {
+  using Align = TextTable::Align;
+  TextTable table({{"part"},
+                   {"parameters", Align::right},
+                   {"share", Align::right},
+                   {"MACs", Align::right},
+                   {"share", Align::right},
+                   {"activations", Align::right},
+                   {"share", Align::right},
+                   {"ms", Align::right},
+                   {"share", Align::right}});
+  const auto share = [](double here, double there) {
+    return there > 0 ? format("%.1f %%", 100 * here / there) : std::string("-");
+  };
+  const auto add = [&](const std::string& name, const Cost& here, double ms, const Cost& there, double other_ms) {
+    const auto pair = [&](int64_t a, int64_t b) {
+      return std::pair(count_text(static_cast<double>(a)), share(static_cast<double>(a), static_cast<double>(b)));
+    };
+    const auto [p, p_share] = pair(here.parameters, there.parameters);
+    const auto [m, m_share] = pair(here.macs, there.macs);
+    const auto [a, a_share] = pair(here.activations, there.activations);
+    table.add_row({name, p, p_share, m, m_share, a, a_share, format("%.3g", ms), share(ms, other_ms)});
+  };
+  const auto parts = part_costs(arch), other_parts = part_costs(other);
+  double sum = 0, other_sum = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    add(parts[i].part, parts[i], milliseconds[i], other_parts[i], other_milliseconds[i]);
+    sum += milliseconds[i];
+    other_sum += other_milliseconds[i];
+  }
+  table.add_rule();
+  add("all", total_cost(arch), sum, total_cost(other), other_sum);
   return table.text();
 }
 

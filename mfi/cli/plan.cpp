@@ -45,6 +45,7 @@ std::string learns_text(const PlannedStep& step) {
     only_velocity = only_velocity || step.learns[i] == Learns::velocity;
     learning.push_back(part_name(step.arch, i));
   }
+  if (step.kind == StepKind::given) return "nothing";
   if (step.kind == StepKind::map) return "each flow stage";
   if (only_velocity) return "velocity networks";
   if (resting.empty()) return "all";
@@ -107,7 +108,7 @@ std::string totals_table(const Plan& plan) {
 
 void print_text(const Recipe& recipe, const Plan& plan, const Estimates& estimates) {
   std::cout << format("%s: %s, %lld training images, %s\n", recipe.name.c_str(), recipe.data.dataset.c_str(),
-                      static_cast<long long>(dataset_training_images(recipe.data)), recipe.runtime.precision.c_str())
+                      static_cast<long long>(plan.data.training_images), recipe.runtime.precision.c_str())
             << machine_text() << "\n\n"
             << steps_table(plan, estimates);
   if (!estimates.empty())
@@ -136,7 +137,7 @@ void print_json(const Recipe& recipe, const Plan& plan, const Estimates& estimat
   nlohmann::ordered_json out;
   out["recipe"] = recipe.name;
   out["dataset"] = recipe.data.dataset;
-  out["training_images"] = dataset_training_images(recipe.data);
+  out["training_images"] = plan.data.training_images;
   out["machine"] = machine_text();
   out["version"] = version_text();
   for (const auto& [name, arch] : networks(plan)) out["networks"][name] = network_json(*arch);
@@ -184,7 +185,10 @@ void write_slurm_script(const PlanArguments& arguments, const Recipe& recipe, co
 
 void plan_command(const PlanArguments& arguments) {
   const auto recipe = read_recipe(arguments.recipe, arguments.settings);
-  const auto plan = make_plan(recipe, dataset_classes(recipe.data.dataset));
+  // Only pictures have to be there for a plan.
+  const bool reads = recipe.data.dataset == "pictures";
+  const auto plan = make_plan(recipe, data_shape(recipe.data, reads ? data_folder(arguments.data, recipe.data.dataset)
+                                                                    : std::filesystem::path()));
   apply_runtime(recipe.runtime);
   Estimates estimates;
   if (arguments.probe) estimates = probe_plan(plan, recipe);

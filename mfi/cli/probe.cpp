@@ -133,7 +133,7 @@ std::string cost_key(const PlannedStep& step) {
 
 std::map<std::string, StepEstimate> probe_plan(const Plan& plan, const Recipe& recipe, double budget_seconds) {
   const auto start = Clock::now();
-  const double images_per_epoch = static_cast<double>(dataset_training_images(recipe.data));
+  const double images_per_epoch = static_cast<double>(plan.data.training_images);
   const double program_bytes = std::max(0.0, process_bytes("VmRSS"));
   std::map<std::string, Measured> measured;
   std::map<std::string, StepEstimate> out;
@@ -143,6 +143,10 @@ std::map<std::string, StepEstimate> probe_plan(const Plan& plan, const Recipe& r
     const double images = images_per_epoch * static_cast<double>(step.settings.epochs);
     const double work = work_per_image(step, teacher);
     auto& estimate = out[step.name];
+    if (step.kind == StepKind::given) {
+      estimate.seconds = 0;
+      continue;
+    }
     const auto key = cost_key(step);
     auto found = measured.find(key);
     if (found == measured.end() && seconds_since(start) < budget_seconds) {

@@ -48,7 +48,7 @@ std::unique_ptr<RunObserver> make_observer(const RunArguments& arguments, const 
   auto settings = console_settings(arguments.progress);
   settings.jobs = arguments.jobs;
   settings.threads = step_threads(recipe, plan, arguments.jobs);
-  return std::make_unique<ConsoleObserver>(std::cerr, plan, dataset_training_images(recipe.data), settings);
+  return std::make_unique<ConsoleObserver>(std::cerr, plan, plan.data.training_images, settings);
 }
 
 // The recipe as the run has written it down: the user's file may change while the run goes on.
@@ -84,11 +84,11 @@ void share_fate(Processes& processes, const Work& work) {
 void run(const RunArguments& arguments) {
   const auto place = process_place(process_environment());
   const auto recipe = read_recipe(arguments.recipe, arguments.settings);
-  const auto plan = make_plan(recipe, dataset_classes(recipe.data.dataset));
   RunOptions options;
   options.out =
       arguments.out.empty() ? std::filesystem::path("runs") / recipe.name : std::filesystem::path(arguments.out);
   options.data = data_folder(arguments.data, recipe.data.dataset);
+  const auto plan = make_plan(recipe, data_shape(recipe.data, options.data));
   options.force = arguments.force;
   options.only = arguments.only;
   options.jobs = arguments.jobs;

@@ -27,6 +27,9 @@ std::string duration_text(double seconds);
 /// "512 KiB", "1.4 GiB".
 std::string bytes_text(double bytes);
 
+/// A field of a CSV file, quoted where it has to be (RFC 4180).
+std::string csv_field(const std::string& text);
+
 /// Current time as 2026-01-31T12:00:00Z.
 std::string utc_time_text();
 

@@ -17,7 +17,7 @@ constexpr Normalisation kCifar10{{0.4914f, 0.4822f, 0.4465f}, {0.2470f, 0.2435f,
 constexpr Normalisation kCifar100{{0.5071f, 0.4865f, 0.4409f}, {0.2673f, 0.2564f, 0.2762f}};
 
 void check(const DataSettings& settings) {
-  const std::vector<std::string> names{"cifar-10", "cifar-100", "sample"};
+  const std::vector<std::string> names{"cifar-10", "cifar-100", "sample", "pictures"};
   if (std::find(names.begin(), names.end(), settings.dataset) == names.end()) {
     const std::string near = nearest_name(settings.dataset, names);
     throw RecipeError("data.dataset is \"" + settings.dataset + "\", expected one of " + join(names, ", ") +
@@ -28,6 +28,11 @@ void check(const DataSettings& settings) {
     throw RecipeError(format("data.validation is %g, expected 0 to 0.5", settings.validation));
   if (settings.limit < 0)
     throw RecipeError("data.limit is " + std::to_string(settings.limit) + ", expected 0 (all) or more");
+  if (settings.image_size < 0 || !(settings.crop > 0 && settings.crop <= 1) ||
+      !(settings.test > 0 && settings.test < 1))
+    throw RecipeError(format(
+        "data.image_size is %lld, data.crop %g, data.test %g; expected at least 0, above 0 to 1, between 0 and 1",
+        static_cast<long long>(settings.image_size), settings.crop, settings.test));
 }
 
 }  // namespace
@@ -39,6 +44,9 @@ DataSplits open_data(const DataSettings& settings, const std::filesystem::path& 
   if (settings.dataset == "sample") {
     sets = read_sample(folder);
     // Over all training images, whatever is limited or held out below: a property of the dataset.
+    splits.normalisation = measure_normalisation(sets.train);
+  } else if (settings.dataset == "pictures") {
+    sets = read_pictures(folder, settings);
     splits.normalisation = measure_normalisation(sets.train);
   } else {
     const bool ten = settings.dataset == "cifar-10";
@@ -53,7 +61,10 @@ DataSplits open_data(const DataSettings& settings, const std::filesystem::path& 
   splits.name = settings.dataset;
   splits.source = sets.source;
   splits.fingerprint = fingerprint(sets.train, sets.test);
-  if (settings.validation > 0) {
+  if (sets.validation.size() > 0) {
+    splits.train = std::move(sets.train);
+    splits.validation = std::move(sets.validation);
+  } else if (settings.validation > 0) {
     const HeldOut parts = hold_out(sets.train, settings.validation, settings.seed);
     splits.train = pick(sets.train, parts.train);
     splits.validation = pick(sets.train, parts.validation);
@@ -62,6 +73,18 @@ DataSplits open_data(const DataSettings& settings, const std::filesystem::path& 
   }
   splits.test = std::move(sets.test);
   return splits;
+}
+
+DataShape data_shape(const DataSettings& settings, const std::filesystem::path& folder) {
+  check(settings);
+  DataShape shape;
+  if (settings.dataset == "pictures") return pictures_shape(folder, settings);
+  if (settings.dataset == "cifar-100") shape.classes = 100;
+  int64_t images = settings.dataset == "sample" ? 5000 : 50000;
+  if (settings.limit > 0) images = std::min(images, settings.limit);
+  shape.training_images =
+      images - static_cast<int64_t>(std::llround(static_cast<double>(images) * settings.validation));
+  return shape;
 }
 
 Normalisation measure_normalisation(const Dataset& data) {

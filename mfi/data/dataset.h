@@ -27,7 +27,7 @@ struct Normalisation {
 
 /// What a run trains on, chooses by, and is judged on.
 struct DataSplits {
-  std::string name;         // "cifar-10", "cifar-100" or "sample"
+  std::string name;         // "cifar-10", "cifar-100", "sample" or "pictures"
   std::string source;       // the folder or archive that it was read from
   std::string fingerprint;  // changes when any pixel or label changes
   Dataset train;
@@ -37,23 +37,39 @@ struct DataSplits {
 };
 
 struct DataSettings {
-  std::string dataset = "cifar-10";  // cifar-10, cifar-100 or sample
+  std::string dataset = "cifar-10";  // cifar-10, cifar-100, sample or pictures
   double validation = 0.0;           // share of the training images held out, [0, 0.5]
   int64_t limit = 0;                 // use only this many training and test images; 0: all
   uint64_t seed = 0;                 // decides which images are held out
+  // Of pictures:
+  int64_t image_size = 0;          // pixels along a side; 0: see read_pictures
+  std::string resize = "bicubic";  // or bilinear
+  double crop = 1;                 // share of the shorter side that is kept, above 0 to 1
+  double test = 0.2;               // share held out for the test where the folder has no part for it, 0.01 to 0.9
 };
 
 /// Reads a dataset.
 ///
 /// folder: where to look; for CIFAR the official binary folder, a folder that holds it, or the
-/// official .tar.gz (or a folder that holds that). For the sample: the folder of its sheets, or empty
-/// for the one that comes with mfi ($MFI_SAMPLE, the source tree, <program>/../share/mfi/sample).
+/// official .tar.gz (or a folder that holds that). For pictures: their folder or archive. For the sample: the folder of
+/// its sheets, or empty for the one that comes with mfi ($MFI_SAMPLE, the source tree, <program>/../share/mfi/sample).
 /// Every record is checked. `limit` takes the first images of each class, equally many. The held-out
 /// images are drawn evenly from all classes, by seed; they are the same for every later step.
 /// The fingerprint covers what `limit` leaves, whatever is held out of it.
 /// Throws NotFoundError saying what was looked for and how to get it, DataError naming file and
 /// record, RecipeError naming the setting.
 DataSplits open_data(const DataSettings& settings, const std::filesystem::path& folder);
+
+/// What a plan has to know of a dataset.
+struct DataShape {
+  int64_t classes = 10;
+  int64_t image_size = 32;
+  int64_t training_images = 0;  // that a run trains on: without those held out, and limited
+};
+
+/// Known without reading for all but pictures, whose names are listed and whose sizes are looked at. Errors as
+/// open_data.
+DataShape data_shape(const DataSettings& settings, const std::filesystem::path& folder);
 
 /// Mean and standard deviation over all pixels of a channel; the latter at least 1/255.
 Normalisation measure_normalisation(const Dataset& data);

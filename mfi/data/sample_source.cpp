@@ -5,7 +5,7 @@
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
 #include "mfi/data/sources.h"
-#include "mfi/formats/png_image.h"
+#include "mfi/formats/picture.h"
 
 namespace mfi {
 
@@ -27,7 +27,7 @@ std::vector<std::string> read_class_names(const fs::path& path) {
 }
 
 Dataset read_sheet(const fs::path& path, const std::vector<std::string>& class_names) {
-  const RgbImage sheet = read_png(path);
+  const RgbImage sheet = decode_picture(read_file(path), path.string());
   const auto classes = static_cast<int64_t>(class_names.size());
   const int64_t columns = sheet.width / kTile, tiles = columns * (sheet.height / kTile);
   if (sheet.width % kTile != 0 || sheet.height % kTile != 0 || tiles == 0 || tiles % classes != 0)

@@ -42,6 +42,29 @@ const std::vector<std::string>& resnet_names() {
   return names;
 }
 
+std::string usual_resnet_name(const Arch& arch) {
+  std::vector<int64_t> counts;
+  std::vector<std::string> words{"resnet"};
+  for (const auto& stage : arch.stages) {
+    counts.push_back(std::get<BlocksArch>(stage.body).count);
+    words.push_back(std::to_string(counts.back()));
+  }
+  std::string name = join(words, "-");
+  if (arch.stages.empty()) return name;
+  const auto& first = std::get<BlocksArch>(arch.stages.front().body);
+  int64_t usual_width = 0;
+  for (const auto& net : resnets())
+    if (net.kind == first.kind && net.counts == counts) {
+      name = net.name;
+      usual_width = net.usual_width;
+    }
+  if (arch.stem_channels != usual_width) name += "-w" + std::to_string(arch.stem_channels);
+  const int64_t plain = arch.stages.front().out_channels / 4;  // a bottleneck's width in a network that is not wide
+  if (first.kind == BlockKind::bottleneck && first.width != plain && plain > 0)
+    name = format("wide-%s-%g", name.c_str(), static_cast<double>(first.width) / static_cast<double>(plain));
+  return name;
+}
+
 Arch resnet_arch(const std::string& name, int64_t width, int64_t classes) {
   const auto& table = resnets();
   const auto found = std::find_if(table.begin(), table.end(), [&](const auto& n) { return n.name == name; });
@@ -81,8 +104,10 @@ void Arch::validate() const {
     require(s.out_channels >= 1 && s.stride >= 1, where, "channels and stride must be at least 1");
     if (const auto* b = std::get_if<BlocksArch>(&s.body)) {
       require(b->width >= 1 && b->count >= 1, where, "width and count must be at least 1");
-      require(s.out_channels == b->width * (b->kind == BlockKind::basic ? 1 : 4), where,
-              "out_channels does not follow from the blocks' width");
+      require(b->kind == BlockKind::bottleneck || s.out_channels == b->width, where,
+              "out_channels is not the width of its basic blocks");
+      require(b->shortcut == ShortcutKind::projection || s.out_channels >= s.in_channels, where,
+              "a padded shortcut cannot lose channels");
     } else {
       const auto& f = std::get<FlowArch>(s.body);
       require(f.hidden >= 1 && f.depth >= 1 && f.modules >= 1, where, "hidden, depth and modules must be at least 1");
@@ -93,6 +118,22 @@ void Arch::validate() const {
     }
     channels = s.out_channels;
   }
+}
+
+Arch with_width(Arch arch, int64_t width) {
+  const int64_t before = arch.stem_channels;
+  const auto scaled = [&](int64_t channels) { return std::max<int64_t>(1, channels * width / before); };
+  arch.stem_channels = width;
+  int64_t in = width;
+  for (auto& stage : arch.stages) {
+    auto& blocks = std::get<BlocksArch>(stage.body);
+    stage.in_channels = in;
+    stage.out_channels = in = scaled(stage.out_channels);
+    blocks.width = blocks.kind == BlockKind::basic ? in : scaled(blocks.width);
+  }
+  arch.name = usual_resnet_name(arch);
+  arch.validate();
+  return arch;
 }
 
 Arch with_flow_stage(Arch arch, size_t stage, const FlowArch& flow) {

@@ -10,17 +10,29 @@
 
 namespace mfi {
 
-enum class BlockKind {
-  basic,       // 3x3, 3x3 (He et al. 2016)
-  bottleneck,  // 1x1, 3x3, 1x1 with four times the channels; the stride sits on the 3x3
+enum class StemKind {
+  cifar,     // 3x3 convolution, batch norm, ReLU
+  imagenet,  // 7x7 convolution of stride 2, batch norm, ReLU, 3x3 max pooling of stride 2
 };
 
-/// A row of residual blocks. The first block takes the stage's stride; its shortcut is a strided
-/// 1x1 convolution with batch norm wherever stride or channels change (option B).
+enum class BlockKind {
+  basic,       // 3x3, 3x3 (He et al. 2016)
+  bottleneck,  // 1x1, 3x3, 1x1; the stride sits on the 3x3
+};
+
+/// What a block's input becomes where stride or channels change.
+enum class ShortcutKind {
+  projection,  // a strided 1x1 convolution with batch norm (option B)
+  padded,      // every stride-th pixel, between zero channels, half of them before and half behind (option A)
+  padded_end,  // the same with all zero channels behind
+};
+
+/// A row of residual blocks. The first block takes the stage's stride and brings the stage's channels.
 struct BlocksArch {
   BlockKind kind = BlockKind::basic;
   int64_t width = 64;  // channels of the 3x3 convolutions
   int64_t count = 2;
+  ShortcutKind shortcut = ShortcutKind::projection;
   bool operator==(const BlocksArch&) const = default;
 };
 
@@ -56,7 +68,8 @@ struct Arch {
   std::string name;         // "resnet34"; only a label
   int64_t image_size = 32;  // height and width that cost is counted for
   int64_t in_channels = 3;
-  int64_t stem_channels = 64;  // CIFAR stem: 3x3 convolution, stride 1, batch norm, ReLU
+  StemKind stem = StemKind::cifar;
+  int64_t stem_channels = 64;
   std::vector<StageArch> stages;
   int64_t classes = 10;
   bool folded = false;  // batch norms and time embeddings folded into the convolutions' biases
@@ -75,8 +88,15 @@ struct Arch {
 /// Throws RecipeError for an unknown name, naming the nearest known one.
 Arch resnet_arch(const std::string& name, int64_t width, int64_t classes);
 
+/// What a network of residual blocks is usually called, by its blocks: "resnet56", "resnet34-w16", "wide-resnet50-2";
+/// its numbers of blocks where it has no name: "resnet-2-3-2".
+std::string usual_resnet_name(const Arch& arch);
+
 /// Names that resnet_arch knows.
 const std::vector<std::string>& resnet_names();
+
+/// A network of residual blocks with `width` channels in its stem and all others changed in proportion.
+Arch with_width(Arch arch, int64_t width);
 
 /// `arch` with stage `stage` (from 0) replaced by a flow stage of the same channels and stride.
 Arch with_flow_stage(Arch arch, size_t stage, const FlowArch& flow);

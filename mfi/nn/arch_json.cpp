@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "mfi/core/error.h"
+#include "mfi/core/text.h"
 #include "mfi/nn/arch.h"
 
 namespace mfi {
@@ -9,14 +10,45 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+template <class Kind>
+using Names = std::vector<std::pair<Kind, const char*>>;
+
+const Names<StemKind> kStemKinds{{StemKind::cifar, "cifar"}, {StemKind::imagenet, "imagenet"}};
+const Names<BlockKind> kBlockKinds{{BlockKind::basic, "basic"}, {BlockKind::bottleneck, "bottleneck"}};
+const Names<ShortcutKind> kShortcutKinds{{ShortcutKind::projection, "projection"},
+                                         {ShortcutKind::padded, "padded"},
+                                         {ShortcutKind::padded_end, "padded-end"}};
+const Names<VelocityKind> kVelocityKinds{{VelocityKind::bottleneck, "bottleneck"},
+                                         {VelocityKind::pointwise, "pointwise"}};
+
+template <class Kind>
+std::string name_of(const Names<Kind>& names, Kind kind) {
+  for (const auto& [value, name] : names)
+    if (value == kind) return name;
+  return "";
+}
+
+template <class Kind>
+Kind kind_at(const Json& json, const char* field, const Names<Kind>& names) {
+  const std::string given = json.at(field);
+  std::vector<std::string> known;
+  for (const auto& [kind, name] : names) {
+    if (name == given) return kind;
+    known.push_back(name);
+  }
+  throw CheckpointError(std::string(field) + " is '" + given + "', expected one of " + join(known, ", "));
+}
+
 Json to_json(const StageArch& stage) {
   Json out{{"in_channels", stage.in_channels}, {"out_channels", stage.out_channels}, {"stride", stage.stride}};
   if (const auto* b = std::get_if<BlocksArch>(&stage.body)) {
-    out["blocks"] = {
-        {"kind", b->kind == BlockKind::basic ? "basic" : "bottleneck"}, {"width", b->width}, {"count", b->count}};
+    out["blocks"] = {{"kind", name_of(kBlockKinds, b->kind)},
+                     {"width", b->width},
+                     {"count", b->count},
+                     {"shortcut", name_of(kShortcutKinds, b->shortcut)}};
   } else {
     const auto& f = std::get<FlowArch>(stage.body);
-    out["flow"] = {{"kind", f.kind == VelocityKind::pointwise ? "pointwise" : "bottleneck"},
+    out["flow"] = {{"kind", name_of(kVelocityKinds, f.kind)},
                    {"hidden", f.hidden},
                    {"depth", f.depth},
                    {"modules", f.modules},
@@ -30,6 +62,7 @@ Json to_json(const Arch& arch) {
   Json out{{"name", arch.name},
            {"image_size", arch.image_size},
            {"in_channels", arch.in_channels},
+           {"stem", name_of(kStemKinds, arch.stem)},
            {"stem_channels", arch.stem_channels},
            {"classes", arch.classes},
            {"folded", arch.folded}};
@@ -43,24 +76,18 @@ StageArch stage_from_json(const Json& json) {
   stage.in_channels = json.at("in_channels");
   stage.out_channels = json.at("out_channels");
   stage.stride = json.at("stride");
-  const auto choose = [](const std::string& kind, const char* first, const char* second) {
-    if (kind != first && kind != second)
-      throw CheckpointError("kind is '" + kind + "', expected " + first + " or " + second);
-    return kind == second;
-  };
   if (json.contains("blocks")) {
     const auto& b = json.at("blocks");
-    stage.body = BlocksArch{choose(b.at("kind"), "basic", "bottleneck") ? BlockKind::bottleneck : BlockKind::basic,
-                            b.at("width"), b.at("count")};
+    stage.body = BlocksArch{kind_at(b, "kind", kBlockKinds), b.at("width"), b.at("count"),
+                            b.contains("shortcut") ? kind_at(b, "shortcut", kShortcutKinds) : ShortcutKind::projection};
   } else {
     const auto& f = json.at("flow");
-    stage.body =
-        FlowArch{choose(f.at("kind"), "bottleneck", "pointwise") ? VelocityKind::pointwise : VelocityKind::bottleneck,
-                 f.at("hidden"),
-                 f.at("depth"),
-                 f.at("modules"),
-                 f.at("steps"),
-                 f.at("alignment")};
+    stage.body = FlowArch{kind_at(f, "kind", kVelocityKinds),
+                          f.at("hidden"),
+                          f.at("depth"),
+                          f.at("modules"),
+                          f.at("steps"),
+                          f.at("alignment")};
   }
   return stage;
 }
@@ -76,6 +103,7 @@ Arch arch_from_json(const std::string& text) {
     arch.name = json.at("name");
     arch.image_size = json.at("image_size");
     arch.in_channels = json.at("in_channels");
+    if (json.contains("stem")) arch.stem = kind_at(json, "stem", kStemKinds);
     arch.stem_channels = json.at("stem_channels");
     arch.classes = json.at("classes");
     arch.folded = json.at("folded");

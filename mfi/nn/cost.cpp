@@ -2,6 +2,7 @@
 
 #include "mfi/nn/blocks.h"
 #include "mfi/nn/flow_stage.h"
+#include "mfi/nn/network.h"
 
 namespace mfi {
 namespace {
@@ -26,7 +27,7 @@ int64_t add_conv_norm(Cost& cost, const ConvShape& s, int64_t size, bool folded)
 int64_t add_blocks(Cost& cost, const StageArch& stage, const BlocksArch& body, int64_t size, bool folded) {
   int64_t in = stage.in_channels;
   for (int64_t i = 0; i < body.count; ++i) {
-    const auto shapes = block_shapes(body.kind, in, body.width, i == 0 ? stage.stride : 1);
+    const auto shapes = block_shapes(body, in, stage.out_channels, i == 0 ? stage.stride : 1);
     if (shapes.has_shortcut) add_conv_norm(cost, shapes.shortcut, size, folded);
     for (const auto& conv : shapes.convs) size = add_conv_norm(cost, conv, size, folded);
     in = stage.out_channels;
@@ -62,7 +63,8 @@ Cost stage_cost(const StageArch& stage, int64_t input_size, bool folded) {
 
 std::vector<Cost> part_costs(const Arch& arch) {
   std::vector<Cost> costs(1);
-  int64_t size = add_conv_norm(costs[0], {arch.in_channels, arch.stem_channels, 3, 1}, arch.image_size, arch.folded);
+  int64_t size = add_conv_norm(costs[0], stem_shape(arch), arch.image_size, arch.folded);
+  if (arch.stem == StemKind::imagenet) size = (size - 1) / 2 + 1;  // its pooling
   costs[0].part = "stem";
   costs[0].out_channels = arch.stem_channels;
   costs[0].out_size = size;

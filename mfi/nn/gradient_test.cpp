@@ -45,27 +45,36 @@ TEST(ConvNorm, HasRightGradientsFolded) {
 }
 
 TEST(BasicBlock, HasRightGradientsWithAnIdentityShortcut) {
-  ResidualBlock module(BlockKind::basic, 3, 3, 1, /*folded=*/false);
+  ResidualBlock module({BlockKind::basic, 3}, 3, 3, 1, /*folded=*/false);
   expect_right_module_gradients(module, input(3));
 }
 
 TEST(BasicBlock, HasRightGradientsWithAStridedShortcut) {
-  ResidualBlock module(BlockKind::basic, 2, 3, 2, /*folded=*/false);
+  ResidualBlock module({BlockKind::basic, 3}, 2, 3, 2, /*folded=*/false);
   expect_right_module_gradients(module, input(2));
 }
 
 TEST(BottleneckBlock, HasRightGradientsWithAnIdentityShortcut) {
-  ResidualBlock module(BlockKind::bottleneck, 8, 2, 1, /*folded=*/false);
+  ResidualBlock module({BlockKind::bottleneck, 2}, 8, 8, 1, /*folded=*/false);
   expect_right_module_gradients(module, input(8));
 }
 
 TEST(BottleneckBlock, HasRightGradientsWithAStridedShortcut) {
-  ResidualBlock module(BlockKind::bottleneck, 4, 2, 2, /*folded=*/false);
+  ResidualBlock module({BlockKind::bottleneck, 2}, 4, 8, 2, /*folded=*/false);
   expect_right_module_gradients(module, input(4));
 }
 
+TEST(BasicBlock, HasRightGradientsWithAPaddedShortcut) {
+  for (const auto kind : {ShortcutKind::padded, ShortcutKind::padded_end}) {
+    ResidualBlock module({BlockKind::basic, 5, 1, kind}, 2, 5, 2, /*folded=*/false);
+    expect_right_module_gradients(module, input(2));
+  }
+}
+
 TEST(Stem, HasRightGradients) {
-  Stem module(3, 4, /*folded=*/false);
+  Arch arch;
+  arch.stem_channels = 4;
+  Stem module(arch);
   expect_right_module_gradients(module, input(3));
 }
 

@@ -7,11 +7,19 @@
 
 namespace mfi {
 
-Stem::Stem(int64_t in_channels, int64_t channels, bool folded) {
-  conv = register_module("conv", std::make_shared<ConvNorm>(ConvShape{in_channels, channels, 3, 1}, folded));
+ConvShape stem_shape(const Arch& arch) {
+  const bool large = arch.stem == StemKind::imagenet;
+  return {arch.in_channels, arch.stem_channels, large ? 7 : 3, large ? 2 : 1};
 }
 
-torch::Tensor Stem::forward(const torch::Tensor& x) { return conv->forward(x, /*shortcut=*/{}, /*relu=*/true); }
+Stem::Stem(const Arch& arch) : kind_(arch.stem) {
+  conv = register_module("conv", std::make_shared<ConvNorm>(stem_shape(arch), arch.folded));
+}
+
+torch::Tensor Stem::forward(const torch::Tensor& x) {
+  const auto y = conv->forward(x, /*shortcut=*/{}, /*relu=*/true);
+  return kind_ == StemKind::imagenet ? at::max_pool2d(y, {3, 3}, {2, 2}, {1, 1}) : y;
+}
 
 Head::Head(int64_t features, int64_t classes) {
   weight = register_parameter("weight", torch::zeros({classes, features}));
@@ -24,7 +32,7 @@ torch::Tensor Head::forward(const torch::Tensor& x) {
 
 Network::Network(const Arch& arch) : arch_(arch) {
   arch.validate();
-  parts_.push_back(std::make_shared<Stem>(arch.in_channels, arch.stem_channels, arch.folded));
+  parts_.push_back(std::make_shared<Stem>(arch));
   for (const auto& stage : arch.stages) {
     if (stage.is_flow())
       parts_.push_back(std::make_shared<FlowStage>(stage, arch.folded));
@@ -129,7 +137,10 @@ Arch only_part(const Arch& arch, size_t part) {
   Arch out = arch;
   out.name.clear();
   out.image_size = 0;
-  if (part != 0) out.in_channels = out.stem_channels = 0;
+  if (part != 0) {
+    out.in_channels = out.stem_channels = 0;
+    out.stem = {};
+  }
   if (part <= arch.stages.size()) out.classes = 0;
   if (part >= 1 && part <= arch.stages.size())
     out.stages = {arch.stages[part - 1]};

@@ -12,13 +12,19 @@
 
 namespace mfi {
 
-/// 3x3 convolution, batch norm, ReLU.
+/// Convolution, batch norm, ReLU; and pooling, for ImageNet.
 class Stem : public Part {
  public:
-  Stem(int64_t in_channels, int64_t channels, bool folded);
+  explicit Stem(const Arch& arch);
   torch::Tensor forward(const torch::Tensor& x) override;
   std::shared_ptr<ConvNorm> conv;
+
+ private:
+  StemKind kind_;
 };
+
+/// Of the stem's convolution.
+ConvShape stem_shape(const Arch& arch);
 
 /// Global average pool and a linear layer, in float32 (float64 stays). Returns logits [N, classes].
 class Head : public Part {

@@ -31,6 +31,9 @@ std::vector<Case> cases() {
         for (const int64_t batch : {1, 2}) {
           out.push_back({batch, 5, 7, 3, 2, 9, bias, shortcut, relu});
           out.push_back({batch, 26, 104, 1, 1, 7, bias, shortcut, relu});
+          out.push_back(
+              {batch, 16, 64, 1, 1, 1, bias, shortcut, relu});  // single pixels: any order of strides is dense
+          out.push_back({batch, 8, 12, 3, 1, 1, bias, shortcut, relu});
         }
       }
   return out;

@@ -157,6 +157,14 @@ torch::Tensor conv_forward(const torch::Tensor& x, const torch::Tensor& weight, 
   const auto typed_weight = weight_of_type(weight, x.scalar_type(), kept);
   // Where neither x nor the weight is recognised as channels-last (a 1x1 weight never is), it comes out as NCHW.
   if (!bias && !shortcut && !relu) return dense(at::conv2d(x, typed_weight, {}, {stride, stride}, padding_of(weight)));
+  if (shortcut && shortcut->size(2) * shortcut->size(3) == 1) {
+    // LibTorch's call cannot add where there is one pixel alone.
+    const auto f32 = torch::kFloat32;
+    const auto f32_bias = bias ? OptionalTensor(bias->to(f32)) : std::nullopt;
+    const auto y =
+        at::conv2d(x.to(f32), weight.to(f32), f32_bias, {stride, stride}, padding_of(weight)) + shortcut->to(f32);
+    return dense((relu ? y.relu() : y).to(x.scalar_type()));
+  }
   const auto typed_bias = bias ? OptionalTensor(bias->to(x.scalar_type())) : std::nullopt;
   return dense(onednn_conv(x, typed_weight, typed_bias, stride, shortcut, relu));
 }

@@ -6,6 +6,7 @@
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
 #include "mfi/nn/cost.h"
+#include "mfi/pipeline/teacher.h"
 
 namespace mfi {
 namespace {
@@ -57,9 +58,15 @@ std::vector<std::string> all_from(const Arch& arch, const std::string& step) {
 // Builds the list of steps; the members are what several of them need.
 class Planner {
  public:
-  Planner(const Recipe& recipe, int64_t classes, int64_t image_size) : recipe_(recipe) {
-    plan_.teacher = resnet_arch(recipe.network.arch, recipe.network.width, classes);
-    plan_.teacher.image_size = image_size;
+  Planner(const Recipe& recipe, const DataShape& data) : recipe_(recipe) {
+    const int64_t classes = data.classes;
+    plan_.data = data;
+    plan_.teacher = teacher_arch(recipe, classes);
+    if (plan_.teacher.classes != classes)
+      throw RecipeError(format("network.model: %s has %lld classes, the dataset %s has %lld",
+                               recipe.network.model.c_str(), static_cast<long long>(plan_.teacher.classes),
+                               recipe.data.dataset.c_str(), static_cast<long long>(classes)));
+    plan_.teacher.image_size = data.image_size;
     const size_t stages = plan_.teacher.stages.size();
     if (recipe.pipeline.incubate_default) {
       for (size_t k = 1; k < stages; ++k) incubated_.push_back(k - 1);
@@ -118,7 +125,14 @@ class Planner {
     return plan_.steps.back();
   }
 
-  void add_teacher() { add("teacher", "the network to make smaller", plan_.teacher, "teacher", recipe_.teacher); }
+  void add_teacher() {
+    auto& step = add("teacher", "the network to make smaller", plan_.teacher, "teacher", recipe_.teacher);
+    if (recipe_.network.model.empty()) return;
+    step.kind = StepKind::given;
+    step.model_file = recipe_.network.model;
+    step.settings.epochs = 0;
+    step.learns.assign(step.learns.size(), Learns::nothing);
+  }
 
   // map, meta, incubate-k, hybrid. prefix and suffix tell a control's steps from the method's own.
   void add_method(const std::string& prefix, const std::string& suffix, const ObjectiveSettings& objective) {
@@ -196,11 +210,7 @@ class Planner {
 
   // The recipe's width, or the widest that has no more parameters than the hybrid.
   Arch smaller_resnet() const {
-    const auto at_width = [&](int64_t width) {
-      auto arch = resnet_arch(recipe_.network.arch, width, plan_.teacher.classes);
-      arch.image_size = plan_.teacher.image_size;
-      return arch;
-    };
+    const auto at_width = [&](int64_t width) { return with_width(plan_.teacher, width); };
     const int64_t limit = total_cost(plan_.hybrid).parameters;
     int64_t width = recipe_.controls.smaller_width;
     if (width == 0) {
@@ -244,17 +254,13 @@ const PlannedStep& Plan::step(const std::string& name) const {
                    (near.empty() ? "its steps are " + join(names, ", ") : "did you mean " + near + "?"));
 }
 
-Plan make_plan(const Recipe& recipe, int64_t classes, int64_t image_size) {
+Plan make_plan(const Recipe& recipe, const DataShape& data) {
   recipe.validate();
-  return Planner(recipe, classes, image_size).make();
+  return Planner(recipe, data).make();
 }
 
-int64_t dataset_classes(const std::string& dataset) { return dataset == "cifar-100" ? 100 : 10; }
-
-int64_t dataset_training_images(const DataSettings& data) {
-  int64_t images = data.dataset == "sample" ? 5000 : 50000;
-  if (data.limit > 0) images = std::min(images, data.limit);
-  return images - static_cast<int64_t>(std::llround(static_cast<double>(images) * data.validation));
+Plan make_plan(const Recipe& recipe, int64_t classes, int64_t image_size) {
+  return make_plan(recipe, DataShape{classes, image_size, 50000});
 }
 
 }  // namespace mfi

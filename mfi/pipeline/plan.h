@@ -12,6 +12,7 @@ namespace mfi {
 
 /// How a step trains its network.
 enum class StepKind {
+  given,     // nothing is trained: its model is the recipe's model file
   classify,  // cross-entropy on labels
   map,       // every flow stage learns the teacher's stage, all in one pass of the teacher
 };
@@ -31,12 +32,14 @@ struct PlannedStep {
   std::string section;                 // of the recipe that its settings come from
   StepSettings settings;
   ObjectiveSettings objective;  // of a mapping
+  std::string model_file;       // of a given model
 
   /// Steps that must be finished before, without repetition.
   std::vector<std::string> inputs() const;
 };
 
 struct Plan {
+  DataShape data;
   Arch teacher, meta, hybrid;
   std::vector<PlannedStep> steps;
 
@@ -44,13 +47,9 @@ struct Plan {
   const PlannedStep& step(const std::string& name) const;
 };
 
-/// classes, image_size: of the dataset. Throws RecipeError where the recipe cannot be carried out.
+/// Throws RecipeError where the recipe cannot be carried out with such data.
+Plan make_plan(const Recipe& recipe, const DataShape& data);
+/// For 50,000 training images.
 Plan make_plan(const Recipe& recipe, int64_t classes, int64_t image_size = 32);
-
-/// Classes of a dataset by its recipe name, known without reading it.
-int64_t dataset_classes(const std::string& dataset);
-
-/// Training images that a step sees in an epoch, by the recipe, for the known datasets.
-int64_t dataset_training_images(const DataSettings& data);
 
 }  // namespace mfi

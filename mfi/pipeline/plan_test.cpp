@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "mfi/core/error.h"
+#include "mfi/core/test_folder.h"
 #include "mfi/nn/cost.h"
 #include "mfi/pipeline/student.h"
+#include "mfi/train/checkpoint.h"
 
 namespace mfi {
 namespace {
@@ -36,7 +38,7 @@ class PaperRecipe : public testing::TestWithParam<Budget> {};
 TEST_P(PaperRecipe, StaysUnderThePapersSizes) {
   const auto file = std::string(MFI_SOURCE_DIR) + "/recipes/paper/" + GetParam().recipe;
   const auto recipe = read_recipe(file);
-  const auto plan = make_plan(recipe, dataset_classes(recipe.data.dataset));
+  const auto plan = make_plan(recipe, data_shape(recipe.data, {}));
   const double meta = static_cast<double>(total_cost(plan.meta).parameters) / 1e6;
   const double hybrid = static_cast<double>(total_cost(plan.hybrid).parameters) / 1e6;
   EXPECT_LE(meta, GetParam().meta_millions);
@@ -170,6 +172,23 @@ TEST(AssembleStudent, TakesEachPartFromItsStep) {
     EXPECT_TRUE(torch::equal(student->part(part)->parameters()[0],
                              models.at(step.part_from[part])->part(part)->parameters()[0]))
         << part_name(step.arch, part);
+}
+
+TEST(Plan, RefusesAModelFileThatIsNoTeacher) {
+  const TestFolder folder;
+  const auto file = folder / "model.safetensors";
+  const auto message = [&](const Arch& arch) {
+    save_model(file, Network(arch), {});
+    Recipe recipe;
+    recipe.network.model = file.string();
+    return message_of<RecipeError>([&] { make_plan(recipe, 10); });
+  };
+  auto arch = resnet_arch("resnet20", 4, 10);
+  EXPECT_EQ(message(arch), "(nothing)");
+  EXPECT_THAT(message(resnet_arch("resnet20", 4, 100)), HasSubstr("has 100 classes, the dataset cifar-10 has 10"));
+  EXPECT_THAT(message(with_flow_stage(arch, 2, {})), HasSubstr("has a flow stage"));
+  arch.folded = true;
+  EXPECT_THAT(message(arch), HasSubstr("is folded"));
 }
 
 }  // namespace

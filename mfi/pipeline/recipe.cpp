@@ -13,6 +13,7 @@
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
 #include "mfi/pipeline/recipe_table.h"
+#include "mfi/pipeline/teacher.h"
 
 namespace mfi {
 namespace {
@@ -152,8 +153,9 @@ struct Problem {
 int64_t stage_entry(const std::vector<int64_t>& list, size_t stage) { return list.size() == 1 ? list[0] : list[stage]; }
 
 std::optional<Problem> check_stages(const Recipe& recipe) {
-  const auto stages = resnet_arch(recipe.network.arch, recipe.network.width, 10).stages.size();
-  const auto of_arch = " (" + recipe.network.arch + " has " + std::to_string(stages) + " stages)";
+  const auto teacher = teacher_arch(recipe);
+  const auto stages = teacher.stages.size();
+  const auto of_arch = " (" + teacher.name + " has " + std::to_string(stages) + " stages)";
   const auto& flow = recipe.flow;
   for (const auto& [path, list] : {std::pair{"flow.hidden", &flow.hidden}, std::pair{"flow.modules", &flow.modules},
                                    std::pair{"flow.steps", &flow.steps}})
@@ -285,6 +287,11 @@ class Reader {
 
   Recipe finish() {
     recipe_.data.seed = recipe_.seed;
+    if (auto& model = recipe_.network.model; !model.empty()) {
+      // Paths in a file are meant from its folder, those on the command line from where one stands.
+      const bool of_file = origins_.at("network.model").starts_with(file_);
+      model = fs::absolute(of_file ? fs::path(file_).parent_path() / model : fs::path(model)).lexically_normal();
+    }
     if (const auto problem = first_problem(recipe_)) {
       const auto origin = origins_.find(problem->path);
       fail(origin == origins_.end() ? file_ : origin->second, problem->text);

@@ -18,6 +18,7 @@ namespace mfi {
 struct NetworkSettings {
   std::string arch = "resnet34";
   int64_t width = 0;  // 0: the usual width of that network
+  std::string model;  // a model file: the teacher as it is, instead of the two above and of training; "": none
 };
 
 /// [flow]: what replaces a stage. Lists have one entry a stage, or one entry for all.

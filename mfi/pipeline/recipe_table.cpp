@@ -67,6 +67,10 @@ Range one_of(std::vector<std::string> choices) {
           choices};
 }
 
+Range any_text() {
+  return {"text", [](const RecipeValue&) { return true; }, {}};
+}
+
 Range one_or_three() {
   return {"1 or 3",
           [](const RecipeValue& value) {
@@ -159,15 +163,27 @@ void add_run(Table& table) {
   table.add("seed", MFI_FIELD(seed), integers(0),
             "Seed of every random stream: weights, order, augmentation, held-out images.");
 
-  table.add("data.dataset", MFI_FIELD(data.dataset), one_of({"cifar-10", "cifar-100", "sample"}),
-            "Images to train on; sample ships with mfi.");
+  table.add("data.dataset", MFI_FIELD(data.dataset), one_of({"cifar-10", "cifar-100", "sample", "pictures"}),
+            "Images to train on; sample ships with mfi, pictures are in a folder of one's own (docs/pictures.md).");
   table.add("data.validation", MFI_FIELD(data.validation), numbers("0 to 0.5", 0, 0.5),
             "Share of the training images held out for choosing settings.");
   table.add("data.limit", MFI_FIELD(data.limit), integers(0), "Use only this many training and test images; 0: all.");
+  table.add("data.image_size", MFI_FIELD(data.image_size), integers(0, 4096),
+            "Of pictures: pixels along a side; 0: theirs where they are small squares of one size, else 224.");
+  table.add("data.resize", MFI_FIELD(data.resize), one_of({"bicubic", "bilinear"}),
+            "Of pictures: the filter that they are resized by, as Pillow does.");
+  table.add("data.crop", MFI_FIELD(data.crop), numbers("above 0 to 1", std::numeric_limits<double>::min(), 1),
+            "Of pictures: share of the shorter side that is kept, in the middle.");
+  table.add("data.test", MFI_FIELD(data.test), numbers("0.01 to 0.9", 0.01, 0.9),
+            "Of pictures: share held out for the test where their folder has no part for it.");
 
   table.add("network.arch", MFI_FIELD(network.arch), one_of(resnet_names()), "The teacher's ResNet.");
   table.add("network.width", MFI_FIELD(network.width), integers(0, 4096),
             "Channels of its first stage; 0: the usual width of that ResNet.");
+  table.add(
+      "network.model", MFI_FIELD(network.model), any_text(),
+      "Model file (mfi import makes one) to take as the teacher, trained as it is; then arch, width and [teacher] "
+      "do not matter. A path from the recipe's folder.");
 
   table.add("flow.velocity", MFI_FIELD(flow.velocity), one_of({"bottleneck", "pointwise"}),
             "Velocity network: bottleneck has 3x3 convolutions in its middle, pointwise only 1x1.");

@@ -14,7 +14,9 @@
 #include <system_error>
 
 #include "mfi/core/error.h"
+#include "mfi/core/test_folder.h"
 #include "mfi/pipeline/recipe_table.h"
+#include "mfi/train/checkpoint.h"
 
 namespace mfi {
 namespace {
@@ -70,9 +72,18 @@ std::string setting(const RecipeEntry& entry, const std::string& value) {
   return section + entry.name() + " = " + value + "\n";
 }
 
+/// A model that a recipe may name.
+std::string model_file() {
+  static const TestFolder folder;
+  const auto file = folder / "model.safetensors";
+  if (!fs::exists(file)) save_model(file, Network(resnet_arch("resnet18", 2, 10)), {});
+  return file.string();
+}
+
 /// A value in range that is not the default.
 RecipeValue other_value(const RecipeEntry& entry) {
   if (entry.key.path == "pipeline.incubate") return Integers{4, 2};
+  if (entry.key.path == "network.model") return model_file();
   if (entry.key.path == "name") return std::string("another.name-2");
   if (entry.key.path == "objective.endpoint_steps") return int64_t{4};
   if (entry.key.path == "flow.steps") return Integers{4};
@@ -229,8 +240,9 @@ TEST_F(RecipeFile, NamesTheSectionThatAKeyBelongsIn) {
 }
 
 TEST_F(RecipeFile, ListsTheKeysOfASectionWhenNoneIsNear) {
-  EXPECT_EQ(error_of("[data]\nbrightness = 3\n"),
-            "x.toml:2: unknown key data.brightness; [data] has dataset, validation, limit");
+  EXPECT_EQ(
+      error_of("[data]\nbrightness = 3\n"),
+      "x.toml:2: unknown key data.brightness; [data] has dataset, validation, limit, image_size, resize, crop, test");
 }
 
 TEST_F(RecipeFile, NamesTheSectionNearestToAnUnknownOne) {

@@ -11,6 +11,7 @@
 #include "mfi/pipeline/run_folder.h"
 #include "mfi/pipeline/side_by_side.h"
 #include "mfi/pipeline/step_run.h"
+#include "mfi/train/checkpoint.h"
 
 namespace mfi {
 namespace {
@@ -30,10 +31,12 @@ class Runner {
       : recipe_(recipe),
         options_(options),
         observer_(observer),
-        plan_(make_plan(recipe, dataset_classes(recipe.data.dataset))) {
+        plan_(make_plan(recipe, data_shape(recipe.data, options.data))) {
     apply_runtime(recipe.runtime);
     check_names();                                   // before any work
     data_ = open_recipe_data(recipe, options.data);  // before the folder: without data nothing shall be left behind
+    // A given teacher's pictures were normalised in its way, and so everything that learns from it.
+    if (!recipe.network.model.empty()) data_.normalisation = describe_model(recipe.network.model).info.normalisation;
     if (options.processes) require_same_everywhere();
     folder_.emplace(recipe_, plan_, data_, options.out);
     if (!is_first()) return;

@@ -233,5 +233,38 @@ TEST(Run, RefusesAFolderThatCannotBeMade) {
   EXPECT_THROW(run_pipeline(tiny_recipe(), options(folder.path() / "file" / "run"), log), CannotWriteError);
 }
 
+TEST_F(FinishedRun, TakesAModelFileAsTheTeacherAsItIs) {
+  // Normalised in another way than the data would have it, as an imported network may be.
+  auto model = load_model(folder_->path() / "run/teacher/model.safetensors");
+  model.info.normalisation = {{0.1f, 0.2f, 0.3f}, {0.5f, 0.6f, 0.7f}};
+  const auto file = folder_->path() / "given.safetensors";
+  save_model(file, *model.network, model.info);
+
+  auto recipe = tiny_recipe();
+  recipe.network = {"resnet34", 0, file.string()};  // the file decides
+  recipe.controls = {};
+  Log log;
+  const auto out = folder_->path() / "with-given";
+  const auto results = run_pipeline(recipe, options(out), log);
+  ASSERT_EQ(results.steps.front().step, "teacher");
+  EXPECT_EQ(results.steps.front().epochs, 0);
+  EXPECT_EQ(results.steps.front().network, "resnet20-w4");
+  const auto teacher = load_model(out / "teacher/model.safetensors"),
+             hybrid = load_model(out / "hybrid/model.safetensors");
+  for (size_t i = 0; i < named_tensors(*model.network).size(); ++i)
+    EXPECT_TRUE(torch::equal(named_tensors(*model.network)[i].second, named_tensors(*teacher.network)[i].second));
+  EXPECT_EQ(hybrid.info.normalisation.mean, model.info.normalisation.mean);
+
+  Log again;
+  run_pipeline(recipe, options(out), again);
+  EXPECT_THAT(again.done, testing::IsEmpty());
+  // Another file in its place is another teacher, and everything after it is made anew.
+  initialise(*model.network, 99);
+  save_model(file, *model.network, model.info);
+  Log changed;
+  run_pipeline(recipe, options(out), changed);
+  EXPECT_THAT(changed.skipped, testing::IsEmpty());
+}
+
 }  // namespace
 }  // namespace mfi

@@ -42,13 +42,28 @@ std::unique_ptr<Task> make_task(const Recipe& recipe, const DataSplits& data, co
 }
 
 // The first process reads the model, the others get it from there.
-std::shared_ptr<Network> model_of(const RunFolder& folder, const PlannedStep& step, Processes* processes) {
-  if (!processes) return load_model(folder.model_file(step.name), step.arch).network;
-  const auto network = processes->is_first() ? load_model(folder.model_file(step.name), step.arch).network
-                                             : std::make_shared<Network>(step.arch);
+std::shared_ptr<Network> load_for_all(const fs::path& file, const Arch& arch, Processes* processes) {
+  const bool reads = !processes || processes->is_first();
+  const auto network = reads ? load_model(file, arch).network : std::make_shared<Network>(arch);
+  if (!processes) return network;
   std::vector<torch::Tensor> tensors;
   for (const auto& [name, tensor] : named_tensors(*network)) tensors.push_back(tensor);
   processes->broadcast(tensors);
+  network->eval();
+  return network;
+}
+
+std::shared_ptr<Network> model_of(const RunFolder& folder, const PlannedStep& step, Processes* processes) {
+  return load_for_all(folder.model_file(step.name), step.arch, processes);
+}
+
+// The recipe's model; its file says for which size of image it was made, the data decide.
+std::shared_ptr<Network> given_model(const PlannedStep& step, Processes* processes) {
+  auto arch = step.arch;
+  arch.image_size = describe_model(step.model_file).arch.image_size;
+  const auto given = load_for_all(step.model_file, arch, processes);
+  const auto network = std::make_shared<Network>(step.arch);
+  for (size_t part = 0; part < network->part_count(); ++part) copy_part(*given, *network, part);
   network->eval();
   return network;
 }
@@ -79,10 +94,12 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
     return model;
   };
   const auto teacher = step.teacher.empty() ? nullptr : find(step.teacher);
-  const auto student = assemble_student(step, recipe.seed, find);
+  const auto student =
+      step.kind == StepKind::given ? given_model(step, processes) : assemble_student(step, recipe.seed, find);
   student->to(device);
   if (processes && recipe.runtime.sync_batch_norm) share_batch_statistics(*student, processes->batch_sums());
-  const auto task = make_task(recipe, data, step, student, teacher, processes);
+  std::unique_ptr<Task> task;
+  if (step.kind != StepKind::given) task = make_task(recipe, data, step, student, teacher, processes);
   models.clear();
 
   TrainJob job;
@@ -96,7 +113,7 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
   job.folder = folder.step_folder(step.name);
   if (is_first) job.fingerprint = folder.fingerprint(step);
   job.processes = processes;
-  const auto outcome = train(*task, job, observer);
+  const auto outcome = task ? train(*task, job, observer) : TrainOutcome{};
 
   StepResult result;
   result.step = step.name;
@@ -119,7 +136,8 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
   if (step.kind == StepKind::map) result.details = task->evaluate(data.test);
   if (!is_first) return result;
 
-  save_model(folder.model_file(step.name), *student, {data.test.class_names, data.normalisation, data.name, step.name});
+  save_model(folder.model_file(step.name), *student,
+             {data.test.class_names, data.normalisation, data.name, step.name, recipe.data.resize, recipe.data.crop});
   result.model_sha256 = sha256_file(folder.model_file(step.name));
   write_step_result(folder.record_file(step.name), result);
   fs::remove(folder.state_file(step.name), ignored);

@@ -32,10 +32,22 @@ struct ModelInfo {
   Normalisation normalisation;
   std::string dataset;  // what it was trained on
   std::string step;     // the pipeline step that made it
+  // How pictures of other sizes are brought to the network's: the shorter side resized, its middle cut out.
+  std::string resize = "bicubic";  // or bilinear
+  double crop = 1;                 // share of the shorter side that is kept
 };
 
 /// Saves a network with its Arch, so that the file alone rebuilds it.
 void save_model(const std::filesystem::path& file, const Network& network, const ModelInfo& info);
+
+/// What a model file says of itself, without its weights.
+struct ModelDescription {
+  Arch arch;
+  ModelInfo info;
+};
+
+/// Reads no further than the file's header. Errors as load_model.
+ModelDescription describe_model(const std::filesystem::path& file);
 
 struct Model {
   std::shared_ptr<Network> network;  // in eval mode, float32, on the CPU

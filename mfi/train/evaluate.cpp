@@ -19,11 +19,49 @@ Loader evaluation_loader(const Dataset& data, const Normalisation& normalisation
   return Loader(data, settings);
 }
 
-Accuracy evaluate_classifier(const Network& network, const Dataset& data, const Normalisation& normalisation,
-                             torch::Dtype dtype, Processes* processes) {
+namespace {
+
+void require_same_classes(const Network& network, const Dataset& data) {
   if (static_cast<int64_t>(data.class_names.size()) != network.arch().classes)
     throw DataError("the dataset has " + std::to_string(data.class_names.size()) + " classes, the network " +
                     std::to_string(network.arch().classes) + "; they must be the same");
+}
+
+}  // namespace
+
+torch::Tensor classifier_logits(const Network& network, const Dataset& data, const Normalisation& normalisation,
+                                torch::Dtype dtype) {
+  require_same_classes(network, data);
+  torch::NoGradGuard no_grad;
+  const auto folded = fold(network);
+  const auto device = folded->parameters().front().device();
+  std::vector<torch::Tensor> logits;
+  auto loader = evaluation_loader(data, normalisation, dtype, nullptr);
+  loader.start_epoch(0);
+  while (const auto batch = loader.next()) {
+    throw_if_stopped();
+    logits.push_back(folded->forward(batch->images.to(device)).to(torch::kCPU));
+  }
+  return torch::cat(logits);
+}
+
+double calibration_error_percent(const torch::Tensor& logits, const torch::Tensor& labels) {
+  constexpr int64_t kRanges = 15;
+  const auto [confidence, best] = logits.to(torch::kFloat64).softmax(1).max(1);
+  const auto right = best.eq(labels).to(torch::kFloat64);
+  const auto range = (confidence * kRanges).ceil().clamp(1, kRanges) - 1;
+  double error = 0;
+  for (int64_t i = 0; i < kRanges; ++i) {
+    const auto mine = range.eq(i);
+    if (!mine.any().item<bool>()) continue;
+    error += (confidence.masked_select(mine) - right.masked_select(mine)).sum().abs().item<double>();
+  }
+  return 100 * error / static_cast<double>(labels.size(0));
+}
+
+Accuracy evaluate_classifier(const Network& network, const Dataset& data, const Normalisation& normalisation,
+                             torch::Dtype dtype, Processes* processes) {
+  require_same_classes(network, data);
   torch::NoGradGuard no_grad;
   const auto folded = fold(network);
   const auto device = folded->parameters().front().device();

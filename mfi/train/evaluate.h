@@ -29,4 +29,12 @@ Loader evaluation_loader(const Dataset& data, const Normalisation& normalisation
 Accuracy evaluate_classifier(const Network& network, const Dataset& data, const Normalisation& normalisation,
                              torch::Dtype dtype, Processes* processes = nullptr);
 
+/// The logits [N, classes], float32, of a dataset's images in their order, by the folded network. Errors as above.
+torch::Tensor classifier_logits(const Network& network, const Dataset& data, const Normalisation& normalisation,
+                                torch::Dtype dtype);
+
+/// The expected difference between confidence and accuracy, in points: images in fifteen equal ranges of the highest
+/// probability, each range weighed by its images (Guo et al. 2017, arXiv:1706.04599).
+double calibration_error_percent(const torch::Tensor& logits, const torch::Tensor& labels);
+
 }  // namespace mfi

@@ -1,0 +1,182 @@
+// mfi import, export and verify. What Python makes of exports is looked at where there is one with the packages:
+// MFI_TEST_PYTHON, else python3.
+#include <gmock/gmock.h>
+
+#include "mfi/cli/program.h"
+#include "mfi/core/error.h"
+#include "mfi/exchange/test_networks.h"
+#include "mfi/formats/onnx_file.h"
+#include "mfi/train/checkpoint.h"
+
+namespace mfi {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+std::string testdata(const std::string& name) {
+  return (fs::path(MFI_SOURCE_DIR) / "mfi/exchange/testdata" / name).string();
+}
+
+class Exchange : public testing::Test {
+ protected:
+  std::string file(const std::string& name) const { return (folder_.path() / name).string(); }
+
+  // A network for the sample's images.
+  std::string model(size_t kind = 4) const {
+    auto arch = every_kind_of_network()[kind].second;
+    arch.image_size = 32;
+    arch.classes = 10;
+    ModelInfo info;
+    for (int i = 0; i < 10; ++i) info.class_names.push_back("class" + std::to_string(i));
+    info.normalisation = {{0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f}};
+    info.dataset = "sample";
+    save_model(file("model.safetensors"), *lively_network(arch), info);
+    return file("model.safetensors");
+  }
+
+  static std::string python() {
+    const char* given = std::getenv("MFI_TEST_PYTHON");
+    return given ? given : "python3";
+  }
+
+  // Runs verify; skips the test where Python lacks what it needs.
+  Ended verify(const std::string& exported, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words{"verify",   exported, "--against", file("model.safetensors"),
+                                   "--images", "100",    "--python",  python()};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_program(words);
+  }
+  static bool lacks_packages(const Ended& ended) {
+    return ended.exit_code == static_cast<int>(ExitCode::not_found) &&
+           (ended.error.find("No module named") != std::string::npos ||
+            ended.error.find("cannot be run") != std::string::npos);
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(Exchange, ImportsANetworkAndReportsOnIt) {
+  const auto ended = run_program({"import", testdata("checkpoint-resnet50.tar"), "--out", file("teacher.safetensors")});
+  EXPECT_EQ(ended.exit_code, 0) << ended.error;
+  for (const char* part : {"tensors at the key 'state_dict'", "epoch 90", "resnet50-w2, 5 classes",
+                           "267 tensors, the first module._orig_mod.conv1.weight", "53 counters",
+                           "missing:        none", "0.4850 0.4560 0.4060", "7x7 convolution, pooling", "saved "})
+    EXPECT_THAT(ended.out, HasSubstr(part));
+  const auto model = load_model(file("teacher.safetensors"));
+  EXPECT_EQ(model.network->arch().image_size, 224);
+  EXPECT_EQ(model.info.class_names.size(), 5u);
+}
+
+TEST_F(Exchange, ImportsWithWhatItIsTold) {
+  std::ofstream(file("names.txt")) << "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n";
+  const auto ended = run_program({"import", testdata("cifar-option-a-end.pt"), "--out", file("t.safetensors"),
+                                  "--shortcut", "padded-end", "--mean", "0.1,0.2,0.3", "--stddev", "0.4,0.5,0.6",
+                                  "--classes", file("names.txt"), "--dataset", "sample"});
+  EXPECT_EQ(ended.exit_code, 0) << ended.error;
+  const auto model = load_model(file("t.safetensors"));
+  EXPECT_EQ(model.info.class_names[9], "j");
+  EXPECT_EQ(model.info.dataset, "sample");
+  EXPECT_FLOAT_EQ(model.info.normalisation.stddev[2], 0.6f);
+  EXPECT_EQ(std::get<BlocksArch>(model.network->arch().stages[1].body).shortcut, ShortcutKind::padded_end);
+}
+
+TEST_F(Exchange, RefusesAnImportThatItCannotMake) {
+  const auto fails = [&](const std::vector<std::string>& words, ExitCode code, const std::string& text) {
+    const auto ended = run_program(words);
+    EXPECT_EQ(ended.exit_code, static_cast<int>(code));
+    EXPECT_THAT(ended.error, HasSubstr(text));
+    EXPECT_FALSE(fs::exists(file("t.safetensors")));
+  };
+  const auto out = file("t.safetensors"), good = testdata("torchvision-resnet18.pth");
+  fails({"import", file("none.pth"), "--out", out}, ExitCode::not_found, "none.pth");
+  fails({"import", good, "--out", out, "--arch", "resnet50"}, ExitCode::checkpoint, "but resnet50 has");
+  fails({"import", good, "--out", out, "--mean", "1,2,3"}, ExitCode::usage, "--mean and --stddev go together");
+  fails({"import", good, "--out", out, "--mean", "1,2,3", "--stddev", "1,0,1"}, ExitCode::usage, "above 0");
+  std::ofstream(file("names.txt")) << "a\nb\n";
+  fails({"import", good, "--out", out, "--classes", file("names.txt")}, ExitCode::bad_data,
+        "has 2 names, the network has 7 classes");
+}
+
+TEST_F(Exchange, ExportsByTheNamesEnding) {
+  const auto source = model();
+  for (const char* name : {"net.onnx", "net.py", "net2.safetensors"}) {
+    const auto ended = run_program({"export", source, "--out", file(name)});
+    EXPECT_EQ(ended.exit_code, 0) << ended.error;
+    EXPECT_THAT(ended.out, HasSubstr("mfi verify"));
+  }
+  EXPECT_EQ(onnx_problem(parse_onnx(file_text(file("net.onnx")), "net.onnx")), "");
+  EXPECT_TRUE(fs::exists(file("net.safetensors")));  // net.py's weights
+  EXPECT_TRUE(load_model(file("net2.safetensors")).network->arch().folded);
+}
+
+TEST_F(Exchange, RefusesAnExportThatItCannotMake) {
+  const auto source = model();
+  const auto fails = [&](std::vector<std::string> words, const std::string& text) {
+    words.insert(words.begin(), {"export", source});
+    const auto ended = run_program(words);
+    EXPECT_EQ(ended.exit_code, static_cast<int>(ExitCode::usage));
+    EXPECT_THAT(ended.error, HasSubstr(text));
+  };
+  fails({"--out", file("net.bin")}, "give --format");
+  fails({"--out", file("net.txt"), "--format", "pytorch"}, "ends in .py");
+  fails({"--out", source}, "is the model itself");
+  fails({"--out", file("net.py"), "--precision", "int8"}, "are for --format onnx");
+}
+
+TEST_F(Exchange, OnnxRuntimeGivesTheModelsLogits) {
+  for (size_t kind = 0; kind < every_kind_of_network().size(); ++kind) {
+    run_program({"export", model(kind), "--out", file("net.onnx")});
+    const auto ended = verify(file("net.onnx"));
+    if (lacks_packages(ended)) GTEST_SKIP() << "no onnxruntime: " << ended.error;
+    EXPECT_EQ(ended.exit_code, 0) << ended.error;
+    EXPECT_THAT(ended.out, HasSubstr("same class:  100.00 %"));
+  }
+}
+
+TEST_F(Exchange, OnnxRuntimeNormalisesAndGivesProbabilities) {
+  run_program({"export", model(), "--out", file("net.onnx"), "--normalise", "--softmax"});
+  const auto ended = verify(file("net.onnx"));
+  if (lacks_packages(ended)) GTEST_SKIP() << "no onnxruntime: " << ended.error;
+  EXPECT_EQ(ended.exit_code, 0) << ended.error;
+  EXPECT_THAT(ended.out, HasSubstr("of probabilities"));
+}
+
+TEST_F(Exchange, OnnxRuntimeIsNearInFewerBits) {
+  for (const char* precision : {"fp16", "int8"}) {
+    const auto made =
+        run_program({"export", model(), "--out", file("net.onnx"), "--precision", precision, "--calibration", "100"});
+    EXPECT_EQ(made.exit_code, 0) << made.error;
+    const auto strict = verify(file("net.onnx"));
+    if (lacks_packages(strict)) GTEST_SKIP() << "no onnxruntime: " << strict.error;
+    EXPECT_EQ(strict.exit_code, static_cast<int>(ExitCode::checkpoint)) << precision;
+    EXPECT_THAT(strict.error, HasSubstr("--tolerance"));
+    const auto ended = verify(file("net.onnx"), {"--tolerance", "1"});
+    EXPECT_EQ(ended.exit_code, 0) << ended.error;
+  }
+}
+
+TEST_F(Exchange, PythonGivesTheModelsLogits) {
+  for (size_t kind = 0; kind < every_kind_of_network().size(); ++kind) {
+    run_program({"export", model(kind), "--out", file("net.py")});
+    const auto ended = verify(file("net.py"));
+    if (lacks_packages(ended)) GTEST_SKIP() << "no torch for Python: " << ended.error;
+    EXPECT_EQ(ended.exit_code, 0) << ended.error;
+    EXPECT_THAT(ended.out, HasSubstr("same class:  100.00 %"));
+  }
+}
+
+TEST_F(Exchange, VerifySaysWhatItCannotDo) {
+  run_program({"export", model(), "--out", file("net.onnx")});
+  const auto no_python =
+      run_program({"verify", file("net.onnx"), "--against", file("model.safetensors"), "--python", "/no/python"});
+  EXPECT_EQ(no_python.exit_code, static_cast<int>(ExitCode::not_found));
+  EXPECT_THAT(no_python.error, HasSubstr("give a Python with --python"));
+  std::ofstream(file("broken.onnx")) << file_text(file("net.onnx")).substr(0, 1000);
+  const auto broken = run_program({"verify", file("broken.onnx"), "--against", file("model.safetensors")});
+  EXPECT_EQ(broken.exit_code, static_cast<int>(ExitCode::checkpoint));
+  EXPECT_THAT(broken.error, HasSubstr("broken.onnx: not an ONNX file, or cut off"));
+}
+
+}  // namespace
+}  // namespace mfi

@@ -1,0 +1,132 @@
+// mfi export
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+
+#include "mfi/cli/commands.h"
+#include "mfi/core/atomic_file.h"
+#include "mfi/core/error.h"
+#include "mfi/core/stop_signal.h"
+#include "mfi/core/text.h"
+#include "mfi/data/loader.h"
+#include "mfi/exchange/onnx_export.h"
+#include "mfi/exchange/pytorch_export.h"
+#include "mfi/nn/cost.h"
+#include "mfi/nn/fold.h"
+#include "mfi/pipeline/machine.h"
+#include "mfi/train/checkpoint.h"
+#include "mfi/train/evaluate.h"
+
+namespace mfi {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct ExportArguments {
+  std::string model, format, out, precision = "fp32", data, dataset;
+  int64_t calibration = 512;
+  bool normalise = false, softmax = false;
+};
+
+// Ranges of every value on training images, the same number of each class.
+ValueRanges calibrate(const Graph& graph, const Model& model, const ExportArguments& arguments) {
+  DataSettings settings;
+  settings.dataset = arguments.dataset.empty() ? model.info.dataset : arguments.dataset;
+  settings.limit = arguments.calibration;
+  const auto data = open_data(settings, data_folder(arguments.data, settings.dataset));
+  auto loader = evaluation_loader(data.train, model.info.normalisation, torch::kFloat32, nullptr, /*batch_size=*/64);
+  loader.start_epoch(0);
+  ValueRanges ranges;
+  while (const auto batch = loader.next()) {
+    throw_if_stopped();
+    widen_ranges(graph, batch->images, ranges);
+  }
+  return ranges;
+}
+
+void export_onnx(const Model& model, const ExportArguments& arguments) {
+  const auto graph = graph_of(*model.network);
+  check_graph(graph, *model.network);
+  OnnxSettings settings;
+  settings.precision = arguments.precision == "int8"   ? OnnxPrecision::int8
+                       : arguments.precision == "fp16" ? OnnxPrecision::fp16
+                                                       : OnnxPrecision::fp32;
+  settings.normalise = arguments.normalise;
+  settings.softmax = arguments.softmax;
+  if (settings.precision == OnnxPrecision::int8) settings.ranges = calibrate(graph, model, arguments);
+  auto onnx = onnx_model(graph, model.info, settings);
+  onnx.producer_version = version_text();
+  replace_file(arguments.out, checked_onnx(onnx));
+}
+
+void export_pytorch(const Model& model, const ExportArguments& arguments) {
+  const auto folded = fold(*model.network);
+  const fs::path source = arguments.out, weights = fs::path(source).replace_extension(".safetensors");
+  save_tensors(weights, pytorch_tensors(*folded), {{"format", "pt"}});
+  replace_file(source, pytorch_source(folded->arch(), model.info, weights.filename().string()));
+}
+
+// By the file's ending where the flag is not given.
+std::string format_of(const ExportArguments& arguments) {
+  const auto ending = fs::path(arguments.out).extension().string();
+  const std::string by_ending = ending == ".onnx"          ? "onnx"
+                                : ending == ".py"          ? "pytorch"
+                                : ending == ".safetensors" ? "safetensors"
+                                                           : "";
+  if (arguments.format.empty() && by_ending.empty())
+    throw UsageError("--out " + arguments.out +
+                     ": by its ending none of onnx, pytorch (.py) and safetensors; give --format");
+  if (arguments.format == "pytorch" && ending != ".py")
+    throw UsageError("--out " + arguments.out +
+                     ": --format pytorch writes a Python file; expected a name that ends in .py");
+  return arguments.format.empty() ? by_ending : arguments.format;
+}
+
+void run_export(const ExportArguments& arguments) {
+  const auto format = format_of(arguments);
+  if (fs::exists(arguments.out) && fs::equivalent(arguments.out, arguments.model))
+    throw UsageError("--out " + arguments.out + " is the model itself; give another name");
+  if (format != "onnx" && (arguments.precision != "fp32" || arguments.normalise || arguments.softmax))
+    throw UsageError("--precision, --normalise and --softmax are for --format onnx");
+  install_stop_handlers();
+  const auto model = load_model(arguments.model);
+  if (format == "onnx") export_onnx(model, arguments);
+  if (format == "pytorch") export_pytorch(model, arguments);
+  if (format == "safetensors") save_model(arguments.out, *fold(*model.network), model.info);
+
+  const auto& arch = model.network->arch();
+  std::cout << arguments.out << ": " << arch.name << ", "
+            << count_text(static_cast<double>(total_cost(fold(*model.network)->arch()).parameters)) << " parameters, "
+            << bytes_text(static_cast<double>(fs::file_size(arguments.out)));
+  if (format == "pytorch")
+    std::cout << ", and its weights in " << fs::path(arguments.out).replace_extension(".safetensors").string();
+  std::cout << "\n'mfi verify " << arguments.out << " --against " << arguments.model << "' runs it and compares\n";
+}
+
+}  // namespace
+
+void add_export_command(CLI::App& program, Action& action) {
+  auto* command = program.add_subcommand("export", "A model as a file that other programs run");
+  auto a = std::make_shared<ExportArguments>();
+  command->add_option("MODEL", a->model, "Model file, as runs/NAME/hybrid/model.safetensors")->required();
+  command->add_option("--out", a->out, "File to write")->required();
+  command
+      ->add_option("--format", a->format,
+                   "onnx, pytorch (a .py and its weights) or safetensors; default: by --out's ending")
+      ->check(CLI::IsMember({"onnx", "pytorch", "safetensors"}));
+  command->add_option("--precision", a->precision, "onnx: fp32 (default), fp16 or int8 (calibrated on training images)")
+      ->check(CLI::IsMember({"fp32", "fp16", "int8"}));
+  command->add_flag("--normalise", a->normalise, "onnx: take pixels from 0 to 1, and normalise them inside");
+  command->add_flag("--softmax", a->softmax, "onnx: give probabilities instead of logits");
+  command->add_option("--calibration", a->calibration, "int8: training images to take ranges from; default 512")
+      ->check(CLI::Range(1, 1000000));
+  command->add_option("--data", a->data, "int8: folder of the dataset; default: the environment's MFI_DATA");
+  command->add_option("--dataset", a->dataset, "int8: another dataset than the model was trained on");
+  command->footer(
+      "Batch norms and time embeddings are folded: what comes out is one plain network.\n\n"
+      "Example:\n  mfi export runs/cifar10-resnet34-w16/hybrid/model.safetensors --out hybrid.onnx");
+  command->callback([=, &action] { action = [=] { run_export(*a); }; });
+}
+
+}  // namespace mfi

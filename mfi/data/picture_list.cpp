@@ -1,0 +1,264 @@
+#include "mfi/data/picture_list.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+
+#include "mfi/core/error.h"
+#include "mfi/core/random.h"
+#include "mfi/core/text.h"
+
+namespace mfi {
+namespace {
+
+constexpr uint64_t kTestDraws = 0x74657374ull;  // keeps them apart from other uses of the seed
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+bool is_picture(const std::string& name) {
+  const auto dot = name.rfind('.');
+  const auto ending = dot == std::string::npos ? "" : lower(name.substr(dot));
+  return ending == ".jpg" || ending == ".jpeg" || ending == ".png" || ending == ".webp";
+}
+
+enum class Part { whole, train, validation, test };
+
+std::optional<Part> part_named(const std::string& folder) {
+  const auto name = lower(folder);
+  if (name == "train" || name == "training") return Part::train;
+  if (name == "val" || name == "valid" || name == "validation") return Part::validation;
+  if (name == "test" || name == "testing") return Part::test;
+  return std::nullopt;
+}
+
+// Up to the first '/', and what is behind it; without one, nothing and all.
+std::pair<std::string, std::string> first_folder(const std::string& name) {
+  const auto slash = name.find('/');
+  if (slash == std::string::npos) return {"", name};
+  return {name.substr(0, slash), name.substr(slash + 1)};
+}
+
+// ---- metadata.csv ----
+
+// One record's fields; quoted ones may hold commas, line ends and doubled quotes (RFC 4180).
+bool read_record(std::istream& in, std::vector<std::string>& fields) {
+  fields.clear();
+  std::string field;
+  bool quoted = false, any = false;
+  for (int c; (c = in.get()) != EOF;) {
+    any = true;
+    if (quoted) {
+      if (c == '"' && in.peek() == '"')
+        field += static_cast<char>(in.get());
+      else if (c == '"')
+        quoted = false;
+      else
+        field += static_cast<char>(c);
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == ',') {
+      fields.push_back(std::move(field));
+      field.clear();
+    } else if (c == '\n') {
+      break;
+    } else if (c != '\r') {
+      field += static_cast<char>(c);
+    }
+  }
+  if (any) fields.push_back(std::move(field));
+  return any;
+}
+
+std::map<std::string, std::string> read_labels(const std::string& text, const std::string& where) {
+  std::istringstream in(text.starts_with("\xEF\xBB\xBF") ? text.substr(3) : text);
+  std::vector<std::string> fields;
+  if (!read_record(in, fields)) throw DataError(where + ": empty, expected the columns file_name and label");
+  const auto column = [&](const char* name) {
+    const auto found = std::find(fields.begin(), fields.end(), name);
+    if (found == fields.end())
+      throw DataError(where + ": has the columns " + join(fields, ", ") + ", expected file_name and label among them");
+    return static_cast<size_t>(found - fields.begin());
+  };
+  const size_t name = column("file_name"), label = column("label"), columns = fields.size();
+  std::map<std::string, std::string> labels;
+  for (size_t line = 2; read_record(in, fields); ++line) {
+    if (fields.size() == 1 && fields[0].empty()) continue;
+    if (fields.size() != columns)
+      throw DataError(
+          format("%s: record %zu has %zu fields, the first line has %zu", where.c_str(), line, fields.size(), columns));
+    if (fields[label].empty()) throw DataError(format("%s: record %zu has no label", where.c_str(), line));
+    if (!labels.emplace(fields[name], fields[label]).second)
+      throw DataError(where + ": names " + fields[name] + " twice");
+  }
+  return labels;
+}
+
+// ---- the list ----
+
+struct Found {
+  size_t file;
+  Part part;
+  std::string label;
+};
+
+// Sorted by text, but numbers by their value: "2" before "10".
+std::vector<std::string> sorted_names(const std::set<std::string>& names) {
+  std::vector<std::string> out(names.begin(), names.end());
+  const auto is_number = [](const std::string& s) {
+    return !s.empty() && s.size() < 10 &&
+           std::all_of(s.begin(), s.end(), [](unsigned char c) { return std::isdigit(c); });
+  };
+  if (std::all_of(out.begin(), out.end(), is_number))
+    std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return std::stol(a) < std::stol(b); });
+  return out;
+}
+
+class Lister {
+ public:
+  Lister(const FileTree& tree, const std::string& place) : tree_(tree), place_(place) {}
+
+  PictureList list(double test_share, uint64_t seed) {
+    skip_outer_folder();
+    read_tables();
+    for (size_t i = 0; i < tree_.names().size(); ++i) add(i);
+    if (found_.empty())
+      throw DataError(
+          place_ +
+          ": no pictures found; expected folders train/CLASS and test/CLASS, or CLASS, of .jpg, .png or .webp files");
+    std::set<std::string> names;
+    for (const auto& picture : found_) names.insert(picture.label);
+    out_.class_names = sorted_names(names);
+    share_out(test_share, seed);
+    require_classes();
+    return std::move(out_);
+  }
+
+ private:
+  std::string name(size_t i) const { return tree_.names()[i].substr(outer_); }
+
+  // A tar of a folder holds that folder.
+  void skip_outer_folder() {
+    if (tree_.names().empty()) return;
+    const auto outer = first_folder(tree_.names().front()).first;
+    if (outer.empty() || part_named(outer)) return;
+    const bool all = std::all_of(tree_.names().begin(), tree_.names().end(),
+                                 [&](const auto& n) { return n.starts_with(outer + "/"); });
+    // One class alone is no dataset, so the folder that holds everything is around it.
+    if (all) outer_ = outer.size() + 1;
+  }
+
+  void read_tables() {
+    for (size_t i = 0; i < tree_.names().size(); ++i) {
+      const auto n = name(i);
+      const auto [folder, rest] = first_folder(n);
+      if (n == "metadata.csv" || (rest == "metadata.csv" && part_named(folder)))
+        tables_[n.substr(0, n.size() - std::string_view("metadata.csv").size())] =
+            read_labels(tree_.read(i), place_ + "/" + tree_.names()[i]);
+    }
+  }
+
+  void add(size_t i) {
+    const auto n = name(i);
+    if (n.ends_with("metadata.csv")) return;
+    if (!is_picture(n)) {
+      out_.passed_over.push_back(tree_.names()[i]);
+      return;
+    }
+    auto [folder, rest] = first_folder(n);
+    auto part = Part::whole;
+    std::string prefix;
+    if (const auto named = part_named(folder)) {
+      part = *named;
+      prefix = folder + "/";
+      std::tie(folder, rest) = first_folder(rest);
+    }
+    if (const auto table = tables_.find(prefix); table != tables_.end()) {
+      const auto label = table->second.find(n.substr(prefix.size()));
+      if (label == table->second.end())
+        throw DataError(place_ + "/" + tree_.names()[i] + ": metadata.csv beside it does not name it");
+      found_.push_back({i, part, label->second});
+    } else if (folder.empty()) {
+      throw DataError(place_ + "/" + tree_.names()[i] + ": lies in no class's folder, and no metadata.csv names it");
+    } else {
+      found_.push_back({i, part, folder});
+    }
+  }
+
+  void share_out(double test_share, uint64_t seed) {
+    std::map<std::string, int64_t> labels;
+    for (size_t i = 0; i < out_.class_names.size(); ++i) labels[out_.class_names[i]] = static_cast<int64_t>(i);
+    std::vector<std::vector<LabelledPicture>> whole(out_.class_names.size());
+    for (const auto& picture : found_) {
+      const LabelledPicture item{picture.file, labels.at(picture.label)};
+      switch (picture.part) {
+        case Part::train:
+          out_.train.push_back(item);
+          break;
+        case Part::validation:
+          out_.validation.push_back(item);
+          break;
+        case Part::test:
+          out_.test.push_back(item);
+          break;
+        case Part::whole:
+          whole[static_cast<size_t>(item.label)].push_back(item);
+          break;
+      }
+    }
+    if (out_.test.empty()) std::swap(out_.test, out_.validation);
+    for (size_t c = 0; c < whole.size(); ++c) hold_out_test(whole[c], c, test_share, seed);
+    const auto by_file = [](const auto& a, const auto& b) { return a.file < b.file; };
+    std::sort(out_.train.begin(), out_.train.end(), by_file);
+    std::sort(out_.test.begin(), out_.test.end(), by_file);
+  }
+
+  // A class's pictures that lie in no part: some to the test where there is none of its own, drawn, the others to train
+  // on.
+  void hold_out_test(std::vector<LabelledPicture>& pictures, size_t label, double share, uint64_t seed) {
+    if (!pictures.empty() && has_test_part())
+      throw DataError(place_ + "/" + tree_.names()[pictures.front().file] +
+                      ": lies beside the folders train, val and test, and so in none of them");
+    RandomStream random(seed, kTestDraws, label);
+    const auto count = static_cast<size_t>(std::llround(share * static_cast<double>(pictures.size())));
+    for (size_t i = 0; i < count; ++i) std::swap(pictures[i], pictures[i + random.next() % (pictures.size() - i)]);
+    out_.test.insert(out_.test.end(), pictures.begin(), pictures.begin() + static_cast<std::ptrdiff_t>(count));
+    out_.train.insert(out_.train.end(), pictures.begin() + static_cast<std::ptrdiff_t>(count), pictures.end());
+  }
+
+  bool has_test_part() const {
+    return std::any_of(found_.begin(), found_.end(), [](const auto& p) { return p.part != Part::whole; });
+  }
+
+  void require_classes() const {
+    if (out_.train.empty()) throw DataError(place_ + ": no pictures to train on (train/CLASS, or CLASS)");
+    if (out_.test.empty())
+      throw DataError(place_ + ": no pictures to test on; expected test/CLASS or val/CLASS beside train/CLASS");
+    std::vector<bool> trained(out_.class_names.size());
+    for (const auto& picture : out_.train) trained[static_cast<size_t>(picture.label)] = true;
+    for (size_t c = 0; c < trained.size(); ++c)
+      if (!trained[c])
+        throw DataError(place_ + ": the class '" + out_.class_names[c] + "' has no pictures to train on");
+  }
+
+  const FileTree& tree_;
+  const std::string& place_;
+  size_t outer_ = 0;                                                  // letters of the folder around everything
+  std::map<std::string, std::map<std::string, std::string>> tables_;  // by the folder that they lie in, as "train/"
+  std::vector<Found> found_;
+  PictureList out_;
+};
+
+}  // namespace
+
+PictureList list_pictures(const FileTree& tree, const std::string& place, double test_share, uint64_t seed) {
+  return Lister(tree, place).list(test_share, seed);
+}
+
+}  // namespace mfi

@@ -1,0 +1,97 @@
+#include "mfi/formats/file_tree.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#include <algorithm>
+#include <map>
+
+#include "mfi/core/atomic_file.h"
+#include "mfi/core/error.h"
+#include "mfi/core/text.h"
+
+namespace mfi {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_hidden(const std::string& name) { return name.starts_with('.') || name == "__MACOSX"; }
+
+class Folder : public FileTree {
+ public:
+  explicit Folder(const fs::path& place) : place_(place) {
+    std::error_code error;
+    fs::recursive_directory_iterator files(place, fs::directory_options::follow_directory_symlink, error);
+    for (const fs::recursive_directory_iterator end; !error && files != end; files.increment(error)) {
+      if (is_hidden(files->path().filename().string())) {
+        files.disable_recursion_pending();
+        continue;
+      }
+      if (files->is_regular_file(error)) names_.push_back(files->path().lexically_relative(place).generic_string());
+    }
+    if (error) throw NotFoundError(place.string() + ": cannot be read: " + error.message());
+    std::sort(names_.begin(), names_.end());
+  }
+
+  std::string read(size_t index) const override { return read_file(place_ / names_[index]); }
+
+ private:
+  fs::path place_;
+};
+
+class Archive : public FileTree {
+ public:
+  Archive(const fs::path& file, uint64_t most_bytes) {
+    const std::unique_ptr<archive, int (*)(archive*)> input(archive_read_new(), archive_read_free);
+    archive_read_support_filter_all(input.get());
+    archive_read_support_format_tar(input.get());
+    archive_read_support_format_zip(input.get());
+    const auto fail = [&](const std::string& what) {
+      const char* reason = archive_error_string(input.get());
+      throw DataError(file.string() + ": " + what + (reason ? std::string(" (") + reason + ")" : ""));
+    };
+    if (archive_read_open_filename(input.get(), file.c_str(), 1 << 18) != ARCHIVE_OK) fail("not a readable archive");
+    uint64_t total = 0;
+    for (;;) {
+      archive_entry* entry = nullptr;
+      const int status = archive_read_next_header(input.get(), &entry);
+      if (status == ARCHIVE_EOF) break;
+      if (status != ARCHIVE_OK && status != ARCHIVE_WARN) fail("damaged or cut off, or no archive");
+      const char* raw_name = archive_entry_pathname(entry);
+      const fs::path name = fs::path(raw_name ? raw_name : "").lexically_normal();
+      if (archive_entry_filetype(entry) != AE_IFREG ||
+          std::any_of(name.begin(), name.end(), [](const fs::path& part) { return is_hidden(part.string()); }))
+        continue;
+      std::string bytes;
+      char buffer[1 << 16];
+      for (;;) {
+        const auto got = archive_read_data(input.get(), buffer, sizeof buffer);
+        if (got == 0) break;
+        if (got < 0) fail("damaged or cut off, in " + name.string());
+        total += static_cast<uint64_t>(got);
+        if (total > most_bytes)
+          throw DataError(file.string() + ": the files in it are larger than " +
+                          bytes_text(static_cast<double>(most_bytes)) + " together; unpack it and give the folder");
+        bytes.append(buffer, static_cast<size_t>(got));
+      }
+      files_[name.generic_string()] = std::move(bytes);
+    }
+    for (const auto& [name, bytes] : files_) names_.push_back(name);
+  }
+
+  std::string read(size_t index) const override { return files_.at(names_[index]); }
+
+ private:
+  std::map<std::string, std::string> files_;
+};
+
+}  // namespace
+
+std::unique_ptr<FileTree> open_file_tree(const fs::path& place, uint64_t most_bytes) {
+  std::error_code error;
+  if (fs::is_directory(place, error)) return std::make_unique<Folder>(place);
+  if (!fs::exists(place, error)) throw NotFoundError(place.string() + ": there is no such folder or archive");
+  return std::make_unique<Archive>(place, most_bytes);
+}
+
+}  // namespace mfi

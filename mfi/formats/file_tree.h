@@ -1,0 +1,30 @@
+// A folder's or an archive's files by their names, read one by one. No LibTorch here.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace mfi {
+
+/// Files below one place. Reading is safe from several threads.
+class FileTree {
+ public:
+  virtual ~FileTree() = default;
+
+  /// Paths from the place, with '/', sorted; hidden files and folders (.git, __MACOSX) are left out.
+  const std::vector<std::string>& names() const { return names_; }
+  /// A whole file's bytes. Throws NotFoundError or IoError.
+  virtual std::string read(size_t index) const = 0;
+
+ protected:
+  std::vector<std::string> names_;
+};
+
+/// Of a folder, or of a tar or zip archive, compressed or not, which is read into memory. Throws NotFoundError, or
+/// DataError for an archive that is damaged or whose files are larger than `most_bytes` together.
+std::unique_ptr<FileTree> open_file_tree(const std::filesystem::path& place, uint64_t most_bytes = uint64_t{64} << 30);
+
+}  // namespace mfi
