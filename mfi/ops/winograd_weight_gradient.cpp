@@ -233,7 +233,8 @@ void lay_out_register(const Conv3x3Shape& s, const GradientBlocking<T, F>& b, co
 }
 
 // Each thread takes a share of the tiles through all steps, into sums of its own; the number of such sums comes back.
-// Nothing passes from one core's cache to another's, which takes three times as long where the cores do not share one.
+// Nothing passes from core to core: on a virtual machine that took three times as long for minutes at a time, most
+// likely when its cores shared no cache.
 template <class T, class F>
 int64_t add_by_tiles(const Conv3x3Shape& s, const GradientBlocking<T, F>& b, const T* x, const T* dy,
                      Workspace& sum_space) {
