@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "mfi/cli/commands.h"
+#include "mfi/cli/model_data.h"
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
@@ -92,12 +93,7 @@ void compare(const EvalArguments& arguments, const DataSplits& data, const torch
 void eval(const EvalArguments& arguments) {
   install_stop_handlers();
   const auto model = load_model(arguments.model);
-  DataSettings settings;
-  settings.dataset = arguments.dataset.empty() ? model.info.dataset : arguments.dataset;
-  settings.image_size = model.network->arch().image_size;
-  settings.resize = model.info.resize;
-  settings.crop = model.info.crop;
-  const auto data = open_data(settings, data_folder(arguments.data, settings.dataset));
+  const auto data = open_model_data(model, arguments.dataset, arguments.data);
   const auto dtype = arguments.precision == "bf16" ? torch::kBFloat16 : torch::kFloat32;
   const auto logits = classifier_logits(*model.network, data.test, model.info.normalisation, dtype);
   const auto& labels = data.test.labels;

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "mfi/cli/commands.h"
+#include "mfi/cli/model_data.h"
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
@@ -31,10 +32,7 @@ struct ExportArguments {
 
 // Ranges of every value on training images, the same number of each class.
 ValueRanges calibrate(const Graph& graph, const Model& model, const ExportArguments& arguments) {
-  DataSettings settings;
-  settings.dataset = arguments.dataset.empty() ? model.info.dataset : arguments.dataset;
-  settings.limit = arguments.calibration;
-  const auto data = open_data(settings, data_folder(arguments.data, settings.dataset));
+  const auto data = open_model_data(model, arguments.dataset, arguments.data, arguments.calibration);
   auto loader = evaluation_loader(data.train, model.info.normalisation, torch::kFloat32, nullptr, /*batch_size=*/64);
   loader.start_epoch(0);
   ValueRanges ranges;
@@ -95,9 +93,10 @@ void run_export(const ExportArguments& arguments) {
   if (format == "pytorch") export_pytorch(model, arguments);
   if (format == "safetensors") save_model(arguments.out, *fold(*model.network), model.info);
 
-  const auto& arch = model.network->arch();
+  auto arch = model.network->arch();
+  arch.folded = true;
   std::cout << arguments.out << ": " << arch.name << ", "
-            << count_text(static_cast<double>(total_cost(fold(*model.network)->arch()).parameters)) << " parameters, "
+            << count_text(static_cast<double>(total_cost(arch).parameters)) << " parameters, "
             << bytes_text(static_cast<double>(fs::file_size(arguments.out)));
   if (format == "pytorch")
     std::cout << ", and its weights in " << fs::path(arguments.out).replace_extension(".safetensors").string();

@@ -15,6 +15,7 @@
 #include "mfi/core/stop_signal.h"
 #include "mfi/core/text.h"
 #include "mfi/data/augment.h"
+#include "mfi/formats/file_tree.h"
 #include "mfi/formats/picture.h"
 #include "mfi/formats/resize.h"
 #include "mfi/nn/fold.h"
@@ -41,21 +42,10 @@ struct Row {
   std::vector<double> probabilities;
 };
 
-bool is_picture(const fs::path& path) {
-  auto ending = path.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
-  return ending == ".jpg" || ending == ".jpeg" || ending == ".png" || ending == ".webp";
-}
-
 void add_folder(const fs::path& folder, std::vector<std::string>& files) {
-  std::vector<std::string> found;
-  std::error_code error;
-  fs::recursive_directory_iterator entries(folder, fs::directory_options::follow_directory_symlink, error);
-  for (const fs::recursive_directory_iterator end; !error && entries != end; entries.increment(error))
-    if (entries->is_regular_file(error) && is_picture(entries->path())) found.push_back(entries->path().string());
-  if (error) throw NotFoundError(folder.string() + ": cannot be read: " + error.message());
-  std::sort(found.begin(), found.end());
-  files.insert(files.end(), found.begin(), found.end());
+  const auto tree = open_file_tree(folder);
+  for (const auto& name : tree->names())
+    if (has_picture_name(name)) files.push_back((folder / name).string());
 }
 
 // Files as they are, a folder's pictures, and, for "-", the lines of standard input.
@@ -92,7 +82,7 @@ class Predictor {
     on_all_cores(files.size(), [&](size_t i) {
       rows[i].path = files[i];
       try {
-        write(read(files[i]), first + static_cast<int64_t>(i) * 3 * size_ * size_);
+        write_planes(read(files[i]), first + static_cast<int64_t>(i) * 3 * size_ * size_);
       } catch (const Error& error) {
         rows[i].problem = error.what();
       }
@@ -114,16 +104,7 @@ class Predictor {
 
  private:
   RgbImage read(const std::string& file) const {
-    const auto image = decode_picture(read_file(file), file);
-    if (image.width == size_ && image.height == size_) return image;
-    return resized_middle(image, size_, info_.crop,
-                          info_.resize == "bilinear" ? ResizeFilter::bilinear : ResizeFilter::bicubic);
-  }
-
-  static void write(const RgbImage& image, uint8_t* to) {
-    const auto pixels = static_cast<size_t>(image.width * image.height);
-    for (size_t c = 0; c < 3; ++c)
-      for (size_t p = 0; p < pixels; ++p) *to++ = image.pixels[p * 3 + c];
+    return fitted(decode_picture(read_file(file), file), size_, info_.crop, resize_filter(info_.resize));
   }
 
   ModelInfo info_;

@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "mfi/cli/commands.h"
+#include "mfi/cli/model_data.h"
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
@@ -123,10 +124,6 @@ void run_python(const VerifyArguments& arguments, const std::vector<std::string>
   throw CheckpointError(message);
 }
 
-struct Logits {
-  torch::Tensor logits, labels;
-};
-
 // What the file gives for images, which are normalised or not as it wants them.
 torch::Tensor exported_results(const VerifyArguments& arguments, const torch::Tensor& images, int64_t classes) {
   const WorkFolder folder;
@@ -163,9 +160,7 @@ void verify(const VerifyArguments& arguments) {
     probabilities = onnx.outputs.at(0).name == "probabilities";
   }
 
-  DataSettings settings;
-  settings.dataset = arguments.dataset.empty() ? model.info.dataset : arguments.dataset;
-  const auto data = open_data(settings, data_folder(arguments.data, settings.dataset));
+  const auto data = open_model_data(model, arguments.dataset, arguments.data);
   const int64_t count = std::min<int64_t>(arguments.images, data.test.size());
   const auto bytes = data.test.images.narrow(0, 0, count);
   const auto labels = data.test.labels.narrow(0, 0, count);

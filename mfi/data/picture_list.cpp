@@ -11,6 +11,7 @@
 #include "mfi/core/error.h"
 #include "mfi/core/random.h"
 #include "mfi/core/text.h"
+#include "mfi/formats/picture.h"
 
 namespace mfi {
 namespace {
@@ -20,12 +21,6 @@ constexpr uint64_t kTestDraws = 0x74657374ull;  // keeps them apart from other u
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
   return text;
-}
-
-bool is_picture(const std::string& name) {
-  const auto dot = name.rfind('.');
-  const auto ending = dot == std::string::npos ? "" : lower(name.substr(dot));
-  return ending == ".jpg" || ending == ".jpeg" || ending == ".png" || ending == ".webp";
 }
 
 enum class Part { whole, train, validation, test };
@@ -167,7 +162,7 @@ class Lister {
   void add(size_t i) {
     const auto n = name(i);
     if (n.ends_with("metadata.csv")) return;
-    if (!is_picture(n)) {
+    if (!has_picture_name(n)) {
       out_.passed_over.push_back(tree_.names()[i]);
       return;
     }

@@ -46,10 +46,7 @@ class Problems {
 class PictureReader {
  public:
   PictureReader(const FileTree& tree, const std::string& place, const DataSettings& settings)
-      : tree_(tree),
-        place_(place),
-        settings_(settings),
-        filter_(settings.resize == "bilinear" ? ResizeFilter::bilinear : ResizeFilter::bicubic) {}
+      : tree_(tree), place_(place), settings_(settings), filter_(resize_filter(settings.resize)) {}
 
   // The size that all pictures are brought to. A few are looked at, all over the list.
   int64_t choose_size(const std::vector<LabelledPicture>& pictures) const {
@@ -94,7 +91,7 @@ class PictureReader {
       throw_if_stopped();
       labels[i] = pictures[i].label;
       try {
-        write(one(pictures[i].file, size), images + static_cast<int64_t>(i) * 3 * size * size);
+        write_planes(one(pictures[i].file, size), images + static_cast<int64_t>(i) * 3 * size * size);
       } catch (const DataError& error) {
         problems.add(error.what());
       }
@@ -104,16 +101,7 @@ class PictureReader {
 
  private:
   RgbImage one(size_t file, int64_t size) const {
-    auto image = decode_picture(tree_.read(file), place_ + "/" + tree_.names()[file]);
-    if (image.width == size && image.height == size) return image;
-    return resized_middle(image, size, settings_.crop, filter_);
-  }
-
-  // Planes one after another.
-  static void write(const RgbImage& image, uint8_t* to) {
-    const auto pixels = static_cast<size_t>(image.width * image.height);
-    for (size_t c = 0; c < 3; ++c)
-      for (size_t p = 0; p < pixels; ++p) *to++ = image.pixels[p * 3 + c];
+    return fitted(decode_picture(tree_.read(file), place_ + "/" + tree_.names()[file]), size, settings_.crop, filter_);
   }
 
   const FileTree& tree_;

@@ -4,17 +4,12 @@
 
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
+#include "mfi/train/tensor_types.h"
 
 namespace mfi {
 namespace {
 
 using Shape = std::vector<int64_t>;
-
-std::string shape_list(const Shape& shape) {
-  std::vector<std::string> sides;
-  for (const auto side : shape) sides.push_back(std::to_string(side));
-  return "[" + join(sides, ", ") + "]";
-}
 
 [[noreturn]] void refuse(const std::string& what) { throw CheckpointError(what); }
 
@@ -56,7 +51,7 @@ class Recogniser {
     const auto* shape = find(layer + ".conv.weight");
     if (!shape) refuse(layer + " has no convolution");
     if (shape->size() != 4 || (*shape)[2] != (*shape)[3] || std::count(shape->begin(), shape->end(), 0) != 0)
-      refuse("the convolution of " + layer + " is " + shape_list(*shape) + ", expected [out, in, kernel, kernel]");
+      refuse("the convolution of " + layer + " is " + shape_text(*shape) + ", expected [out, in, kernel, kernel]");
     return *shape;
   }
 
@@ -68,7 +63,7 @@ class Recogniser {
     const auto& weight = conv(layer);
     if (*shape != Shape{weight[0]})
       refuse(format("the batch norm of %s is %s, its convolution gives %lld channels%s", layer.c_str(),
-                    shape_list(*shape).c_str(), static_cast<long long>(weight[0]),
+                    shape_text(*shape).c_str(), static_cast<long long>(weight[0]),
                     *shape == Shape{weight[1]}
                         ? ": it stands before the convolution (a pre-activation ResNet), which mfi does not have"
                         : ""));
@@ -146,7 +141,7 @@ class Recogniser {
         refuse(format("%s%s has %lld groups (ResNeXt), which mfi does not have", name.c_str(), layer.c_str(),
                       static_cast<long long>(expected[1] / shape[1])));
       if (shape != expected)
-        refuse(name + layer + " is " + shape_list(shape) + ", expected " + shape_list(expected) +
+        refuse(name + layer + " is " + shape_text(shape) + ", expected " + shape_text(expected) +
                " as in a plain ResNet");
       require_norm(name + layer);
     };
@@ -169,10 +164,10 @@ class Recogniser {
     Shape shape = *weight;
     while (shape.size() > 2 && shape.back() == 1) shape.pop_back();  // a 1x1 convolution does the same
     if (shape.size() != 2 || shape[1] != arch.head_features())
-      refuse("the last layer's weight is " + shape_list(*weight) + ", expected [classes, " +
+      refuse("the last layer's weight is " + shape_text(*weight) + ", expected [classes, " +
              std::to_string(arch.head_features()) + "]");
     arch.classes = shape[0];
-    if (*bias != Shape{arch.classes}) refuse("the last layer's bias is " + shape_list(*bias));
+    if (*bias != Shape{arch.classes}) refuse("the last layer's bias is " + shape_text(*bias));
   }
 
   // That the network is the one that was asked for.

@@ -5,6 +5,7 @@
 #include <webp/decode.h>
 
 #include <algorithm>
+#include <cctype>
 #include <csetjmp>
 #include <cstring>
 #include <memory>
@@ -261,6 +262,13 @@ std::string likely_kind(std::string_view bytes) {
 }
 
 }  // namespace
+
+bool has_picture_name(const std::string& name) {
+  const auto dot = name.rfind('.');
+  auto ending = dot == std::string::npos ? "" : name.substr(dot);
+  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
+  return ending == ".jpg" || ending == ".jpeg" || ending == ".png" || ending == ".webp";
+}
 
 PictureInfo picture_info(std::string_view bytes, const std::string& name) {
   PictureInfo info;

@@ -19,6 +19,9 @@ struct PictureInfo {
   int orientation = 1;            // EXIF's, 1 to 8: how it is to be turned
 };
 
+/// Whether a file is a picture by its name's ending: .jpg, .jpeg, .png or .webp, in any case.
+bool has_picture_name(const std::string& name);
+
 /// What a file's first part says, without decoding it. `name` stands for the file in messages. Throws DataError for
 /// what is none of the three, is cut off within its header, or has more than kMostPixels.
 PictureInfo picture_info(std::string_view bytes, const std::string& name);

@@ -154,4 +154,19 @@ RgbImage resized_middle(const RgbImage& image, int64_t size, double share, Resiz
   return resized(whole, {middle(width, size), middle(height, size), size, size}, size, size, filter);
 }
 
+ResizeFilter resize_filter(const std::string& name) {
+  return name == "bilinear" ? ResizeFilter::bilinear : ResizeFilter::bicubic;
+}
+
+RgbImage fitted(const RgbImage& image, int64_t size, double share, ResizeFilter filter) {
+  if (image.width == size && image.height == size) return image;
+  return resized_middle(image, size, share, filter);
+}
+
+void write_planes(const RgbImage& image, uint8_t* to) {
+  const auto pixels = static_cast<size_t>(image.width * image.height);
+  for (size_t c = 0; c < 3; ++c)
+    for (size_t p = 0; p < pixels; ++p) *to++ = image.pixels[p * 3 + c];
+}
+
 }  // namespace mfi
