@@ -174,6 +174,16 @@ TEST(AssembleStudent, TakesEachPartFromItsStep) {
         << part_name(step.arch, part);
 }
 
+TEST(Plan, GivesTheTeacherTheShortcutsAsked) {
+  Recipe recipe;
+  recipe.network.arch = "resnet56";
+  recipe.network.shortcut = "padded";
+  const auto teacher = make_plan(recipe, 10).teacher;
+  EXPECT_EQ(teacher.name, "resnet56");
+  for (const auto& stage : teacher.stages) EXPECT_EQ(std::get<BlocksArch>(stage.body).shortcut, ShortcutKind::padded);
+  EXPECT_EQ(total_cost(teacher).parameters, 853018);  // He et al. (2015), table 6: 0.85 M
+}
+
 TEST(Plan, RefusesAModelFileThatIsNoTeacher) {
   const TestFolder folder;
   const auto file = folder / "model.safetensors";

@@ -17,8 +17,9 @@ namespace mfi {
 /// [network]: the teacher.
 struct NetworkSettings {
   std::string arch = "resnet34";
-  int64_t width = 0;  // 0: the usual width of that network
-  std::string model;  // a model file: the teacher as it is, instead of the two above and of training; "": none
+  int64_t width = 0;                    // 0: the usual width of that network
+  std::string shortcut = "projection";  // or padded: what a block's input becomes where stride or channels change
+  std::string model;  // a model file: the teacher as it is, instead of the three above and of training; "": none
 };
 
 /// [flow]: what replaces a stage. Lists have one entry a stage, or one entry for all.

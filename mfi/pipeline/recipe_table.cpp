@@ -180,10 +180,12 @@ void add_run(Table& table) {
   table.add("network.arch", MFI_FIELD(network.arch), one_of(resnet_names()), "The teacher's ResNet.");
   table.add("network.width", MFI_FIELD(network.width), integers(0, 4096),
             "Channels of its first stage; 0: the usual width of that ResNet.");
+  table.add("network.shortcut", MFI_FIELD(network.shortcut), one_of({"projection", "padded"}),
+            "Where stride or channels change: a 1x1 convolution (option B of He et al.), or padding with zeros (A).");
   table.add(
       "network.model", MFI_FIELD(network.model), any_text(),
-      "Model file (mfi import makes one) to take as the teacher, trained as it is; then arch, width and [teacher] "
-      "do not matter. A path from the recipe's folder.");
+      "Model file (mfi import makes one) to take as the teacher, trained as it is; then arch, width, shortcut and "
+      "[teacher] do not matter. A path from the recipe's folder.");
 
   table.add("flow.velocity", MFI_FIELD(flow.velocity), one_of({"bottleneck", "pointwise"}),
             "Velocity network: bottleneck has 3x3 convolutions in its middle, pointwise only 1x1.");

@@ -6,7 +6,12 @@
 namespace mfi {
 
 Arch teacher_arch(const Recipe& recipe, int64_t classes) {
-  if (recipe.network.model.empty()) return resnet_arch(recipe.network.arch, recipe.network.width, classes);
+  if (recipe.network.model.empty()) {
+    auto arch = resnet_arch(recipe.network.arch, recipe.network.width, classes);
+    if (recipe.network.shortcut == "padded")
+      for (auto& stage : arch.stages) std::get<BlocksArch>(stage.body).shortcut = ShortcutKind::padded;
+    return arch;
+  }
   const auto arch = describe_model(recipe.network.model).arch;
   const auto refuse = [&](const std::string& what) {
     throw RecipeError("network.model: " + recipe.network.model + " " + what +
