@@ -1,6 +1,8 @@
 # How this project declares its libraries and tests.
 
-find_package(GTest REQUIRED)
+if(NOT MFI_FUZZ)
+  find_package(GTest REQUIRED)
+endif()
 
 option(MFI_SANITIZE "Address and undefined-behaviour checks (preset asan)" OFF)
 option(MFI_TIDY "Run clang-tidy on every file (preset tidy)" OFF)
@@ -16,6 +18,13 @@ if(MFI_SANITIZE)
     "ASAN_OPTIONS=detect_odr_violation=0:detect_stack_use_after_return=1"
     "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/lsan.supp:print_suppressions=0"
     "UBSAN_OPTIONS=print_stacktrace=1")
+endif()
+if(MFI_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "MFI_FUZZ needs clang, for libFuzzer; this is ${CMAKE_CXX_COMPILER_ID}")
+  endif()
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined)
+  add_link_options(-fsanitize=address,undefined)
 endif()
 if(MFI_TIDY)
   find_program(CLANG_TIDY NAMES clang-tidy clang-tidy-14 REQUIRED)
@@ -41,10 +50,12 @@ endif()
 add_compile_options(-Wall -Wextra -Wno-unused-parameter)
 
 # LibTorch's headers cost 20 s a file; they are compiled once, here, for every target that uses them.
-add_library(mfi_torch_pch OBJECT "${PROJECT_SOURCE_DIR}/cmake/pch.cpp")
-target_link_libraries(mfi_torch_pch PRIVATE mfi_libtorch)
-target_precompile_headers(mfi_torch_pch PRIVATE "${PROJECT_SOURCE_DIR}/mfi/core/torch.h")
-target_include_directories(mfi_torch_pch PRIVATE "${PROJECT_SOURCE_DIR}")
+if(NOT MFI_FUZZ)
+  add_library(mfi_torch_pch OBJECT "${PROJECT_SOURCE_DIR}/cmake/pch.cpp")
+  target_link_libraries(mfi_torch_pch PRIVATE mfi_libtorch)
+  target_precompile_headers(mfi_torch_pch PRIVATE "${PROJECT_SOURCE_DIR}/mfi/core/torch.h")
+  target_include_directories(mfi_torch_pch PRIVATE "${PROJECT_SOURCE_DIR}")
+endif()
 
 # Sets `result` to whether a file includes LibTorch, itself or through headers of ours.
 function(mfi_includes_torch file result)

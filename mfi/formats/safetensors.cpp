@@ -12,7 +12,6 @@
 #include <optional>
 #include <set>
 
-#include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
 
@@ -309,11 +308,11 @@ class Input {
 };
 
 /// A JSON string; the format allows UTF-8 only.
-std::string quoted(const std::string& text, const std::filesystem::path& path) {
+std::string quoted(const std::string& text, const std::string& file) {
   try {
     return nlohmann::json(text).dump();
   } catch (const nlohmann::json::exception&) {
-    throw Error(ExitCode::internal, path.string() + ": cannot write a name or a metadata text that is not UTF-8");
+    throw Error(ExitCode::internal, file + ": cannot write a name or a metadata text that is not UTF-8");
   }
 }
 
@@ -363,10 +362,15 @@ std::map<std::string, std::string> read_safetensors_metadata(const std::filesyst
 
 void write_safetensors(const std::filesystem::path& path, const std::vector<TensorBytes>& tensors,
                        const std::map<std::string, std::string>& metadata) {
+  replace_file(path, [&](const ByteSink& sink) { write_safetensors(sink, tensors, metadata, path.string()); });
+}
+
+void write_safetensors(const ByteSink& sink, const std::vector<TensorBytes>& tensors,
+                       const std::map<std::string, std::string>& metadata, const std::string& file) {
   std::string header = "{";
   if (!metadata.empty()) {
     std::vector<std::string> items;
-    for (const auto& [key, value] : metadata) items.push_back(quoted(key, path) + ":" + quoted(value, path));
+    for (const auto& [key, value] : metadata) items.push_back(quoted(key, file) + ":" + quoted(value, file));
     header += "\"__metadata__\":{" + join(items, ",") + "}";
   }
   std::set<std::string> names;
@@ -374,14 +378,14 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Tens
   for (const TensorBytes& tensor : tensors) {
     const auto bytes = shape_bytes(tensor.shape, element_size(tensor.type));
     if (!bytes || *bytes != tensor.bytes)
-      throw ShapeError(path.string() + ": tensor \"" + tensor.name + "\" of shape " + shape_list(tensor.shape) +
+      throw ShapeError(file + ": tensor \"" + tensor.name + "\" of shape " + shape_list(tensor.shape) +
                        " comes with " + std::to_string(tensor.bytes) + " bytes");
     if (tensor.name == "__metadata__" || !names.insert(tensor.name).second)
-      throw ShapeError(path.string() + ": the tensor name \"" + tensor.name + "\" is taken");
+      throw ShapeError(file + ": the tensor name \"" + tensor.name + "\" is taken");
     std::vector<std::string> sides;
     for (const int64_t side : tensor.shape) sides.push_back(std::to_string(side));
     if (header.size() > 1) header += ",";
-    header += quoted(tensor.name, path) + ":{\"dtype\":\"" + type_entry(tensor.type).name + "\",\"shape\":[" +
+    header += quoted(tensor.name, file) + ":{\"dtype\":\"" + type_entry(tensor.type).name + "\",\"shape\":[" +
               join(sides, ",") + "],\"data_offsets\":[" + std::to_string(offset) + "," +
               std::to_string(offset + tensor.bytes) + "]}";
     offset += tensor.bytes;
@@ -390,13 +394,11 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Tens
   // Spaces at the end are allowed; with them the data begin at a multiple of 8 bytes.
   header.append((8 - header.size() % 8) % 8, ' ');
 
-  replace_file(path, [&](const ByteSink& sink) {
-    const uint64_t length = header.size();
-    sink(&length, kLengthBytes);
-    sink(header.data(), header.size());
-    for (const TensorBytes& tensor : tensors)
-      if (tensor.bytes > 0) sink(tensor.data, tensor.bytes);
-  });
+  const uint64_t length = header.size();
+  sink(&length, kLengthBytes);
+  sink(header.data(), header.size());
+  for (const TensorBytes& tensor : tensors)
+    if (tensor.bytes > 0) sink(tensor.data, tensor.bytes);
 }
 
 }  // namespace mfi

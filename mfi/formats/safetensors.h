@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "mfi/core/atomic_file.h"
+
 namespace mfi {
 
 enum class TensorType { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean };
@@ -60,5 +62,9 @@ std::map<std::string, std::string> read_safetensors_metadata(const std::filesyst
 /// shape or a name comes twice, and what replace_file throws.
 void write_safetensors(const std::filesystem::path& path, const std::vector<TensorBytes>& tensors,
                        const std::map<std::string, std::string>& metadata);
+
+/// Writes a file's bytes to `sink`; `name` stands for the file in messages.
+void write_safetensors(const ByteSink& sink, const std::vector<TensorBytes>& tensors,
+                       const std::map<std::string, std::string>& metadata, const std::string& name);
 
 }  // namespace mfi
