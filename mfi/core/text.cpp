@@ -64,6 +64,11 @@ std::string nearest_name(std::string_view word, const std::vector<std::string>& 
   return best;
 }
 
+std::string shortened(std::string_view text) {
+  constexpr size_t kLongest = 120;
+  return text.size() <= kLongest ? std::string(text) : std::string(text.substr(0, kLongest)) + "...";
+}
+
 std::string count_text(double count) {
   if (!std::isfinite(count)) return "?";
   struct Unit {

@@ -18,6 +18,9 @@ std::string join(const std::vector<std::string>& items, std::string_view separat
 /// than a third of the word's length away.
 std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates);
 
+/// The text, or its beginning and "..." where it is longer than a line: for messages about what a file holds.
+std::string shortened(std::string_view text);
+
 /// "12.38 M", "1.2 k", "87": a decimal unit, two decimals from a million on, one for thousands.
 std::string count_text(double count);
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "mfi/core/error.h"
+#include "mfi/core/text.h"
 
 namespace mfi {
 namespace {
@@ -94,210 +95,253 @@ void write_value(pbf_writer& out, const OnnxValue& value) {
 
 // ---- reading ----
 
-std::string text_of(pbf_reader& in) { return in.get_string(); }
+using protozero::pbf_wire_type;
 
-OnnxAttribute read_attribute(pbf_reader in, std::string& name) {
-  int32_t type = 0;
-  float f = 0;
-  int64_t i = 0;
-  std::string s;
-  std::vector<int64_t> ints;
-  while (in.next()) switch (in.tag()) {
-      case field::kAttributeName:
-        name = text_of(in);
-        break;
-      case field::kAttributeFloat:
-        f = in.get_float();
-        break;
-      case field::kAttributeInt:
-        i = in.get_int64();
-        break;
-      case field::kAttributeString:
-        s = text_of(in);
-        break;
-      case field::kAttributeInts:
-        ints.push_back(in.get_int64());
-        break;
-      case field::kAttributeType:
-        type = in.get_enum();
-        break;
-      default:
-        in.skip();
-    }
-  switch (type) {
-    case kFloatAttribute:
-      return f;
-    case kIntAttribute:
-      return i;
-    case kStringAttribute:
-      return s;
-    case kIntsAttribute:
-      return ints;
-    default:
-      throw CheckpointError("the attribute '" + name + "' is of a kind that mfi does not read");
-  }
-}
+// A ResNet-152 has 4,000 of them. The limit keeps a hostile file, in which one takes two bytes, from taking a hundred
+// times its size.
+constexpr size_t kMostThings = 100'000;
 
-OnnxNode read_node(pbf_reader in) {
-  OnnxNode node;
-  while (in.next()) switch (in.tag()) {
-      case field::kNodeInput:
-        node.inputs.push_back(text_of(in));
-        break;
-      case field::kNodeOutput:
-        node.outputs.push_back(text_of(in));
-        break;
-      case field::kNodeName:
-        node.name = text_of(in);
-        break;
-      case field::kNodeOp:
-        node.op = text_of(in);
-        break;
-      case field::kNodeAttribute: {
-        std::string name;
-        auto value = read_attribute(in.get_message(), name);
-        node.attributes[name] = std::move(value);
-        break;
+// Takes a message apart field by field. protozero leaves it to its user to check that a field is of the kind that it is
+// taken for, and the number of things a message may hold is ours to bound.
+class OnnxReader {
+ public:
+  OnnxModel read_model(pbf_reader in) {
+    OnnxModel model;
+    model.ir_version = model.opset = 0;
+    while (in.next()) switch (in.tag()) {
+        case field::kModelIrVersion:
+          model.ir_version = integer(in);
+          break;
+        case field::kModelProducer:
+          model.producer = text(in);
+          break;
+        case field::kModelProducerVersion:
+          model.producer_version = text(in);
+          break;
+        case field::kModelDescription:
+          model.description = text(in);
+          break;
+        case field::kModelGraph:
+          read_graph(message(in), model);
+          break;
+        case field::kModelOpset: {
+          auto opset = message(in);
+          while (opset.next()) {
+            if (opset.tag() == field::kOpsetVersion)
+              model.opset = integer(opset);
+            else
+              opset.skip();
+          }
+          break;
+        }
+        case field::kModelMetadata: {
+          std::string key, value;
+          auto pair = message(in);
+          while (pair.next()) {
+            if (pair.tag() == field::kPairKey)
+              key = text(pair);
+            else if (pair.tag() == field::kPairValue)
+              value = text(pair);
+            else
+              pair.skip();
+          }
+          model.metadata[key] = value;
+          break;
+        }
+        default:
+          in.skip();
       }
-      default:
-        in.skip();
-    }
-  return node;
-}
+    return model;
+  }
 
-OnnxTensor read_tensor(pbf_reader in) {
-  OnnxTensor tensor;
-  while (in.next()) switch (in.tag()) {
-      case field::kTensorDims:
-        tensor.shape.push_back(in.get_int64());
-        break;
-      case field::kTensorType:
-        tensor.type = static_cast<OnnxType>(in.get_int32());
-        break;
-      case field::kTensorName:
-        tensor.name = text_of(in);
-        break;
-      case field::kTensorRaw:
-        tensor.bytes = text_of(in);
-        break;
-      default:
-        in.skip();
-    }
-  return tensor;
-}
+ private:
+  static void expect(const pbf_reader& in, pbf_wire_type type) {
+    if (in.wire_type() != type)
+      throw CheckpointError("not an ONNX file: its field " + std::to_string(in.tag()) + " is of another kind");
+  }
+  int64_t integer(pbf_reader& in) {
+    expect(in, pbf_wire_type::varint);
+    count();
+    return in.get_int64();
+  }
+  int32_t small_integer(pbf_reader& in) {
+    expect(in, pbf_wire_type::varint);
+    return in.get_int32();
+  }
+  std::string text(pbf_reader& in) {
+    expect(in, pbf_wire_type::length_delimited);
+    count();
+    return in.get_string();
+  }
+  pbf_reader message(pbf_reader& in) {
+    expect(in, pbf_wire_type::length_delimited);
+    count();
+    return in.get_message();
+  }
+  void count() {
+    if (++things_ > kMostThings)
+      throw CheckpointError("it holds more than " + std::to_string(kMostThings) +
+                            " nodes, names and numbers, which no classifier does");
+  }
 
-std::variant<int64_t, std::string> read_side(pbf_reader in) {
-  std::variant<int64_t, std::string> side = int64_t{0};
-  while (in.next()) switch (in.tag()) {
-      case field::kDimValue:
-        side = in.get_int64();
-        break;
-      case field::kDimName:
-        side = text_of(in);
-        break;
+  OnnxAttribute read_attribute(pbf_reader in, std::string& name) {
+    int32_t type = 0;
+    float f = 0;
+    int64_t i = 0;
+    std::string s;
+    std::vector<int64_t> ints;
+    while (in.next()) switch (in.tag()) {
+        case field::kAttributeName:
+          name = text(in);
+          break;
+        case field::kAttributeFloat:
+          expect(in, pbf_wire_type::fixed32);
+          f = in.get_float();
+          break;
+        case field::kAttributeInt:
+          i = integer(in);
+          break;
+        case field::kAttributeString:
+          s = text(in);
+          break;
+        case field::kAttributeInts:
+          ints.push_back(integer(in));
+          break;
+        case field::kAttributeType:
+          type = small_integer(in);
+          break;
+        default:
+          in.skip();
+      }
+    switch (type) {
+      case kFloatAttribute:
+        return f;
+      case kIntAttribute:
+        return i;
+      case kStringAttribute:
+        return s;
+      case kIntsAttribute:
+        return ints;
       default:
-        in.skip();
+        throw CheckpointError("the attribute '" + shortened(name) + "' is of a kind that mfi does not read");
     }
-  return side;
-}
+  }
 
-OnnxValue read_value(pbf_reader in) {
-  OnnxValue value;
-  const auto read_tensor_type = [&](pbf_reader type) {
+  OnnxNode read_node(pbf_reader in) {
+    OnnxNode node;
+    while (in.next()) switch (in.tag()) {
+        case field::kNodeInput:
+          node.inputs.push_back(text(in));
+          break;
+        case field::kNodeOutput:
+          node.outputs.push_back(text(in));
+          break;
+        case field::kNodeName:
+          node.name = text(in);
+          break;
+        case field::kNodeOp:
+          node.op = text(in);
+          break;
+        case field::kNodeAttribute: {
+          std::string name;
+          auto value = read_attribute(message(in), name);
+          node.attributes[name] = std::move(value);
+          break;
+        }
+        default:
+          in.skip();
+      }
+    return node;
+  }
+
+  OnnxTensor read_tensor(pbf_reader in) {
+    OnnxTensor tensor;
+    while (in.next()) switch (in.tag()) {
+        case field::kTensorDims:
+          tensor.shape.push_back(integer(in));
+          break;
+        case field::kTensorType:
+          tensor.type = static_cast<OnnxType>(small_integer(in));
+          break;
+        case field::kTensorName:
+          tensor.name = text(in);
+          break;
+        case field::kTensorRaw:
+          tensor.bytes = text(in);
+          break;
+        default:
+          in.skip();
+      }
+    return tensor;
+  }
+
+  std::variant<int64_t, std::string> read_side(pbf_reader in) {
+    std::variant<int64_t, std::string> side = int64_t{0};
+    while (in.next()) switch (in.tag()) {
+        case field::kDimValue:
+          side = integer(in);
+          break;
+        case field::kDimName:
+          side = text(in);
+          break;
+        default:
+          in.skip();
+      }
+    return side;
+  }
+
+  void read_tensor_type(pbf_reader type, OnnxValue& value) {
     while (type.next()) {
       if (type.tag() == field::kTensorTypeElement) {
-        value.type = static_cast<OnnxType>(type.get_int32());
+        value.type = static_cast<OnnxType>(small_integer(type));
       } else if (type.tag() == field::kTensorTypeShape) {
-        auto shape = type.get_message();
-        while (shape.next(field::kShapeDim)) value.shape.push_back(read_side(shape.get_message()));
+        auto shape = message(type);
+        while (shape.next(field::kShapeDim)) value.shape.push_back(read_side(message(shape)));
       } else {
         type.skip();
       }
     }
-  };
-  while (in.next()) {
-    if (in.tag() == field::kValueName) {
-      value.name = text_of(in);
-    } else if (in.tag() == field::kValueType) {
-      auto type = in.get_message();
-      while (type.next(field::kTypeTensor)) read_tensor_type(type.get_message());
-    } else {
-      in.skip();
-    }
   }
-  return value;
-}
 
-void read_graph(pbf_reader in, OnnxModel& model) {
-  while (in.next()) switch (in.tag()) {
-      case field::kGraphNode:
-        model.nodes.push_back(read_node(in.get_message()));
-        break;
-      case field::kGraphName:
-        model.graph_name = text_of(in);
-        break;
-      case field::kGraphConstant:
-        model.constants.push_back(read_tensor(in.get_message()));
-        break;
-      case field::kGraphInput:
-        model.inputs.push_back(read_value(in.get_message()));
-        break;
-      case field::kGraphOutput:
-        model.outputs.push_back(read_value(in.get_message()));
-        break;
-      default:
+  OnnxValue read_value(pbf_reader in) {
+    OnnxValue value;
+    while (in.next()) {
+      if (in.tag() == field::kValueName) {
+        value.name = text(in);
+      } else if (in.tag() == field::kValueType) {
+        auto type = message(in);
+        while (type.next(field::kTypeTensor)) read_tensor_type(message(type), value);
+      } else {
         in.skip();
+      }
     }
-}
+    return value;
+  }
 
-OnnxModel read_model(pbf_reader in) {
-  OnnxModel model;
-  model.ir_version = model.opset = 0;
-  while (in.next()) switch (in.tag()) {
-      case field::kModelIrVersion:
-        model.ir_version = in.get_int64();
-        break;
-      case field::kModelProducer:
-        model.producer = text_of(in);
-        break;
-      case field::kModelProducerVersion:
-        model.producer_version = text_of(in);
-        break;
-      case field::kModelDescription:
-        model.description = text_of(in);
-        break;
-      case field::kModelGraph:
-        read_graph(in.get_message(), model);
-        break;
-      case field::kModelOpset: {
-        auto opset = in.get_message();
-        while (opset.next()) {
-          if (opset.tag() == field::kOpsetVersion)
-            model.opset = opset.get_int64();
-          else
-            opset.skip();
-        }
-        break;
+  void read_graph(pbf_reader in, OnnxModel& model) {
+    while (in.next()) switch (in.tag()) {
+        case field::kGraphNode:
+          model.nodes.push_back(read_node(message(in)));
+          break;
+        case field::kGraphName:
+          model.graph_name = text(in);
+          break;
+        case field::kGraphConstant:
+          model.constants.push_back(read_tensor(message(in)));
+          break;
+        case field::kGraphInput:
+          model.inputs.push_back(read_value(message(in)));
+          break;
+        case field::kGraphOutput:
+          model.outputs.push_back(read_value(message(in)));
+          break;
+        default:
+          in.skip();
       }
-      case field::kModelMetadata: {
-        std::string key, value;
-        auto pair = in.get_message();
-        while (pair.next()) {
-          if (pair.tag() == field::kPairKey)
-            key = text_of(pair);
-          else if (pair.tag() == field::kPairValue)
-            value = text_of(pair);
-          else
-            pair.skip();
-        }
-        model.metadata[key] = value;
-        break;
-      }
-      default:
-        in.skip();
-    }
-  return model;
-}
+  }
+
+  size_t things_ = 0;
+};
 
 }  // namespace
 
@@ -349,7 +393,7 @@ std::string write_onnx(const OnnxModel& model) {
 
 OnnxModel parse_onnx(const std::string& bytes, const std::string& name) {
   try {
-    return read_model(pbf_reader(bytes));
+    return OnnxReader().read_model(pbf_reader(bytes));
   } catch (const protozero::exception& error) {
     throw CheckpointError(name + ": not an ONNX file, or cut off (" + error.what() + ")");
   } catch (const CheckpointError& error) {
@@ -360,35 +404,36 @@ OnnxModel parse_onnx(const std::string& bytes, const std::string& name) {
 std::string onnx_problem(const OnnxModel& model) {
   std::set<std::string> made, used;
   for (const auto& input : model.inputs)
-    if (!made.insert(input.name).second) return "the input '" + input.name + "' comes twice";
+    if (!made.insert(input.name).second) return "the input '" + shortened(input.name) + "' comes twice";
   for (const auto& constant : model.constants) {
-    if (!made.insert(constant.name).second) return "'" + constant.name + "' is made twice";
+    if (!made.insert(constant.name).second) return "'" + shortened(constant.name) + "' is made twice";
     uint64_t bytes = element_size(constant.type);
-    if (bytes == 0) return "the constant '" + constant.name + "' is of an unknown type";
+    if (bytes == 0) return "the constant '" + shortened(constant.name) + "' is of an unknown type";
     for (const auto side : constant.shape)
       if (side < 0 || __builtin_mul_overflow(bytes, static_cast<uint64_t>(side), &bytes))
-        return "the constant '" + constant.name + "' has a side that is not sound";
+        return "the constant '" + shortened(constant.name) + "' has a side that is not sound";
     if (bytes != constant.bytes.size())
-      return "the constant '" + constant.name + "' has " + std::to_string(constant.bytes.size()) +
+      return "the constant '" + shortened(constant.name) + "' has " + std::to_string(constant.bytes.size()) +
              " bytes, its shape needs " + std::to_string(bytes);
   }
   for (const auto& node : model.nodes) {
-    if (node.op.empty() || node.outputs.empty()) return "the node '" + node.name + "' does or makes nothing";
+    if (node.op.empty() || node.outputs.empty()) return "the node '" + shortened(node.name) + "' does or makes nothing";
     for (const auto& input : node.inputs) {
       if (input.empty()) continue;  // an optional input that is not given
-      if (!made.contains(input)) return "the node '" + node.name + "' uses '" + input + "' before it is made";
+      if (!made.contains(input))
+        return "the node '" + shortened(node.name) + "' uses '" + shortened(input) + "' before it is made";
       used.insert(input);
     }
     for (const auto& output : node.outputs)
-      if (!made.insert(output).second) return "'" + output + "' is made twice";
+      if (!made.insert(output).second) return "'" + shortened(output) + "' is made twice";
   }
   if (model.outputs.empty()) return "nothing comes out";
   for (const auto& output : model.outputs) {
-    if (!made.contains(output.name)) return "nothing makes the output '" + output.name + "'";
+    if (!made.contains(output.name)) return "nothing makes the output '" + shortened(output.name) + "'";
     used.insert(output.name);
   }
   for (const auto& name : made)
-    if (!used.contains(name)) return "nothing uses '" + name + "'";
+    if (!used.contains(name)) return "nothing uses '" + shortened(name) + "'";
   return "";
 }
 
