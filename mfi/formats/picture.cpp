@@ -32,6 +32,13 @@ RgbImage new_image(int64_t width, int64_t height) {
   return image;
 }
 
+// Whether the picture takes more than what a file that is damaged may take. Such a file is first decoded without
+// keeping its pixels, as far as its format allows: the announced size may be a lie.
+bool is_large(const PictureInfo& info, std::string_view bytes) {
+  constexpr uint64_t kFree = 32'000'000;
+  return static_cast<uint64_t>(info.width * info.height * 3) > kFree + bytes.size();
+}
+
 // ---- EXIF ----
 
 // The orientation in a TIFF structure, which is what EXIF holds; 1 where it says none.
@@ -143,17 +150,18 @@ class JpegReader {
     return h;
   }
 
-  RgbImage decode(std::string_view bytes, const std::string& name) const {
+  RgbImage decode(std::string_view bytes, const PictureInfo& info, const std::string& name) const {
     const auto h = header(bytes, name);
+    if (is_large(info, bytes)) try_out(bytes, h, name);
     auto image = new_image(h.width, h.height);
     if (h.colours == TJCS_CMYK || h.colours == TJCS_YCCK) {
       std::vector<unsigned char> cmyk(static_cast<size_t>(h.width) * static_cast<size_t>(h.height) * 4);
-      decompress(bytes, name, cmyk.data(), h, TJPF_CMYK);
+      decompress(bytes, name, cmyk.data(), h.width, h.height, TJPF_CMYK);
       // Inverted inks: 255 is none.
       for (size_t i = 0; i < cmyk.size() / 4; ++i)
         for (size_t c = 0; c < 3; ++c) image.pixels[i * 3 + c] = divided_by_255(cmyk[i * 4 + c] * cmyk[i * 4 + 3]);
     } else {
-      decompress(bytes, name, image.pixels.data(), h, TJPF_RGB);
+      decompress(bytes, name, image.pixels.data(), h.width, h.height, TJPF_RGB);
     }
     return image;
   }
@@ -163,9 +171,20 @@ class JpegReader {
     return static_cast<uint8_t>((product + 128 + ((product + 128) >> 8)) >> 8);
   }
 
-  void decompress(std::string_view bytes, const std::string& name, unsigned char* into, const Header& h,
+  // At an eighth of the size, which goes through all of the file too and takes a 64th of the memory.
+  void try_out(std::string_view bytes, const Header& h, const std::string& name) const {
+    // A file of many passes is kept as a whole until its last one: it should at least have an end.
+    if (bytes.substr(bytes.size() / 2).rfind("\xFF\xD9") == std::string_view::npos)
+      throw_damaged(name, "JPEG", "it has no end");
+    const int width = (h.width + 7) / 8, height = (h.height + 7) / 8;
+    const bool cmyk = h.colours == TJCS_CMYK || h.colours == TJCS_YCCK;
+    std::vector<unsigned char> small(static_cast<size_t>(width) * static_cast<size_t>(height) * (cmyk ? 4 : 3));
+    decompress(bytes, name, small.data(), width, height, cmyk ? TJPF_CMYK : TJPF_RGB);
+  }
+
+  void decompress(std::string_view bytes, const std::string& name, unsigned char* into, int width, int height,
                   int format) const {
-    if (tjDecompress2(handle_.get(), data_of(bytes), bytes.size(), into, h.width, 0, h.height, format, 0) == 0) return;
+    if (tjDecompress2(handle_.get(), data_of(bytes), bytes.size(), into, width, 0, height, format, 0) == 0) return;
     // Most warnings are about what surrounds the pixels. But where some of these are missing, grey would fill up.
     const std::string problem = tjGetErrorStr2(handle_.get());
     if (tjGetErrorCode(handle_.get()) != TJERR_WARNING || problem.find("remature end") != std::string::npos)
@@ -203,11 +222,14 @@ void read_png_bytes(png_structp png, png_bytep into, size_t count) {
 
 void png_warned(png_structp, png_const_charp) {}
 
-// Reads into `image`, or leaves the problem in `state`. Nothing with a destructor lives here: errors jump out of it.
-bool decode_png_into(PngState& state, png_structp png, png_infop info, RgbImage& image, std::vector<png_bytep>& rows) {
+// Reads into `rows` of `width` pixels, or leaves the problem in `state`. Nothing with a destructor lives here: errors
+// jump out of it.
+bool decode_png_into(PngState& state, png_structp png, png_infop info, size_t width, std::vector<png_bytep>& rows) {
   if (setjmp(png_jmpbuf(png))) return false;
   png_set_read_fn(png, &state, read_png_bytes);
   png_set_user_limits(png, 1'000'000, 1'000'000);
+  // Chunks that say nothing of the pixels are stepped over: libpng would take as much memory as they announce.
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
   png_read_info(png, info);
   png_set_expand(png);  // palettes and few bits to 8
   png_set_strip_16(png);
@@ -215,22 +237,32 @@ bool decode_png_into(PngState& state, png_structp png, png_infop info, RgbImage&
   png_set_gray_to_rgb(png);
   png_set_interlace_handling(png);
   png_read_update_info(png, info);
-  if (png_get_rowbytes(png, info) != static_cast<size_t>(image.width) * 3) png_error(png, "unexpected kind of pixels");
-  for (size_t y = 0; y < rows.size(); ++y) rows[y] = image.pixels.data() + y * static_cast<size_t>(image.width) * 3;
+  if (png_get_rowbytes(png, info) != width * 3) png_error(png, "unexpected kind of pixels");
   png_read_image(png, rows.data());
   png_read_end(png, nullptr);
   return true;
 }
 
-RgbImage decode_png(std::string_view bytes, const PictureInfo& size, const std::string& name) {
+void read_png(std::string_view bytes, size_t width, std::vector<png_bytep>& rows, const std::string& name) {
   PngState state{bytes, 0, {}};
-  auto image = new_image(size.width, size.height);
-  std::vector<png_bytep> rows(static_cast<size_t>(size.height));
   png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &state, png_failed, png_warned);
   png_infop info = png ? png_create_info_struct(png) : nullptr;
-  const bool good = info && decode_png_into(state, png, info, image, rows);
+  const bool good = info && decode_png_into(state, png, info, width, rows);
   png_destroy_read_struct(&png, &info, nullptr);
   if (!good) throw_damaged(name, "PNG", state.problem.empty() ? "libpng cannot be started" : state.problem);
+}
+
+RgbImage decode_png(std::string_view bytes, const PictureInfo& info, const std::string& name) {
+  const size_t width = static_cast<size_t>(info.width), row_bytes = width * 3;
+  std::vector<png_bytep> rows(static_cast<size_t>(info.height));
+  if (is_large(info, bytes)) {
+    std::vector<png_byte> row(row_bytes);  // all rows into the same one
+    std::fill(rows.begin(), rows.end(), row.data());
+    read_png(bytes, width, rows, name);
+  }
+  auto image = new_image(info.width, info.height);
+  for (size_t y = 0; y < rows.size(); ++y) rows[y] = image.pixels.data() + y * row_bytes;
+  read_png(bytes, width, rows, name);
   return image;
 }
 
@@ -242,7 +274,27 @@ uint32_t big_endian(std::string_view bytes, size_t at) {
 
 // ---- WebP ----
 
+// At an eighth of the size, which goes through all of the file too and takes a 64th of the memory; for a lossless one,
+// which libwebp keeps as a whole, only whether it has an end.
+void try_out_webp(std::string_view bytes, const PictureInfo& size, const std::string& name) {
+  uint32_t announced;
+  std::memcpy(&announced, bytes.data() + 4, sizeof announced);
+  if (announced > bytes.size() - 8) throw_damaged(name, "WebP", "it announces more bytes than follow");
+  WebPDecoderConfig config;
+  if (!WebPInitDecoderConfig(&config) || WebPGetFeatures(data_of(bytes), bytes.size(), &config.input) != VP8_STATUS_OK)
+    throw_damaged(name, "WebP", "its header is not sound");
+  constexpr int kLossless = 2;
+  if (config.input.format == kLossless) return;
+  config.options.use_scaling = 1;
+  config.options.scaled_width = static_cast<int>((size.width + 7) / 8);
+  config.options.scaled_height = static_cast<int>((size.height + 7) / 8);
+  const auto status = WebPDecode(data_of(bytes), bytes.size(), &config);
+  WebPFreeDecBuffer(&config.output);
+  if (status != VP8_STATUS_OK) throw_damaged(name, "WebP", "libwebp cannot decode it");
+}
+
 RgbImage decode_webp(std::string_view bytes, const PictureInfo& size, const std::string& name) {
+  if (is_large(size, bytes)) try_out_webp(bytes, size, name);
   auto image = new_image(size.width, size.height);
   if (!WebPDecodeRGBInto(data_of(bytes), bytes.size(), image.pixels.data(), image.pixels.size(),
                          static_cast<int>(size.width * 3)))
@@ -296,7 +348,7 @@ PictureInfo picture_info(std::string_view bytes, const std::string& name) {
 
 RgbImage decode_picture(std::string_view bytes, const std::string& name) {
   const auto info = picture_info(bytes, name);
-  const auto image = info.format == "JPEG"  ? jpeg_reader().decode(bytes, name)
+  const auto image = info.format == "JPEG"  ? jpeg_reader().decode(bytes, info, name)
                      : info.format == "PNG" ? decode_png(bytes, info, name)
                                             : decode_webp(bytes, info, name);
   return turned(image, info.orientation);
