@@ -32,15 +32,16 @@ struct Weights {
   int64_t widest = 0;
 };
 
-Weights weights_for(int64_t from, int64_t to, ResizeFilter filter) {
+// Results [begin, begin + results) of `to`.
+Weights weights_for(int64_t from, int64_t to, int64_t begin, int64_t results, ResizeFilter filter) {
   const double scale = static_cast<double>(from) / static_cast<double>(to);
   const double stretch = std::max(scale, 1.0), support = (filter == ResizeFilter::bilinear ? 1 : 2) * stretch;
   Weights out;
   out.widest = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
-  out.weights.resize(static_cast<size_t>(to * out.widest));
+  out.weights.resize(static_cast<size_t>(results * out.widest));
   std::vector<double> exact(static_cast<size_t>(out.widest));
-  for (int64_t i = 0; i < to; ++i) {
-    const double centre = (static_cast<double>(i) + 0.5) * scale;
+  for (int64_t i = 0; i < results; ++i) {
+    const double centre = (static_cast<double>(begin + i) + 0.5) * scale;
     const int64_t first = std::max<int64_t>(static_cast<int64_t>(centre - support + 0.5), 0);
     const int64_t end = std::min<int64_t>(static_cast<int64_t>(centre + support + 0.5), from);
     double sum = 0;
@@ -122,22 +123,36 @@ RgbImage cut_out(const RgbImage& image, const Crop& part) {
   return out;
 }
 
+bool is_within(const Crop& part, int64_t width, int64_t height) {
+  return part.left >= 0 && part.top >= 0 && part.width >= 1 && part.height >= 1 && part.left <= width &&
+         part.top <= height && part.width <= width - part.left && part.height <= height - part.top;
+}
+
+// The part `kept` of what `part` becomes at width x height. Nothing else of that is computed: of a picture of 10,000 x
+// 1 pixels the middle is wanted as a square, whose whole would be 10,000 squares.
+RgbImage resized_and_cut(const RgbImage& image, const Crop& part, int64_t width, int64_t height, const Crop& kept,
+                         ResizeFilter filter) {
+  if (!is_within(part, image.width, image.height) || !is_within(kept, width, height))
+    throw ShapeError("resized: the part is empty or not within the image");
+  const bool horizontal = width != part.width, vertical = height != part.height;
+  if (!horizontal && !vertical)
+    return cut_out(image, {part.left + kept.left, part.top + kept.top, kept.width, kept.height});
+  if (!horizontal) {
+    const auto rows = weights_for(part.height, height, kept.top, kept.height, filter);
+    return along_columns(cut_out(image, {part.left + kept.left, part.top, kept.width, part.height}), rows, 0);
+  }
+  const auto columns = weights_for(part.width, width, kept.left, kept.width, filter);
+  if (!vertical) return along_rows(image, part, columns, kept.top, kept.top + kept.height);
+  const auto rows = weights_for(part.height, height, kept.top, kept.height, filter);
+  // Only the rows that the second pass will look at.
+  const int64_t first = rows.first.front(), end = rows.first.back() + rows.count.back();
+  return along_columns(along_rows(image, part, columns, first, end), rows, first);
+}
+
 }  // namespace
 
 RgbImage resized(const RgbImage& image, const Crop& part, int64_t width, int64_t height, ResizeFilter filter) {
-  if (part.left < 0 || part.top < 0 || part.width < 1 || part.height < 1 || part.width > image.width - part.left ||
-      part.height > image.height - part.top || width < 1 || height < 1)
-    throw ShapeError("resized: the part is empty or not within the image");
-  const bool horizontal = width != part.width, vertical = height != part.height;
-  if (!horizontal && !vertical) return cut_out(image, part);
-  const auto rows = weights_for(part.height, height, filter);
-  if (!horizontal) return along_columns(cut_out(image, part), rows, 0);
-  const auto columns = weights_for(part.width, width, filter);
-  // Only the rows that the second pass will look at.
-  const int64_t first = vertical ? rows.first.front() : 0;
-  const int64_t end = vertical ? rows.first.back() + rows.count.back() : part.height;
-  const auto narrow = along_rows(image, part, columns, first, end);
-  return vertical ? along_columns(narrow, rows, first) : narrow;
+  return resized_and_cut(image, part, width, height, {0, 0, width, height}, filter);
 }
 
 RgbImage resized_middle(const RgbImage& image, int64_t size, double share, ResizeFilter filter) {
@@ -146,12 +161,12 @@ RgbImage resized_middle(const RgbImage& image, int64_t size, double share, Resiz
   const bool wide = image.width > image.height;
   const int64_t longer = shorter * std::max(image.width, image.height) / std::min(image.width, image.height);
   const int64_t width = wide ? longer : shorter, height = wide ? shorter : longer;
-  const auto whole = resized(image, {0, 0, image.width, image.height}, width, height, filter);
   // CenterCrop rounds half to even, as Python does.
   const auto middle = [](int64_t from, int64_t to) {
     return static_cast<int64_t>(std::nearbyint(static_cast<double>(from - to) / 2));
   };
-  return resized(whole, {middle(width, size), middle(height, size), size, size}, size, size, filter);
+  return resized_and_cut(image, {0, 0, image.width, image.height}, width, height,
+                         {middle(width, size), middle(height, size), size, size}, filter);
 }
 
 ResizeFilter resize_filter(const std::string& name) {
