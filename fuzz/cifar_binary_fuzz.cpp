@@ -6,8 +6,9 @@
 namespace mfi::fuzz {
 
 void parse(std::string_view bytes) {
-  static const CifarLayout layout{"cifar-100", "cifar-100-binary", "cifar-100-binary.tar.gz", {"a.bin", "b.bin"}, 2,
-                                  "test.bin",  1,                  {2, 3},                    "names.txt"};
+  static const CifarLayout layout{
+      "cifar-100", "cifar-100-binary", "cifar-100-binary.tar.gz", {"a.bin", "b.bin"}, 2, "test.bin", 1,
+      {2, 3},      "names.txt"};
   const auto set = read_cifar_archive(layout, memory_file(bytes));
   require(set.train.labels.size() == 4 && set.test.labels.size() == 1, "every record is there");
   require(set.train.pixels.size() == 4 * kCifarPixelBytes && set.test.pixels.size() == kCifarPixelBytes,

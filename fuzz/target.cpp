@@ -29,7 +29,8 @@ std::string problem_of(std::string_view bytes) {
   }
   const size_t most = bytes.size() + kFreeBytes;
   if (heap.peak() > most)
-    return format("%zu bytes of heap memory for an input of %zu, expected at most %zu", heap.peak(), bytes.size(), most);
+    return format("%zu bytes of heap memory for an input of %zu, expected at most %zu", heap.peak(), bytes.size(),
+                  most);
   return "";
 }
 

@@ -6,8 +6,8 @@
 
 namespace mfi::fuzz {
 
-/// What every target defines in its own file: reads `bytes` as a parser's input, uses what came out, and writes it again
-/// where mfi can. Throws what the parser throws, and std::logic_error for a property that does not hold.
+/// What every target defines in its own file: reads `bytes` as a parser's input, uses what came out, and writes it
+/// again where mfi can. Throws what the parser throws, and std::logic_error for a property that does not hold.
 void parse(std::string_view bytes);
 
 /// Runs the target on `bytes` and says what is wrong with how that ended; "" when nothing is.

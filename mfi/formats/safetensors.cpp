@@ -378,8 +378,8 @@ void write_safetensors(const ByteSink& sink, const std::vector<TensorBytes>& ten
   for (const TensorBytes& tensor : tensors) {
     const auto bytes = shape_bytes(tensor.shape, element_size(tensor.type));
     if (!bytes || *bytes != tensor.bytes)
-      throw ShapeError(file + ": tensor \"" + tensor.name + "\" of shape " + shape_list(tensor.shape) +
-                       " comes with " + std::to_string(tensor.bytes) + " bytes");
+      throw ShapeError(file + ": tensor \"" + tensor.name + "\" of shape " + shape_list(tensor.shape) + " comes with " +
+                       std::to_string(tensor.bytes) + " bytes");
     if (tensor.name == "__metadata__" || !names.insert(tensor.name).second)
       throw ShapeError(file + ": the tensor name \"" + tensor.name + "\" is taken");
     std::vector<std::string> sides;
