@@ -47,7 +47,7 @@ struct SafetensorsFile {
 };
 
 /// Reads and checks a file: offsets in range, without overlap or holes, sizes that match shapes, no
-/// duplicate keys, header of at most 100 MB. Throws NotFoundError, or CheckpointError naming file,
+/// duplicate keys; a header of at most 8 MB with at most 50,000 tensors. Throws NotFoundError, or CheckpointError naming file,
 /// tensor and what is wrong with it.
 SafetensorsFile read_safetensors(const std::filesystem::path& path);
 

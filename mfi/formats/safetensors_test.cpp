@@ -196,7 +196,7 @@ TEST(SafetensorsHeader, RefusesWhatIsNotAHeader) {
 TEST(SafetensorsHeader, RefusesALengthThatLies) {
   std::string bytes = file_of("{}");
   bytes[4] = 1;  // 4 GiB more
-  EXPECT_THAT(message_of<CheckpointError>([&] { parse_safetensors(bytes, "m"); }), HasSubstr("at most 100 MB"));
+  EXPECT_THAT(message_of<CheckpointError>([&] { parse_safetensors(bytes, "m"); }), HasSubstr("at most 8 MB"));
   bytes[4] = 0;
   bytes[0] = 9;
   EXPECT_THAT(message_of<CheckpointError>([&] { parse_safetensors(bytes, "m"); }), HasSubstr("cut off"));
