@@ -14,6 +14,7 @@ namespace {
 constexpr size_t kMostValues = 300'000;
 constexpr size_t kMostOperations = 1'500'000;
 constexpr size_t kLongestInteger = 64;  // bytes
+constexpr size_t kLongestName = 256;    // of a class; it is put together from texts that may come again and again
 }  // namespace
 
 // The stack machine. Named after the operations of Python's pickletools.
@@ -64,7 +65,7 @@ class PickleReader {
   T number_of(std::string_view text) {
     T value{};
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size()) fail("'" + std::string(text) + "' is not a number");
+    if (error != std::errc() || end != text.data() + text.size()) fail("'" + shortened(text) + "' is not a number");
     return value;
   }
 
@@ -93,6 +94,7 @@ class PickleReader {
     push(value);
   }
   void push_global(std::string_view module, std::string_view name) {
+    if (module.size() + name.size() > kLongestName) fail("the name of a class has more than 256 letters");
     push_text(Kind::global, std::string(module) + "." + std::string(name));
   }
   void push_object(const PickleValue* callee, const PickleValue* arguments) {

@@ -149,10 +149,13 @@ struct StorageId {
   std::optional<std::pair<int64_t, int64_t>> view;  // first element and number of elements
 };
 
+constexpr size_t kLongestKey = 64;  // "17", or an address
+
 std::optional<StorageId> storage_id(const PickleValue& value) {
   if (!value.is(Kind::persistent) || !is_sequence(*value.items[0])) return std::nullopt;
   const auto& items = value.items[0]->items;
-  if (items.size() < 5 || !items[0]->is(Kind::text) || items[0]->text != "storage" || !items[1]->is(Kind::global))
+  if (items.size() < 5 || !items[0]->is(Kind::text) || items[0]->text != "storage" || !items[1]->is(Kind::global) ||
+      items[2]->text.size() > kLongestKey)
     return std::nullopt;
   StorageId id{items[1]->text, items[2]->is(Kind::integer) ? std::to_string(items[2]->integer) : items[2]->text, {}};
   if (items.size() > 5 && is_sequence(*items[5]) && items[5]->items.size() == 3 &&
@@ -174,7 +177,7 @@ class Collector {
   void collect(const PickleValue& root) {
     walk(root, "", 0);
     for (const auto& [key, value] : entries_of(root)) {
-      if (!key->is(Kind::text)) continue;
+      if (!key->is(Kind::text) || into_.notes.size() >= kMostNotes || key->text.size() > 40) continue;
       if (value->is(Kind::integer)) into_.notes.push_back(key->text + " " + std::to_string(value->integer));
       if (value->is(Kind::number)) into_.notes.push_back(key->text + format(" %g", value->number));
       if (value->is(Kind::text) && value->text.size() <= 40) into_.notes.push_back(key->text + " " + value->text);
@@ -183,18 +186,37 @@ class Collector {
 
  private:
   static constexpr int kDeepest = 32;
-  static constexpr int64_t kMostVisits = 1'000'000;
+  // A ResNet-152 with its optimiser has 4,000. A file's values may share texts and dicts, so that few bytes stand for
+  // much work and many long names: these are bounded beside the visits.
+  static constexpr int64_t kMostVisits = 100'000, kMostEntries = 20'000'000, kMostLetters = 10'000'000;
+  static constexpr size_t kMostNotes = 1000, kMostSides = 16;
 
   void visit(int depth) {
     if (depth > kDeepest || ++visits_ > kMostVisits)
       throw CheckpointError(name_ + ": its values are nested too deeply to be weights of a network");
   }
+  // Before a dict's entries are gone through, of which PickleValue makes a list.
+  void look_through(const PickleValue& dict) {
+    entries_ += static_cast<int64_t>(dict.items.size());
+    if (entries_ > kMostEntries) throw CheckpointError(name_ + ": its values are too many to be weights of a network");
+  }
+  // A name that is kept.
+  const std::string& kept(const std::string& name) {
+    letters_ += static_cast<int64_t>(name.size());
+    if (letters_ > kMostLetters)
+      throw CheckpointError(name_ + ": its names are too long to be those of a network's parts");
+    return name;
+  }
+  ModuleParts parts_of(const PickleValue& value) {
+    if (value.is(Kind::object) && value.state()) look_through(*value.state());
+    return module_parts(value);
+  }
 
   // Finds the dicts and modules that hold tensors.
   void walk(const PickleValue& value, const std::string& path, int depth) {
     visit(depth);
-    const auto at = [&](const std::string& key) { return path.empty() ? key : path + "." + key; };
-    if (module_parts(value)) {
+    const auto at = [&](const std::string& key) { return kept(path.empty() ? key : path + "." + key); };
+    if (parts_of(value)) {
       StateDict dict{path, {}};
       add_module(value, "", dict, depth);
       into_.state_dicts.push_back(std::move(dict));
@@ -202,11 +224,12 @@ class Collector {
     }
     StateDict dict{path, {}};
     Entries inner;
+    look_through(value);
     for (const auto& entry : entries_of(value)) {
       const auto& [key, item] = entry;
       if (!key->is(Kind::text)) continue;
       if (makes_a_tensor(*item))
-        dict.tensors.emplace_back(key->text, tensor(*item));
+        dict.tensors.emplace_back(kept(key->text), tensor(*item));
       else
         inner.push_back(entry);
     }
@@ -219,15 +242,18 @@ class Collector {
 
   void add_module(const PickleValue& value, const std::string& prefix, StateDict& dict, int depth) {
     visit(depth);
-    const auto parts = module_parts(value);
+    const auto parts = parts_of(value);
     for (const auto* own : {parts.parameters, parts.buffers}) {
       if (!own) continue;
+      look_through(*own);
       for (const auto& [key, item] : entries_of(*own))
-        if (key->is(Kind::text) && makes_a_tensor(*item)) dict.tensors.emplace_back(prefix + key->text, tensor(*item));
+        if (key->is(Kind::text) && makes_a_tensor(*item))
+          dict.tensors.emplace_back(kept(prefix + key->text), tensor(*item));
     }
     if (!parts.modules) return;
+    look_through(*parts.modules);
     for (const auto& [key, item] : entries_of(*parts.modules))
-      if (key->is(Kind::text)) add_module(*item, prefix + key->text + ".", dict, depth + 1);
+      if (key->is(Kind::text)) add_module(*item, kept(prefix + key->text + "."), dict, depth + 1);
   }
 
   static StoredTensor unreadable(const std::string& problem) {
@@ -263,7 +289,7 @@ class Collector {
     const Storage& storage = found->second;
     const auto* element = third ? element_of_dtype(arguments[6]->text) : element_of_storage(id->type_name);
     if (!element || !element->type)
-      return unreadable("its elements are of type " + (third ? arguments[6]->text : id->type_name) +
+      return unreadable("its elements are of type " + shortened(third ? arguments[6]->text : id->type_name) +
                         ", which mfi does not read");
     return view(storage, *element, *id, arguments);
   }
@@ -274,7 +300,7 @@ class Collector {
     StoredTensor out;
     out.type = *element.type;
     const auto whole_numbers = [](const PickleValue& value, std::vector<int64_t>& into) {
-      if (!is_sequence(value)) return false;
+      if (!is_sequence(value) || value.items.size() > kMostSides) return false;
       for (const auto* item : value.items) {
         if (!item->is(Kind::integer) || item->integer < 0) return false;
         into.push_back(item->integer);
@@ -311,7 +337,7 @@ class Collector {
   const std::string& name_;
   const Storages& storages_;
   TorchFile& into_;
-  int64_t visits_ = 0;
+  int64_t visits_ = 0, entries_ = 0, letters_ = 0;
 };
 
 void finish(const Pickle& pickle, const Storages& storages, const std::string& name, TorchFile& file) {
@@ -336,6 +362,8 @@ Input new_zip_reader() {
   throw CheckpointError(name + ": damaged or cut off" + where + (reason ? std::string(" (") + reason + ")" : ""));
 }
 
+constexpr size_t kMostFiles = 100'000;
+
 // Files in the archive by their names. `file_bytes`: what torch.save stores is never larger than the archive.
 std::map<std::string, Bytes> read_zip(archive* input, uint64_t file_bytes, const std::string& name) {
   std::map<std::string, Bytes> files;
@@ -354,13 +382,15 @@ std::map<std::string, Bytes> read_zip(archive* input, uint64_t file_bytes, const
     size_t have = 0;
     while (have < bytes.size()) {
       const auto got = archive_read_data(input, bytes.data() + have, bytes.size() - have);
-      if (got <= 0) throw_damaged_zip(name, input, ", in " + path);
+      if (got <= 0) throw_damaged_zip(name, input, ", in " + shortened(path));
       have += static_cast<size_t>(got);
     }
     std::byte more;  // reading on to the end makes libarchive check the sum
-    if (archive_read_data(input, &more, 1) != 0) throw_damaged_zip(name, input, ", in " + path);
+    if (archive_read_data(input, &more, 1) != 0) throw_damaged_zip(name, input, ", in " + shortened(path));
+    if (files.size() >= kMostFiles)
+      throw CheckpointError(name + ": holds more than " + std::to_string(kMostFiles) + " files");
     if (!files.emplace(path, std::move(bytes)).second)
-      throw CheckpointError(name + ": holds the file " + path + " twice");
+      throw CheckpointError(name + ": holds the file " + shortened(path) + " twice");
   }
 }
 
@@ -434,7 +464,7 @@ TorchFile from_legacy(Bytes all, const std::string& name) {
     if (const auto id = storage_id(value)) types.emplace(id->key, id->type_name);
   Storages storages;
   for (const auto* key : keys.root().items) {
-    const std::string where = name + ": storage '" + key->text + "'";
+    const std::string where = name + ": storage '" + shortened(key->text) + "'";
     const auto type = types.find(key->text);
     const auto* element = type == types.end() ? nullptr : element_of_storage(type->second);
     if (!element)
