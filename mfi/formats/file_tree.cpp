@@ -9,11 +9,21 @@
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
+#include "mfi/formats/archive_filters.h"
 
 namespace mfi {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr uint64_t kFreeBytes = 16'000'000, kBesideAFile = 128;
+
+// The size that the archive gives for a file, as far as it can be true.
+size_t announced(archive_entry* entry, uint64_t most) {
+  return archive_entry_size_is_set(entry)
+             ? static_cast<size_t>(std::clamp<int64_t>(archive_entry_size(entry), 0, static_cast<int64_t>(most)))
+             : 0;
+}
 
 bool is_hidden(const std::string& name) { return name.starts_with('.') || name == "__MACOSX"; }
 
@@ -42,8 +52,12 @@ class Folder : public FileTree {
 class Archive : public FileTree {
  public:
   Archive(const fs::path& file, uint64_t most_bytes) {
+    std::error_code no_size;
+    const auto file_bytes = fs::file_size(file, no_size);
+    // Pictures do not get smaller in an archive; a bomb does.
+    const uint64_t likely = no_size ? most_bytes : file_bytes + file_bytes / 2 + kFreeBytes;
     const std::unique_ptr<archive, int (*)(archive*)> input(archive_read_new(), archive_read_free);
-    archive_read_support_filter_all(input.get());
+    support_usual_filters(input.get());
     archive_read_support_format_tar(input.get());
     archive_read_support_format_zip(input.get());
     const auto fail = [&](const std::string& what) {
@@ -52,6 +66,16 @@ class Archive : public FileTree {
     };
     if (archive_read_open_filename(input.get(), file.c_str(), 1 << 18) != ARCHIVE_OK) fail("not a readable archive");
     uint64_t total = 0;
+    const auto add = [&](uint64_t bytes) {
+      total += bytes;
+      if (total > most_bytes)
+        throw DataError(file.string() + ": the files in it are larger than " +
+                        bytes_text(static_cast<double>(most_bytes)) + " together; unpack it and give the folder");
+      if (total > likely)
+        throw DataError(file.string() + ": of " + bytes_text(static_cast<double>(file_bytes)) +
+                        ", but the files in it are larger than " + bytes_text(static_cast<double>(likely)) +
+                        " together, which pictures are not; if they are sound, unpack it and give the folder");
+    };
     for (;;) {
       archive_entry* entry = nullptr;
       const int status = archive_read_next_header(input.get(), &entry);
@@ -62,16 +86,18 @@ class Archive : public FileTree {
       if (archive_entry_filetype(entry) != AE_IFREG ||
           std::any_of(name.begin(), name.end(), [](const fs::path& part) { return is_hidden(part.string()); }))
         continue;
+      // What each takes beside its bytes: a bomb may hold a million empty ones.
+      add(kBesideAFile + name.native().size());
       std::string bytes;
       char buffer[1 << 16];
       for (;;) {
         const auto got = archive_read_data(input.get(), buffer, sizeof buffer);
         if (got == 0) break;
-        if (got < 0) fail("damaged or cut off, in " + name.string());
-        total += static_cast<uint64_t>(got);
-        if (total > most_bytes)
-          throw DataError(file.string() + ": the files in it are larger than " +
-                          bytes_text(static_cast<double>(most_bytes)) + " together; unpack it and give the folder");
+        if (got < 0) fail("damaged or cut off, in " + shortened(name.string()));
+        add(static_cast<uint64_t>(got));
+        // By as much as is there, for twice as much would be beyond what the archive is held to.
+        if (bytes.size() + static_cast<size_t>(got) > bytes.capacity())
+          bytes.reserve(std::max(announced(entry, likely - total), bytes.size() + bytes.size() / 8) + sizeof buffer);
         bytes.append(buffer, static_cast<size_t>(got));
       }
       files_[name.generic_string()] = std::move(bytes);
