@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
-#include <sstream>
+#include <string_view>
 
 #include "mfi/core/error.h"
 #include "mfi/core/random.h"
@@ -42,55 +43,70 @@ std::pair<std::string, std::string> first_folder(const std::string& name) {
 
 // ---- metadata.csv ----
 
-// One record's fields; quoted ones may hold commas, line ends and doubled quotes (RFC 4180).
-bool read_record(std::istream& in, std::vector<std::string>& fields) {
+constexpr size_t kMostColumns = 1000;
+
+// Takes one record off the text: its fields; quoted ones may hold commas, line ends and doubled quotes (RFC 4180).
+bool read_record(std::string_view& text, std::vector<std::string>& fields, const std::string& where) {
   fields.clear();
+  if (text.empty()) return false;
   std::string field;
-  bool quoted = false, any = false;
-  for (int c; (c = in.get()) != EOF;) {
-    any = true;
+  bool quoted = false;
+  size_t at = 0;
+  const auto end_field = [&] {
+    if (fields.size() == kMostColumns)
+      throw DataError(format("%s: has more than %zu columns", where.c_str(), kMostColumns));
+    fields.push_back(std::move(field));
+    field.clear();
+  };
+  while (at < text.size()) {
+    const char c = text[at++];
     if (quoted) {
-      if (c == '"' && in.peek() == '"')
-        field += static_cast<char>(in.get());
-      else if (c == '"')
-        quoted = false;
+      if (c != '"')
+        field += c;
+      else if (at < text.size() && text[at] == '"')
+        field += text[at++];
       else
-        field += static_cast<char>(c);
+        quoted = false;
     } else if (c == '"') {
       quoted = true;
     } else if (c == ',') {
-      fields.push_back(std::move(field));
-      field.clear();
+      end_field();
     } else if (c == '\n') {
       break;
     } else if (c != '\r') {
-      field += static_cast<char>(c);
+      field += c;
     }
   }
-  if (any) fields.push_back(std::move(field));
-  return any;
+  text.remove_prefix(at);
+  end_field();
+  return true;
 }
 
-std::map<std::string, std::string> read_labels(const std::string& text, const std::string& where) {
-  std::istringstream in(text.starts_with("\xEF\xBB\xBF") ? text.substr(3) : text);
+using Labels = std::map<std::string, std::string>;
+
+// Labels by the names of files; of files that are not there none is kept, however many the table names.
+Labels read_labels(std::string_view text, const std::string& where,
+                   const std::function<bool(const std::string&)>& is_there) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   std::vector<std::string> fields;
-  if (!read_record(in, fields)) throw DataError(where + ": empty, expected the columns file_name and label");
+  if (!read_record(text, fields, where)) throw DataError(where + ": empty, expected the columns file_name and label");
   const auto column = [&](const char* name) {
     const auto found = std::find(fields.begin(), fields.end(), name);
     if (found == fields.end())
-      throw DataError(where + ": has the columns " + join(fields, ", ") + ", expected file_name and label among them");
+      throw DataError(where + ": has the columns " + shortened(join(fields, ", ")) +
+                      ", expected file_name and label among them");
     return static_cast<size_t>(found - fields.begin());
   };
   const size_t name = column("file_name"), label = column("label"), columns = fields.size();
-  std::map<std::string, std::string> labels;
-  for (size_t line = 2; read_record(in, fields); ++line) {
+  Labels labels;
+  for (size_t line = 2; read_record(text, fields, where); ++line) {
     if (fields.size() == 1 && fields[0].empty()) continue;
     if (fields.size() != columns)
       throw DataError(
           format("%s: record %zu has %zu fields, the first line has %zu", where.c_str(), line, fields.size(), columns));
     if (fields[label].empty()) throw DataError(format("%s: record %zu has no label", where.c_str(), line));
-    if (!labels.emplace(fields[name], fields[label]).second)
-      throw DataError(where + ": names " + fields[name] + " twice");
+    if (is_there(fields[name]) && !labels.emplace(fields[name], fields[label]).second)
+      throw DataError(where + ": names " + shortened(fields[name]) + " twice");
   }
   return labels;
 }
@@ -138,6 +154,8 @@ class Lister {
  private:
   std::string name(size_t i) const { return tree_.names()[i].substr(outer_); }
 
+  std::string where(size_t i) const { return place_ + "/" + shortened(tree_.names()[i]); }
+
   // A tar of a folder holds that folder.
   void skip_outer_folder() {
     if (tree_.names().empty()) return;
@@ -153,9 +171,13 @@ class Lister {
     for (size_t i = 0; i < tree_.names().size(); ++i) {
       const auto n = name(i);
       const auto [folder, rest] = first_folder(n);
-      if (n == "metadata.csv" || (rest == "metadata.csv" && part_named(folder)))
-        tables_[n.substr(0, n.size() - std::string_view("metadata.csv").size())] =
-            read_labels(tree_.read(i), place_ + "/" + tree_.names()[i]);
+      if (n == "metadata.csv" || (rest == "metadata.csv" && part_named(folder))) {
+        const auto folder_name = n.substr(0, n.size() - std::string_view("metadata.csv").size());
+        const auto is_there = [&, before = tree_.names()[i].substr(0, outer_) + folder_name](const std::string& file) {
+          return std::binary_search(tree_.names().begin(), tree_.names().end(), before + file);
+        };
+        tables_[folder_name] = read_labels(tree_.read(i), where(i), is_there);
+      }
     }
   }
 
@@ -176,11 +198,10 @@ class Lister {
     }
     if (const auto table = tables_.find(prefix); table != tables_.end()) {
       const auto label = table->second.find(n.substr(prefix.size()));
-      if (label == table->second.end())
-        throw DataError(place_ + "/" + tree_.names()[i] + ": metadata.csv beside it does not name it");
+      if (label == table->second.end()) throw DataError(where(i) + ": metadata.csv beside it does not name it");
       found_.push_back({i, part, label->second});
     } else if (folder.empty()) {
-      throw DataError(place_ + "/" + tree_.names()[i] + ": lies in no class's folder, and no metadata.csv names it");
+      throw DataError(where(i) + ": lies in no class's folder, and no metadata.csv names it");
     } else {
       found_.push_back({i, part, folder});
     }
@@ -218,7 +239,7 @@ class Lister {
   // on.
   void hold_out_test(std::vector<LabelledPicture>& pictures, size_t label, double share, uint64_t seed) {
     if (!pictures.empty() && has_test_part())
-      throw DataError(place_ + "/" + tree_.names()[pictures.front().file] +
+      throw DataError(where(pictures.front().file) +
                       ": lies beside the folders train, val and test, and so in none of them");
     RandomStream random(seed, kTestDraws, label);
     const auto count = static_cast<size_t>(std::llround(share * static_cast<double>(pictures.size())));
@@ -239,13 +260,13 @@ class Lister {
     for (const auto& picture : out_.train) trained[static_cast<size_t>(picture.label)] = true;
     for (size_t c = 0; c < trained.size(); ++c)
       if (!trained[c])
-        throw DataError(place_ + ": the class '" + out_.class_names[c] + "' has no pictures to train on");
+        throw DataError(place_ + ": the class '" + shortened(out_.class_names[c]) + "' has no pictures to train on");
   }
 
   const FileTree& tree_;
   const std::string& place_;
-  size_t outer_ = 0;                                                  // letters of the folder around everything
-  std::map<std::string, std::map<std::string, std::string>> tables_;  // by the folder that they lie in, as "train/"
+  size_t outer_ = 0;                      // letters of the folder around everything
+  std::map<std::string, Labels> tables_;  // by the folder that they lie in, as "train/"
   std::vector<Found> found_;
   PictureList out_;
 };
