@@ -2,8 +2,9 @@
 //
 // usage: NAME_replay SEEDS CRASHES
 //
-// SEEDS must hold at least one file, and its files are damaged too: cut off at every byte, and with every byte changed
-// in two ways; of larger files some thousand such. CRASHES holds what once failed, and may be empty.
+// SEEDS must hold at least one file, and its files are damaged too: cut off at every byte, with every byte changed in
+// two ways, and with pieces removed, doubled and swapped at random; of larger files some thousand such. CRASHES holds
+// what once failed, and may be empty.
 #include <signal.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <cstring>
 #include <exception>
 #include <filesystem>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kPlaces = 1000;  // at which a file is cut off and changed
+constexpr size_t kRandom = 300;
 
 // What runs, for when it ends the process.
 char current[1000];
@@ -51,12 +54,28 @@ class Replay {
         try_out(changed, mfi::format("with byte %zu xor 0x%02x", at, flip));
       }
     }
+    // The same on every machine: the generator's numbers are fixed by the standard, and so no distribution is used.
+    std::mt19937_64 random(bytes.size());
+    for (size_t i = 0; i < kRandom && !bytes.empty(); ++i)
+      try_out(shuffled(bytes, random), mfi::format("shuffled %zu", i));
   }
 
   bool is_good() const { return problems_ == 0; }
   size_t runs() const { return runs_; }
 
  private:
+  static std::string shuffled(std::string bytes, std::mt19937_64& random) {
+    const auto below = [&](size_t end) { return static_cast<size_t>(random() % end); };
+    for (size_t edits = 1 + below(3); edits > 0 && !bytes.empty(); --edits) {
+      const size_t from = below(bytes.size()), count = 1 + below(std::min<size_t>(32, bytes.size() - from));
+      const auto piece = bytes.substr(from, count);
+      const auto kind = below(3);
+      if (kind != 0) bytes.insert(below(bytes.size() + 1), piece);
+      if (kind != 1) bytes.erase(std::min(from, bytes.size()), count);
+    }
+    return bytes;
+  }
+
   void try_out(const std::string& bytes, const std::string& how) {
     ++runs_;
     std::snprintf(current, sizeof current, "%s, %s", name_.c_str(), how.c_str());

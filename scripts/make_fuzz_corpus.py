@@ -215,7 +215,7 @@ seed('file_tree', 'bzip2.tar.bz2', bz2.compress(tarred(pictures)))
 seed('file_tree', 'stored.zip', zipped(pictures))
 seed('file_tree', 'deflated.zip', zipped(pictures, zipfile.ZIP_DEFLATED))
 seed('file_tree', 'twice.zip', zipped(pictures[:1] + pictures[:1]))
-seed('file_tree', 'bomb.tar.gz', gzip.compress(tarred([('a.png', bytes(1 << 20))]), mtime=0))
+seed('file_tree', 'bomb.tar.gz', gzip.compress(tarred([('a.png', bytes(1 << 17))]), mtime=0))
 
 records = [('cifar-100-binary/' + name, (b'\1\2' + bytes(3072)) * count) for name, count in
            [('a.bin', 2), ('b.bin', 2), ('test.bin', 1)]]

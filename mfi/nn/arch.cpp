@@ -1,10 +1,11 @@
 #include "mfi/nn/arch.h"
 
 #include <algorithm>
+#include <cmath>
+#include <initializer_list>
 
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
-#include "mfi/nn/cost.h"
 
 namespace mfi {
 namespace {
@@ -92,12 +93,39 @@ Arch resnet_arch(const std::string& name, int64_t width, int64_t classes) {
 }
 
 void Arch::validate() const {
-  require(image_size >= 1 && in_channels >= 1 && stem_channels >= 1 && classes >= 1, "Arch " + name,
+  // Far more than any network has, so that whoever computes with an Arch need not fear an overflow.
+  constexpr int64_t kMost = 1'000'000'000;
+  constexpr double kMostWork = 1e18;
+  const auto in_bounds = [&](std::initializer_list<int64_t> values) {
+    return std::all_of(values.begin(), values.end(), [](int64_t v) { return v <= kMost; });
+  };
+  bool sound = in_bounds({image_size, in_channels, stem_channels, classes}) && stages.size() <= 1000;
+  double work = 0;  // multiply-accumulates, as if everything were as large as the largest part of its stage
+  const auto add = [&](int64_t in, int64_t out, double convolutions) {
+    work += 49.0 * static_cast<double>(in) * static_cast<double>(out) * convolutions *
+            std::pow(static_cast<double>(image_size), 2);
+  };
+  add(in_channels, stem_channels, 1);
+  add(head_features(), classes, 1);
+  for (const auto& s : stages) {
+    if (const auto* b = std::get_if<BlocksArch>(&s.body)) {
+      const auto widest = std::max({s.in_channels, s.out_channels, b->width});
+      sound = sound && in_bounds({widest, s.stride, b->count});
+      add(widest, widest, 4.0 * static_cast<double>(b->count));
+    } else {
+      const auto& f = std::get<FlowArch>(s.body);
+      const auto widest = std::max({s.in_channels, s.out_channels, f.hidden});
+      sound = sound && in_bounds({widest, s.stride, f.depth, f.modules, f.steps});
+      add(widest, widest, (static_cast<double>(f.depth) + 3) * static_cast<double>(f.steps));
+    }
+  }
+  require(sound && work < kMostWork, "Arch " + shortened(name), "is larger than any network");
+  require(image_size >= 1 && in_channels >= 1 && stem_channels >= 1 && classes >= 1, "Arch " + shortened(name),
           "image_size, in_channels, stem_channels and classes must be at least 1");
   int64_t channels = stem_channels;
   for (size_t i = 0; i < stages.size(); ++i) {
     const auto& s = stages[i];
-    const std::string where = format("Arch %s, stage %zu", name.c_str(), i + 1);
+    const std::string where = format("Arch %s, stage %zu", shortened(name).c_str(), i + 1);
     require(s.in_channels == channels, where,
             format("takes %lld channels, but the part before it gives %lld", static_cast<long long>(s.in_channels),
                    static_cast<long long>(channels)));
@@ -140,23 +168,6 @@ Arch with_flow_stage(Arch arch, size_t stage, const FlowArch& flow) {
   arch.stages.at(stage).body = flow;
   arch.validate();
   return arch;
-}
-
-int64_t hidden_for_budget(const StageArch& stage, const FlowArch& flow, int64_t budget) {
-  const auto parameters = [&](int64_t hidden) {
-    StageArch candidate = stage;
-    FlowArch body = flow;
-    body.hidden = hidden;
-    candidate.body = body;
-    return stage_cost(candidate, 1).parameters;
-  };
-  int64_t low = 0, high = 1;
-  while (parameters(high) <= budget) high *= 2;
-  while (high - low > 1) {
-    const int64_t middle = (low + high) / 2;
-    (parameters(middle) <= budget ? low : high) = middle;
-  }
-  return low;
 }
 
 }  // namespace mfi

@@ -28,6 +28,13 @@ std::string name_of(const Names<Kind>& names, Kind kind) {
   return "";
 }
 
+int64_t integer_at(const Json& json, const char* field) {
+  const auto& value = json.at(field);
+  if (!value.is_number_integer())
+    throw CheckpointError(std::string(field) + " is " + shortened(value.dump()) + ", expected a whole number");
+  return value;
+}
+
 template <class Kind>
 Kind kind_at(const Json& json, const char* field, const Names<Kind>& names) {
   const std::string given = json.at(field);
@@ -36,7 +43,7 @@ Kind kind_at(const Json& json, const char* field, const Names<Kind>& names) {
     if (name == given) return kind;
     known.push_back(name);
   }
-  throw CheckpointError(std::string(field) + " is '" + given + "', expected one of " + join(known, ", "));
+  throw CheckpointError(std::string(field) + " is '" + shortened(given) + "', expected one of " + join(known, ", "));
 }
 
 Json to_json(const StageArch& stage) {
@@ -73,21 +80,17 @@ Json to_json(const Arch& arch) {
 
 StageArch stage_from_json(const Json& json) {
   StageArch stage;
-  stage.in_channels = json.at("in_channels");
-  stage.out_channels = json.at("out_channels");
-  stage.stride = json.at("stride");
+  stage.in_channels = integer_at(json, "in_channels");
+  stage.out_channels = integer_at(json, "out_channels");
+  stage.stride = integer_at(json, "stride");
   if (json.contains("blocks")) {
     const auto& b = json.at("blocks");
-    stage.body = BlocksArch{kind_at(b, "kind", kBlockKinds), b.at("width"), b.at("count"),
+    stage.body = BlocksArch{kind_at(b, "kind", kBlockKinds), integer_at(b, "width"), integer_at(b, "count"),
                             b.contains("shortcut") ? kind_at(b, "shortcut", kShortcutKinds) : ShortcutKind::projection};
   } else {
     const auto& f = json.at("flow");
-    stage.body = FlowArch{kind_at(f, "kind", kVelocityKinds),
-                          f.at("hidden"),
-                          f.at("depth"),
-                          f.at("modules"),
-                          f.at("steps"),
-                          f.at("alignment")};
+    stage.body = FlowArch{kind_at(f, "kind", kVelocityKinds), integer_at(f, "hidden"), integer_at(f, "depth"),
+                          integer_at(f, "modules"),           integer_at(f, "steps"),  integer_at(f, "alignment")};
   }
   return stage;
 }
@@ -98,14 +101,16 @@ std::string arch_to_json(const Arch& arch) { return to_json(arch).dump(); }
 
 Arch arch_from_json(const std::string& text) {
   try {
+    // A network of a hundred stages has half of it; a document of brackets alone takes a hundred times its size.
+    if (text.size() > 65536) throw CheckpointError("it has more than 64 KiB");
     const auto json = Json::parse(text);
     Arch arch;
     arch.name = json.at("name");
-    arch.image_size = json.at("image_size");
-    arch.in_channels = json.at("in_channels");
+    arch.image_size = integer_at(json, "image_size");
+    arch.in_channels = integer_at(json, "in_channels");
     if (json.contains("stem")) arch.stem = kind_at(json, "stem", kStemKinds);
-    arch.stem_channels = json.at("stem_channels");
-    arch.classes = json.at("classes");
+    arch.stem_channels = integer_at(json, "stem_channels");
+    arch.classes = integer_at(json, "classes");
     arch.folded = json.at("folded");
     for (const auto& stage : json.at("stages")) arch.stages.push_back(stage_from_json(stage));
     arch.validate();
@@ -113,7 +118,7 @@ Arch arch_from_json(const std::string& text) {
   } catch (const CheckpointError& error) {
     throw CheckpointError(std::string("the network's description: ") + error.what());
   } catch (const std::exception& error) {
-    throw CheckpointError(std::string("the network's description cannot be read: ") + error.what());
+    throw CheckpointError(std::string("the network's description cannot be read: ") + shortened(error.what()));
   }
 }
 

@@ -97,4 +97,22 @@ Cost total_cost(const Arch& arch) {
   return total;
 }
 
+// Here and not in arch.cpp, which does without LibTorch.
+int64_t hidden_for_budget(const StageArch& stage, const FlowArch& flow, int64_t budget) {
+  const auto parameters = [&](int64_t hidden) {
+    StageArch candidate = stage;
+    FlowArch body = flow;
+    body.hidden = hidden;
+    candidate.body = body;
+    return stage_cost(candidate, 1).parameters;
+  };
+  int64_t low = 0, high = 1;
+  while (parameters(high) <= budget) high *= 2;
+  while (high - low > 1) {
+    const int64_t middle = (low + high) / 2;
+    (parameters(middle) <= budget ? low : high) = middle;
+  }
+  return low;
+}
+
 }  // namespace mfi

@@ -6,6 +6,7 @@
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
 #include "mfi/formats/safetensors.h"
+#include "mfi/nn/cost.h"
 #include "mfi/train/tensor_types.h"
 
 namespace mfi {
@@ -96,6 +97,12 @@ ModelDescription describe_model(const std::filesystem::path& path) {
 Model load_model(const std::filesystem::path& path) {
   const auto file = read_safetensors(path);
   auto description = description_in(file.metadata, path);
+  // Before memory is taken for what may be a lie.
+  const auto parameters = total_cost(description.arch).parameters;
+  if (static_cast<uint64_t>(parameters) > file.storage.size() / sizeof(float))
+    throw CheckpointError(path.string() + ": describes a network of " + count_text(static_cast<double>(parameters)) +
+                          " parameters, but holds only " + bytes_text(static_cast<double>(file.storage.size())) +
+                          "; the file is damaged or of another network");
   Model model;
   model.network = std::make_shared<Network>(description.arch);
   model.info = std::move(description.info);

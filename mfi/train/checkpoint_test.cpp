@@ -61,6 +61,17 @@ TEST(ModelFile, OfAnotherArchIsRefusedNamingTheDifference) {
   EXPECT_THAT(message, HasSubstr(file.string()));
 }
 
+TEST(ModelFile, ThatDescribesFarMoreThanItHoldsTakesNoMemoryForIt) {
+  const TestFolder folder;
+  const auto file = folder.path() / "model.safetensors";
+  auto huge = resnet_arch("resnet20", 8, 3);
+  for (auto& stage : huge.stages) std::get<BlocksArch>(stage.body).count = 1'000'000;
+  save_tensors(file, {{"head.bias", torch::zeros({3})}},
+               {{"mfi.arch", arch_to_json(huge)},
+                {"mfi.info", R"({"class_names":[],"mean":[0,0,0],"stddev":[1,1,1],"dataset":"","step":""})"}});
+  EXPECT_THAT(message_of<CheckpointError>([&] { load_model(file); }), HasSubstr("but holds only 12 B"));
+}
+
 TEST(LoadTensors, RefusesAnotherShapeAndLeavesTheTargetAlone) {
   const TestFolder folder;
   const auto file = folder.path() / "t";
