@@ -10,12 +10,15 @@ JOBS ?= $(shell nproc)
 # For bench/run.sh: its flags, and a Python with torch. Empty: all cases, and one that it makes.
 BENCH ?=
 MFI_BENCH_PYTHON ?=
+# For fuzz: how long each target runs, and which one alone. Empty: all.
+SECONDS ?= 60
+TARGET ?=
 
 BUILD = build/$(PRESET)
 MFI = $(BUILD)/bin/mfi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build test demo install bench asan tidy format clean
+.PHONY: help setup configure build test demo install bench asan fuzz tidy format clean
 
 help: ## This list
 	@echo "usage: make WHAT [NAME=VALUE ...]"
@@ -26,6 +29,8 @@ help: ## This list
 	@echo "  PREFIX=DIR        where install puts the program (now $(PREFIX))"
 	@echo "  PRESET=NAME       release, dev, asan or tidy (now $(PRESET))"
 	@echo "  JOBS=N            compile and test N at a time (now $(JOBS))"
+	@echo "  SECONDS=N         for fuzz: how long each target runs (now $(SECONDS))"
+	@echo "  TARGET=NAME       for fuzz: this target alone"
 	@echo "  BENCH=FLAGS       for bench: --quick, --only CASE,..., --fresh, --rounds N"
 	@echo "  MFI_BENCH_PYTHON=PROGRAM  for bench: a Python with torch, instead of one that is made in build/bench-venv"
 
@@ -59,6 +64,13 @@ bench: ## Measure against PyTorch and the machine's peak; writes docs/benchmarks
 
 asan: ## All tests with address and undefined-behaviour checks
 	@$(MAKE) --no-print-directory test PRESET=asan
+
+fuzz: ## libFuzzer on every parser, SECONDS each (docs/fuzzing.md); needs no LibTorch
+	@scripts/install_packages.sh fuzz
+	@mkdir -p build
+	@cmake --preset fuzz >build/fuzz.log 2>&1 || { cat build/fuzz.log; exit 1; }
+	cmake --build --preset fuzz --parallel $(JOBS)
+	scripts/fuzz.py build/fuzz --seconds $(SECONDS) $(if $(TARGET),--target $(TARGET))
 
 tidy: ## clang-tidy over all sources
 	@scripts/install_packages.sh lint

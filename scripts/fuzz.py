@@ -32,6 +32,11 @@ def numbers(log):
     return last(r'number_of_executed_units: (\d+)'), last(r'new_units_added: +(\d+)'), last(r' cov: (\d+)')
 
 
+def cpu_seconds():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def fuzz(program, name, seconds, build):
     corpus, findings, logs = (build / kind / name for kind in ('corpus', 'findings', 'logs'))
     for folder in (corpus, findings, logs):
@@ -39,7 +44,7 @@ def fuzz(program, name, seconds, build):
     seeds = [f for f in (repository / 'fuzz/corpus' / name, repository / 'fuzz/crashes' / name) if f.is_dir()]
     before = set(findings.iterdir())
     total = {'executions': 0, 'new': 0, 'edges': 0}
-    begin, cpu = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    begin, cpu = time.monotonic(), cpu_seconds()
     runs = 0
     while (left := round(seconds - (time.monotonic() - begin))) > 0 and runs < MOST_FINDINGS:
         run = subprocess.run(
@@ -59,7 +64,7 @@ def fuzz(program, name, seconds, build):
             sys.exit(f'{name}: ended with status {run.returncode}; its output is above')
     wall = time.monotonic() - begin
     return {**total, 'rate': total['executions'] / max(wall, 1e-9),
-            'cpu': resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - cpu,
+            'cpu': cpu_seconds() - cpu,
             'findings': sorted(set(findings.iterdir()) - before)}
 
 
