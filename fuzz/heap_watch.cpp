@@ -32,7 +32,11 @@ void gave(size_t bytes) { now.fetch_sub(static_cast<int64_t>(bytes)); }
 
 #ifdef MFI_ADDRESS_SANITIZER
 
-#include <sanitizer/allocator_interface.h>
+// g++ has them in its library, but not clang's sanitizer/allocator_interface.h.
+extern "C" {
+int __sanitizer_install_malloc_and_free_hooks(void (*)(const volatile void*, size_t), void (*)(const volatile void*));
+size_t __sanitizer_get_allocated_size(const volatile void*);
+}
 
 namespace {
 void on_malloc(const volatile void*, size_t bytes) { took(bytes); }
