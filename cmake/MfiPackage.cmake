@@ -18,23 +18,24 @@ set(CPACK_COMPONENTS_ALL mfi dev)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
-# Debian 12 reads it. 3 s and 110 MB for LibTorch, where xz takes minutes.
+# Debian 12 reads it. A few seconds for LibTorch's 450 MB, where xz takes minutes.
 set(CPACK_DEBIAN_COMPRESSION_TYPE zstd)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 
 set(CPACK_DEBIAN_MFI_PACKAGE_NAME mfi)
-set(CPACK_COMPONENT_MFI_DESCRIPTION "Makes a trained image classifier smaller
- Learns to take whole stages of a ResNet in one or two MeanFlow steps, and hands
- back a network with about half the parameters, with the numbers that say what
- was gained and lost. Contains LibTorch ${MFI_LIBTORCH_VERSION}.")
+set(CPACK_COMPONENT_MFI_DESCRIPTION
+"Learns to take whole stages of a ResNet in one or two MeanFlow steps, and hands
+back a network with about half the parameters, with the numbers that say what
+was gained and lost. Contains LibTorch ${MFI_LIBTORCH_VERSION}.")
 set(CPACK_DEBIAN_MFI_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${MFI_LIBTORCH_LIBRARY_DIRS})
 set(CPACK_DEBIAN_MFI_PACKAGE_RECOMMENDS ca-certificates)  # for mfi data get
 
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME mfi-dev)
-set(CPACK_COMPONENT_DEV_DESCRIPTION "Makes a trained image classifier smaller: for building on it
- Headers of mfi and of LibTorch ${MFI_LIBTORCH_VERSION}, find_package(mfi) for CMake, and examples.")
+set(CPACK_COMPONENT_DEV_DESCRIPTION
+"For building on it: headers of mfi and of LibTorch ${MFI_LIBTORCH_VERSION}, find_package(mfi) for
+CMake, and examples.")
 set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEV_PACKAGE_SHLIBDEPS OFF)
 set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "mfi (= ${PROJECT_VERSION})")

@@ -4,6 +4,7 @@
 // usage: map_one_stage [FOLDER]      FOLDER: for the training's state; default map_one_stage.run
 //
 // Given the same folder again, a training that was interrupted goes on, and one that is done is not done again.
+#include <torch/nn/init.h>
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/conv.h>
 
@@ -27,7 +28,10 @@ struct BlockImpl : torch::nn::Module {
       : conv1(register_module("conv1", conv3x3(channels, channels))),
         conv2(register_module("conv2", conv3x3(channels, channels))),
         norm1(register_module("norm1", torch::nn::BatchNorm2d(channels))),
-        norm2(register_module("norm2", torch::nn::BatchNorm2d(channels))) {}
+        norm2(register_module("norm2", torch::nn::BatchNorm2d(channels))) {
+    // A block changes its input by a little, as those of trained networks do.
+    torch::nn::init::constant_(norm2->weight, 0.3);
+  }
 
   torch::Tensor forward(const torch::Tensor& x) { return (norm2(conv2(norm1(conv1(x)).relu())) + x).relu(); }
 
@@ -80,10 +84,8 @@ int map_one_stage(const std::filesystem::path& folder) {
   {
     torch::NoGradGuard no_grad;
     mfi::Loader loader(pictures.train, {.normalisation = pictures.normalisation});
-    for (int64_t epoch = 0; epoch < 1; ++epoch) {
-      loader.start_epoch(epoch);
-      while (const auto batch = loader.next()) network->stage(network->before(batch->images));
-    }
+    loader.start_epoch(0);
+    while (const auto batch = loader.next()) network->stage(network->before(batch->images));
   }
   network->eval();
 
