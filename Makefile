@@ -18,7 +18,7 @@ BUILD = build/$(PRESET)
 MFI = $(BUILD)/bin/mfi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build test demo install bench asan fuzz tidy format clean
+.PHONY: help setup configure build test demo install package bench asan fuzz tidy format clean
 
 help: ## This list
 	@echo "usage: make WHAT [NAME=VALUE ...]"
@@ -55,6 +55,9 @@ demo: ## Set up, compile and run the whole method on the sample in sample/ (minu
 
 install: build ## Set up, compile and install into PREFIX
 	cmake --install $(BUILD) --prefix "$(PREFIX)"
+
+package: build ## Debian packages mfi and mfi-dev, in build/PRESET/packages
+	cd $(BUILD) && cpack
 
 bench: ## Measure against PyTorch and the machine's peak; writes docs/benchmarks.md (about 50 minutes)
 	@scripts/install_packages.sh bench

@@ -7,8 +7,8 @@
 # MFI_LIBTORCH  a folder with include/ and lib/: a LibTorch zip, or the torch folder of an installed
 #               Python torch. Default: what scripts/fetch_libtorch.sh put into the user's cache.
 #
-# Sets MFI_LIBTORCH_VERSION, and MFI_LIBTORCH_LIBRARY_DIRS: where the libraries that the program needs
-# at run time lie.
+# Sets MFI_LIBTORCH_VERSION, MFI_LIBTORCH_INCLUDE_DIR, and MFI_LIBTORCH_LIBRARY_DIRS: where the libraries
+# that the program needs at run time lie.
 
 set(MFI_LIBTORCH "" CACHE PATH "LibTorch 2.x: a folder with include/ and lib/ (empty: the fetched one)")
 
@@ -50,6 +50,7 @@ if(NOT _new_strings)
     "else on this system uses.\nTake a newer one (Python wheels from 2.7 on) or LibTorch's cxx11-ABI zip.")
 endif()
 
+set(MFI_LIBTORCH_INCLUDE_DIR "${_root}/include")
 # The nvidia libraries lie in our fetched folder itself, or beside an installed Python torch.
 file(GLOB _cuda_dirs "${_root}/../nvidia/*/lib")
 set(MFI_LIBTORCH_LIBRARY_DIRS "${_root}/lib" ${_cuda_dirs})

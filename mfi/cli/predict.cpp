@@ -9,18 +9,13 @@
 #include <nlohmann/json.hpp>
 
 #include "mfi/cli/commands.h"
-#include "mfi/core/all_cores.h"
-#include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/core/text.h"
-#include "mfi/data/augment.h"
+#include "mfi/deploy/classifier.h"
 #include "mfi/formats/file_tree.h"
 #include "mfi/formats/picture.h"
-#include "mfi/formats/resize.h"
-#include "mfi/nn/fold.h"
 #include "mfi/report/text_table.h"
-#include "mfi/train/checkpoint.h"
 
 namespace mfi {
 namespace {
@@ -33,13 +28,6 @@ struct PredictArguments {
   std::string model, format = "auto", precision = "fp32";
   std::vector<std::string> paths;
   int64_t top = 1;
-};
-
-// What came of one picture.
-struct Row {
-  std::string path, problem;     // problem: why there is no prediction
-  std::vector<int64_t> classes;  // the best first
-  std::vector<double> probabilities;
 };
 
 void add_folder(const fs::path& folder, std::vector<std::string>& files) {
@@ -65,98 +53,47 @@ std::vector<std::string> list_files(const std::vector<std::string>& paths) {
   return files;
 }
 
-class Predictor {
- public:
-  Predictor(const Model& model, const PredictArguments& arguments)
-      : info_(model.info),
-        network_(fold(*model.network)),
-        size_(model.network->arch().image_size),
-        top_(std::min(arguments.top, model.network->arch().classes)),
-        dtype_(arguments.precision == "bf16" ? torch::kBFloat16 : torch::kFloat32) {}
-
-  std::vector<Row> predict(const std::vector<std::string>& files) const {
-    torch::NoGradGuard no_grad;
-    std::vector<Row> rows(files.size());
-    auto pixels = torch::zeros({static_cast<int64_t>(files.size()), 3, size_, size_}, torch::kUInt8);
-    auto* const first = pixels.mutable_data_ptr<uint8_t>();
-    on_all_cores(files.size(), [&](size_t i) {
-      rows[i].path = files[i];
-      try {
-        write_planes(read(files[i]), first + static_cast<int64_t>(i) * 3 * size_ * size_);
-      } catch (const Error& error) {
-        rows[i].problem = error.what();
-      }
-    });
-    const auto probabilities = network_->forward(normalise(pixels, info_.normalisation, dtype_)).softmax(1);
-    const auto [best, classes] = probabilities.topk(top_, 1);
-    for (size_t i = 0; i < rows.size(); ++i) {
-      if (!rows[i].problem.empty()) continue;
-      for (int64_t k = 0; k < top_; ++k) {
-        rows[i].classes.push_back(classes[static_cast<int64_t>(i)][k].item<int64_t>());
-        rows[i].probabilities.push_back(best[static_cast<int64_t>(i)][k].item<double>());
-      }
-    }
-    return rows;
-  }
-
-  const std::string& class_name(int64_t index) const { return info_.class_names.at(static_cast<size_t>(index)); }
-  int64_t top() const { return top_; }
-
- private:
-  RgbImage read(const std::string& file) const {
-    return fitted(decode_picture(read_file(file), file), size_, info_.crop, resize_filter(info_.resize));
-  }
-
-  ModelInfo info_;
-  std::shared_ptr<Network> network_;
-  int64_t size_, top_;
-  torch::Dtype dtype_;
-};
-
 // ---- what is printed ----
 
 class Writer {
  public:
-  explicit Writer(const Predictor& predictor) : predictor_(predictor) {}
   virtual ~Writer() = default;
-  virtual void write(const Row& row) = 0;
+  virtual void write(const FilePredictions& row) = 0;
   virtual void finish() {}
-
- protected:
-  const Predictor& predictor_;
 };
 
 class CsvWriter : public Writer {
  public:
-  explicit CsvWriter(const Predictor& predictor) : Writer(predictor) {
+  explicit CsvWriter(size_t top) : top_(top) {
     std::cout << "path";
-    for (int64_t k = 1; k <= predictor.top(); ++k) {
+    for (size_t k = 1; k <= top; ++k) {
       const auto suffix = k == 1 ? std::string() : std::to_string(k);
       std::cout << ",class" << suffix << ",probability" << suffix;
     }
     std::cout << ",problem\n";
   }
-  void write(const Row& row) override {
-    std::cout << csv_field(row.path);
-    for (size_t k = 0; k < static_cast<size_t>(predictor_.top()); ++k) {
+  void write(const FilePredictions& row) override {
+    std::cout << csv_field(row.file.string());
+    for (size_t k = 0; k < top_; ++k) {
       if (row.problem.empty())
-        std::cout << "," << csv_field(predictor_.class_name(row.classes[k])) << format(",%.6f", row.probabilities[k]);
+        std::cout << "," << csv_field(row.predictions[k].class_name) << format(",%.6f", row.predictions[k].probability);
       else
         std::cout << ",,";
     }
     std::cout << "," << csv_field(row.problem) << "\n";
   }
+
+ private:
+  size_t top_;
 };
 
 class JsonWriter : public Writer {
  public:
-  using Writer::Writer;
-  void write(const Row& row) override {
-    nlohmann::ordered_json out{{"path", row.path}};
+  void write(const FilePredictions& row) override {
+    nlohmann::ordered_json out{{"path", row.file.string()}};
     if (!row.problem.empty()) out["problem"] = row.problem;
-    for (size_t k = 0; k < row.classes.size(); ++k)
-      out["predictions"].push_back(
-          {{"class", predictor_.class_name(row.classes[k])}, {"probability", row.probabilities[k]}});
+    for (const auto& prediction : row.predictions)
+      out["predictions"].push_back({{"class", prediction.class_name}, {"probability", prediction.probability}});
     // A path need not be UTF-8.
     std::cout << out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
   }
@@ -164,12 +101,12 @@ class JsonWriter : public Writer {
 
 class TableWriter : public Writer {
  public:
-  explicit TableWriter(const Predictor& predictor) : Writer(predictor), table_({{"picture"}, {"class"}}) {}
-  void write(const Row& row) override {
+  TableWriter() : table_({{"picture"}, {"class"}}) {}
+  void write(const FilePredictions& row) override {
     std::vector<std::string> words;
-    for (size_t k = 0; k < row.classes.size(); ++k)
-      words.push_back(predictor_.class_name(row.classes[k]) + format(" %.1f %%", 100 * row.probabilities[k]));
-    table_.add_row({row.path, row.problem.empty() ? join(words, ", ") : "- " + row.problem});
+    for (const auto& prediction : row.predictions)
+      words.push_back(prediction.class_name + format(" %.1f %%", 100 * prediction.probability));
+    table_.add_row({row.file.string(), row.problem.empty() ? join(words, ", ") : "- " + row.problem});
   }
   void finish() override { std::cout << table_.text(); }
 
@@ -177,26 +114,30 @@ class TableWriter : public Writer {
   TextTable table_;
 };
 
-std::unique_ptr<Writer> make_writer(const std::string& format, const Predictor& predictor) {
-  if (format == "json") return std::make_unique<JsonWriter>(predictor);
-  if (format == "table" || (format == "auto" && isatty(STDOUT_FILENO))) return std::make_unique<TableWriter>(predictor);
-  return std::make_unique<CsvWriter>(predictor);
+std::unique_ptr<Writer> make_writer(const std::string& format, size_t top) {
+  if (format == "json") return std::make_unique<JsonWriter>();
+  if (format == "table" || (format == "auto" && isatty(STDOUT_FILENO))) return std::make_unique<TableWriter>();
+  return std::make_unique<CsvWriter>(top);
 }
 
 void predict(const PredictArguments& arguments) {
   const auto files = list_files(arguments.paths);
-  const auto model = load_model(arguments.model);
-  const Predictor predictor(model, arguments);
-  const auto writer = make_writer(arguments.format, predictor);
+  const auto classifier = Classifier::load(
+      arguments.model, arguments.precision == "bf16" ? ClassifierPrecision::bf16 : ClassifierPrecision::fp32);
+  const auto writer =
+      make_writer(arguments.format, std::min(static_cast<size_t>(arguments.top), classifier.class_names().size()));
   install_stop_handlers();
   const auto start = std::chrono::steady_clock::now();
   size_t broken = 0;
+  std::string first_problem;
   for (size_t first = 0; first < files.size(); first += kBatch) {
     throw_if_stopped();
     const auto end = files.begin() + static_cast<std::ptrdiff_t>(std::min(files.size(), first + kBatch));
-    for (const auto& row : predictor.predict({files.begin() + static_cast<std::ptrdiff_t>(first), end})) {
+    for (const auto& row :
+         classifier.classify_files({files.begin() + static_cast<std::ptrdiff_t>(first), end}, arguments.top)) {
       writer->write(row);
       broken += !row.problem.empty();
+      if (first_problem.empty()) first_problem = row.problem;
     }
   }
   writer->finish();
@@ -204,8 +145,7 @@ void predict(const PredictArguments& arguments) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::cerr << files.size() << (files.size() == 1 ? " picture, " : " pictures, ") << broken << " of them broken; "
             << format("%.3g pictures/s\n", static_cast<double>(files.size()) / seconds);
-  if (broken == files.size())
-    throw DataError("none of the pictures could be read; the first: " + predictor.predict({files[0]})[0].problem);
+  if (broken == files.size()) throw DataError("none of the pictures could be read; the first: " + first_problem);
 }
 
 }  // namespace

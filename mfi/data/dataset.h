@@ -52,7 +52,8 @@ struct DataSettings {
 ///
 /// folder: where to look; for CIFAR the official binary folder, a folder that holds it, or the
 /// official .tar.gz (or a folder that holds that). For pictures: their folder or archive. For the sample: the folder of
-/// its sheets, or empty for the one that comes with mfi ($MFI_SAMPLE, the source tree, <program>/../share/mfi/sample).
+/// its sheets, or empty for the one that comes with mfi ($MFI_SAMPLE, the source tree, or share/mfi/sample beside the
+/// program's bin or the library's lib).
 /// Every record is checked. `limit` takes the first images of each class, equally many. The held-out
 /// images are drawn evenly from all classes, by seed; they are the same for every later step.
 /// The fingerprint covers what `limit` leaves, whatever is held out of it.

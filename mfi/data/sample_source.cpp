@@ -1,3 +1,5 @@
+#include <dlfcn.h>
+
 #include <cstdlib>
 #include <sstream>
 
@@ -54,6 +56,15 @@ bool holds_sample(const fs::path& folder) {
   return fs::is_regular_file(folder / "train.png", ignored);
 }
 
+// libmfi.so, where this is part of it and not of the program.
+fs::path own_library() {
+  Dl_info info;
+  std::error_code error;
+  if (dladdr(reinterpret_cast<const void*>(&holds_sample), &info) == 0 || !info.dli_fname) return {};
+  const auto file = fs::canonical(info.dli_fname, error);
+  return !error && file.filename().string().starts_with("libmfi.so") ? file : fs::path();
+}
+
 }  // namespace
 
 fs::path find_sample() {
@@ -65,6 +76,8 @@ fs::path find_sample() {
     std::error_code error;
     if (const fs::path program = fs::read_symlink("/proc/self/exe", error); !error)
       places.push_back(program.parent_path().parent_path() / "share/mfi/sample");
+    if (const auto library = own_library(); !library.empty())  // PREFIX/lib/mfi/libmfi.so
+      places.push_back(library.parent_path().parent_path().parent_path() / "share/mfi/sample");
   }
   std::vector<std::string> looked;
   for (const fs::path& place : places) {

@@ -88,7 +88,7 @@ at::Generator generator_for(uint64_t seed, const std::string& name) {
 
 }  // namespace
 
-void initialise(Network& network, uint64_t seed) {
+void initialise(torch::nn::Module& network, uint64_t seed) {
   torch::NoGradGuard no_grad;
   for (auto& item : network.named_modules("", /*include_self=*/false)) {
     const auto& name = item.key();

@@ -66,10 +66,10 @@ class Network : public torch::nn::Module {
 /// "stem", "stage1", ..., "head".
 std::string part_name(const Arch& arch, size_t part);
 
-/// Draws starting weights: He normal (fan out) for convolutions, uniform +-1/sqrt(fan in) for the
-/// linear layers, zero for the last layer of a velocity network. What a tensor gets depends on seed
-/// and its name only.
-void initialise(Network& network, uint64_t seed);
+/// Draws starting weights for a network, or for a part that stands alone: He normal (fan out) for convolutions, uniform
+/// +-1/sqrt(fan in) for the linear layers, zero for the last layer of a velocity network. What a tensor gets depends on
+/// seed and its name only.
+void initialise(torch::nn::Module& network, uint64_t seed);
 
 /// Copies part `part` of `from` (weights and statistics) into the same part of `to`, which must have
 /// the same Arch there. Throws ShapeError naming the first difference.

@@ -1,22 +1,17 @@
 #include "mfi/train/mapping_task.h"
 
 #include <algorithm>
-#include <cmath>
+#include <map>
 
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/core/text.h"
-#include "mfi/flow/squared_error.h"
 #include "mfi/nn/fold.h"
+#include "mfi/train/endpoint_error.h"
 #include "mfi/train/evaluate.h"
 
 namespace mfi {
 namespace {
-
-// Keeps the times apart from other uses of the run's seed, the augmentation for one.
-constexpr uint64_t kTimeDraws = 0x74696D6573ull;
-
-constexpr int64_t kEvaluatedSteps[] = {1, 2, 4};
 
 // Puts modules into eval mode and back into the mode in which they were.
 class EvalMode {
@@ -40,15 +35,10 @@ int64_t correct_of(const torch::Tensor& logits, const torch::Tensor& labels) {
   return logits.argmax(1).eq(labels).sum().item<int64_t>();
 }
 
-double sum_of_squares(const torch::Tensor& x) {
-  const double norm = at::linalg_vector_norm(x, 2, at::OptionalIntArrayRef{}, false, torch::kFloat32).item<double>();
-  return norm * norm;
-}
-
 // What evaluate() adds up for one stage.
 struct StageSums {
-  std::map<int64_t, double> squared_error;  // by number of steps
-  double squared_target = 0;
+  explicit StageSums(const FlowArch& flow) : error(flow) {}
+  EndpointError error;
   int64_t correct = 0;
 };
 
@@ -60,8 +50,7 @@ void add_up(std::map<size_t, StageSums>& sums, int64_t& images, int64_t& teacher
     visit(images);
     visit(teacher_correct);
     for (auto& [stage, sum] : sums) {
-      for (auto& [steps, error] : sum.squared_error) visit(error);
-      visit(sum.squared_target);
+      sum.error.visit_sums(visit);
       visit(sum.correct);
     }
   };
@@ -125,25 +114,11 @@ std::vector<torch::Tensor> MappingTask::teacher_features(const torch::Tensor& im
   return features;
 }
 
-std::vector<std::optional<WholeBatch>> MappingTask::whole_batches(const Batch& batch,
-                                                                  const std::vector<torch::Tensor>& features) const {
-  std::vector<std::optional<WholeBatch>> out(stages_.size());
-  if (!settings_.processes) return out;
-  std::vector<double> sums;
-  for (const size_t stage : stages_)
-    sums.push_back(mean_square_per_sample(features[stage + 1]).sum(torch::kFloat64).item<double>());
-  settings_.processes->sum(sums);
-  for (size_t i = 0; i < out.size(); ++i) {
-    const auto type = features[0].scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
-    out[i] = {settings_.processes->share(), batch.whole,
-              torch::full({}, sums[i] / static_cast<double>(batch.whole), features[0].options().dtype(type))};
-  }
-  return out;
-}
-
 StepLosses MappingTask::step(const Batch& batch, const StepPosition& position) {
   const auto features = teacher_features(batch.images);
-  const auto wholes = whole_batches(batch, features);
+  std::vector<torch::Tensor> targets;
+  for (const size_t stage : stages_) targets.push_back(features[stage + 1]);
+  const auto wholes = whole_batches(targets, batch.whole, settings_.processes);
   StepLosses out;
   for (size_t i = 0; i < stages_.size(); ++i) {
     const size_t stage = stages_[i];
@@ -162,10 +137,7 @@ Metrics MappingTask::evaluate(const Dataset& data) {
   const auto device = student_->parameters().front().device();
   std::map<size_t, StageSums> sums;
   // All entries from the start: a process without any image has to know them too.
-  for (const size_t stage : stages_)
-    for (const int64_t steps : kEvaluatedSteps)
-      if (auto& errors = sums[stage].squared_error; steps % student_->flow_stage(stage).arch().modules == 0)
-        errors[steps] = 0;
+  for (const size_t stage : stages_) sums.emplace(stage, student_->flow_stage(stage).arch());
   int64_t images = 0, teacher_correct = 0;
 
   auto loader = evaluation_loader(data, settings_.normalisation, settings_.dtype, settings_.processes,
@@ -182,18 +154,8 @@ Metrics MappingTask::evaluate(const Dataset& data) {
     teacher_correct += rest_of_teacher(features.back(), stages_.back());
     for (const size_t stage : stages_) {
       const auto& flow = student_->flow_stage(stage);
-      const auto& z0 = features[stage + 1];
-      const auto z1 = flow.align(features[stage]);
-      auto& sum = sums[stage];
-      sum.squared_target += sum_of_squares(z0);
-      torch::Tensor output;  // after the stage's own number of steps
-      for (const int64_t steps : kEvaluatedSteps) {
-        if (steps % flow.arch().modules != 0) continue;
-        const auto mapped = flow.integrate(z1, steps);
-        sum.squared_error[steps] += sum_of_squares(mapped - z0);
-        if (steps == flow.arch().steps) output = mapped;
-      }
-      if (!output.defined()) output = flow.integrate(z1, flow.arch().steps);
+      auto& sum = sums.at(stage);
+      const auto output = sum.error.add(flow, flow.align(features[stage]), features[stage + 1]);
       sum.correct += rest_of_teacher(output, stage);
     }
   }
@@ -206,9 +168,7 @@ Metrics MappingTask::evaluate(const Dataset& data) {
   };
   for (const auto& [stage, sum] : sums) {
     const auto name = part_name(student_->arch(), stage + 1);
-    for (const auto& [steps, squared_error] : sum.squared_error)
-      metrics.emplace_back(name + "_error_" + std::to_string(steps) + (steps == 1 ? "step" : "steps"),
-                           std::sqrt(squared_error / sum.squared_target));
+    sum.error.append_to(metrics, name + "_");
     metrics.emplace_back(name + "_swap_in_percent", percent(sum.correct));
   }
   metrics.emplace_back("teacher_percent", percent(teacher_correct));

@@ -56,10 +56,6 @@ class MappingTask : public Task {
   // The input of every stage up to the last mapped one, and then that one's output.
   std::vector<torch::Tensor> teacher_features(const torch::Tensor& images) const;
 
-  // For every mapped stage, what its objective has to know of the whole batch.
-  std::vector<std::optional<WholeBatch>> whole_batches(const Batch& batch,
-                                                       const std::vector<torch::Tensor>& features) const;
-
   std::shared_ptr<Network> teacher_;  // folded, in eval mode: its batch norms must not move the targets
   std::shared_ptr<Network> student_;
   std::vector<size_t> stages_;  // the mapped ones, rising

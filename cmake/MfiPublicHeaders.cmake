@@ -1,0 +1,57 @@
+# The headers that are installed: what docs/library.md lists, and what those include.
+# A test compiles each on its own, and another sees that none includes what is not here.
+
+set(MFI_PUBLIC_HEADERS
+  core/atomic_file.h
+  core/batch_share.h
+  core/error.h
+  core/random.h
+  core/stop_signal.h
+  core/torch.h
+  formats/onnx_file.h
+  formats/picture.h
+  formats/resize.h
+  data/augment.h
+  data/dataset.h
+  data/loader.h
+  ops/batch_sums.h
+  ops/convolution.h
+  nn/arch.h
+  nn/blocks.h
+  nn/cost.h
+  nn/flow_stage.h
+  nn/fold.h
+  nn/layers.h
+  nn/network.h
+  nn/part.h
+  flow/mean_velocity.h
+  flow/objective.h
+  flow/objective_settings.h
+  flow/path.h
+  flow/time_schedule.h
+  flow/velocity_field.h
+  distributed/environment.h
+  distributed/processes.h
+  distributed/watch.h
+  train/checkpoint.h
+  train/classification_task.h
+  train/evaluate.h
+  train/mapping_task.h
+  train/observer.h
+  train/optimiser.h
+  train/schedule.h
+  train/settings.h
+  train/stage_mapping_task.h
+  train/task.h
+  train/trainer.h
+  exchange/graph.h
+  exchange/import.h
+  exchange/onnx_export.h
+  exchange/pytorch_export.h
+  exchange/recognise.h
+  deploy/classifier.h
+  pipeline/plan.h
+  pipeline/recipe.h
+  pipeline/results.h
+  pipeline/runner.h
+  report/results_table.h)

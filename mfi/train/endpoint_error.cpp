@@ -1,0 +1,56 @@
+#include "mfi/train/endpoint_error.h"
+
+#include <cmath>
+
+#include "mfi/flow/squared_error.h"
+
+namespace mfi {
+namespace {
+
+constexpr int64_t kEvaluatedSteps[] = {1, 2, 4};
+
+double sum_of_squares(const torch::Tensor& x) {
+  const double norm = at::linalg_vector_norm(x, 2, at::OptionalIntArrayRef{}, false, torch::kFloat32).item<double>();
+  return norm * norm;
+}
+
+}  // namespace
+
+EndpointError::EndpointError(const FlowArch& flow) {
+  for (const int64_t steps : kEvaluatedSteps)
+    if (steps % flow.modules == 0) squared_error_[steps] = 0;
+}
+
+torch::Tensor EndpointError::add(const FlowStage& stage, const torch::Tensor& z1, const torch::Tensor& z0) {
+  torch::Tensor output;
+  squared_target_ += sum_of_squares(z0);
+  for (auto& [steps, squared_error] : squared_error_) {
+    const auto mapped = stage.integrate(z1, steps);
+    squared_error += sum_of_squares(mapped - z0);
+    if (steps == stage.arch().steps) output = mapped;
+  }
+  return output.defined() ? output : stage.integrate(z1, stage.arch().steps);
+}
+
+void EndpointError::append_to(Metrics& metrics, const std::string& prefix) const {
+  for (const auto& [steps, squared_error] : squared_error_)
+    metrics.emplace_back(prefix + "error_" + std::to_string(steps) + (steps == 1 ? "step" : "steps"),
+                         std::sqrt(squared_error / squared_target_));
+}
+
+std::vector<std::optional<WholeBatch>> whole_batches(const std::vector<torch::Tensor>& targets, int64_t samples,
+                                                     Processes* processes) {
+  std::vector<std::optional<WholeBatch>> out(targets.size());
+  if (!processes) return out;
+  std::vector<double> sums;
+  for (const auto& z0 : targets) sums.push_back(mean_square_per_sample(z0).sum(torch::kFloat64).item<double>());
+  processes->sum(sums);
+  for (size_t i = 0; i < out.size(); ++i) {
+    const auto type = targets[i].scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+    out[i] = {processes->share(), samples,
+              torch::full({}, sums[i] / static_cast<double>(samples), targets[i].options().dtype(type))};
+  }
+  return out;
+}
+
+}  // namespace mfi

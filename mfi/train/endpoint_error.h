@@ -1,0 +1,51 @@
+// How far flow stages end from what they are to end at, over a whole dataset; and what a batch that several processes
+// share is as a whole.
+#pragma once
+
+#include "mfi/core/torch.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mfi/distributed/processes.h"
+#include "mfi/flow/objective.h"
+#include "mfi/train/observer.h"
+
+namespace mfi {
+
+/// ||z0_hat - z0|| / ||z0||, norms over all that was added, for z0_hat in 1, 2 and 4 steps where these are multiples of
+/// the stage's modules.
+class EndpointError {
+ public:
+  /// Knows its numbers of steps from the start, so that processes without any image of their own can add up.
+  explicit EndpointError(const FlowArch& flow);
+
+  /// Adds a batch: z1 the stage's aligned input, z0 its target. Returns the stage's output in its own number of steps.
+  torch::Tensor add(const FlowStage& stage, const torch::Tensor& z1, const torch::Tensor& z0);
+
+  /// prefix + "error_1step", "error_2steps", "error_4steps".
+  void append_to(Metrics& metrics, const std::string& prefix) const;
+
+  /// Calls visit with a reference to every sum, always in the same order.
+  template <class Visit>
+  void visit_sums(const Visit& visit) {
+    for (auto& [steps, error] : squared_error_) visit(error);
+    visit(squared_target_);
+  }
+
+ private:
+  std::map<int64_t, double> squared_error_;  // by number of steps
+  double squared_target_ = 0;
+};
+
+/// For the share that each of `targets` (z0, one a stage) is, what an objective has to know of the whole batch of
+/// `samples`: nothing where there is but one process. All processes call this together.
+std::vector<std::optional<WholeBatch>> whole_batches(const std::vector<torch::Tensor>& targets, int64_t samples,
+                                                     Processes* processes);
+
+/// Keeps the times that a mapping draws apart from other uses of the run's seed, the augmentation for one.
+constexpr uint64_t kTimeDraws = 0x74696D6573ull;
+
+}  // namespace mfi
