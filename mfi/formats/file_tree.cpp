@@ -4,6 +4,7 @@
 #include <archive_entry.h>
 
 #include <algorithm>
+#include <fstream>
 #include <map>
 
 #include "mfi/core/atomic_file.h"
@@ -30,23 +31,50 @@ bool is_hidden(const std::string& name) { return name.starts_with('.') || name =
 class Folder : public FileTree {
  public:
   explicit Folder(const fs::path& place) : place_(place) {
-    std::error_code error;
-    fs::recursive_directory_iterator files(place, fs::directory_options::follow_directory_symlink, error);
-    for (const fs::recursive_directory_iterator end; !error && files != end; files.increment(error)) {
-      if (is_hidden(files->path().filename().string())) {
-        files.disable_recursion_pending();
-        continue;
-      }
-      if (files->is_regular_file(error)) names_.push_back(files->path().lexically_relative(place).generic_string());
-    }
-    if (error) throw NotFoundError(place.string() + ": cannot be read: " + error.message());
+    add_files(place);
     std::sort(names_.begin(), names_.end());
   }
 
   std::string read(size_t index) const override { return read_file(place_ / names_[index]); }
 
+  std::string identity(size_t index) const override {
+    constexpr std::streamoff kEnd = 4096;
+    const auto path = place_ / names_[index];
+    std::ifstream file(path, std::ios::binary | std::ios::ate);
+    const std::streamoff size = file.tellg();
+    if (!file || size <= 2 * kEnd) return read(index);  // also where it cannot be read: this says why
+    std::string bytes(2 * kEnd, '\0');
+    file.seekg(0).read(bytes.data(), kEnd);
+    file.seekg(size - kEnd).read(bytes.data() + kEnd, kEnd);
+    if (!file) throw IoError(path.string() + ": cannot be read");
+    return std::to_string(size) + "\n" + bytes;
+  }
+
  private:
+  // Links are followed; one that leads back to a folder around it would be followed for ever.
+  void add_files(const fs::path& folder) {
+    std::error_code error;
+    const auto real = fs::canonical(folder, error);
+    if (std::find(around_.begin(), around_.end(), real) != around_.end())
+      throw DataError(folder.string() + ": is a link back to " + real.string() + ", which is around it; remove it");
+    around_.push_back(real);
+    fs::directory_iterator files(folder, error);
+    for (const fs::directory_iterator end; !error && files != end; files.increment(error)) {
+      const auto& path = files->path();
+      if (is_hidden(path.filename().string())) continue;
+      const auto kind = fs::status(path, error).type();
+      error.clear();  // of a link to nowhere, which is listed: reading it says what is wrong
+      if (kind == fs::file_type::directory)
+        add_files(path);
+      else if (kind == fs::file_type::regular || kind == fs::file_type::not_found)
+        names_.push_back(path.lexically_relative(place_).generic_string());
+    }
+    if (error) throw NotFoundError(folder.string() + ": cannot be read: " + error.message());
+    around_.pop_back();
+  }
+
   fs::path place_;
+  std::vector<fs::path> around_;  // while folders are listed: those that one is in
 };
 
 class Archive : public FileTree {
@@ -83,9 +111,14 @@ class Archive : public FileTree {
       if (status != ARCHIVE_OK && status != ARCHIVE_WARN) fail("damaged or cut off, or no archive");
       const char* raw_name = archive_entry_pathname(entry);
       const fs::path name = fs::path(raw_name ? raw_name : "").lexically_normal();
-      if (archive_entry_filetype(entry) != AE_IFREG ||
-          std::any_of(name.begin(), name.end(), [](const fs::path& part) { return is_hidden(part.string()); }))
+      if (std::any_of(name.begin(), name.end(), [](const fs::path& part) { return is_hidden(part.string()); }))
         continue;
+      if (const auto target = link_target(entry, name); !target.empty()) {
+        add(kBesideAFile + name.native().size() + target.size());
+        links_[name.generic_string()] = target;
+        continue;
+      }
+      if (archive_entry_filetype(entry) != AE_IFREG) continue;
       // What each takes beside its bytes: a bomb may hold a million empty ones.
       add(kBesideAFile + name.native().size());
       std::string bytes;
@@ -102,13 +135,38 @@ class Archive : public FileTree {
       }
       files_[name.generic_string()] = std::move(bytes);
     }
-    for (const auto& [name, bytes] : files_) names_.push_back(name);
+    for (const auto& [name, bytes] : files_) {
+      names_.push_back(name);
+      links_.erase(name);  // of two entries of one name
+    }
+    for (const auto& [name, target] : links_) names_.push_back(name);
+    std::sort(names_.begin(), names_.end());
+    file_ = file.string();
   }
 
-  std::string read(size_t index) const override { return files_.at(names_[index]); }
+  std::string read(size_t index) const override {
+    auto name = names_[index];
+    constexpr int kMostLinks = 16;
+    for (int i = 0; i < kMostLinks; ++i) {
+      if (const auto found = files_.find(name); found != files_.end()) return found->second;
+      const auto link = links_.find(name);
+      if (link == links_.end()) break;
+      name = link->second;
+    }
+    throw DataError(file_ + "/" + shortened(names_[index]) + ": is a link to " + shortened(name) +
+                    ", which is no file in the archive");
+  }
 
  private:
-  std::map<std::string, std::string> files_;
+  // Where a link leads, from the archive's top; "": it is none.
+  static std::string link_target(archive_entry* entry, const fs::path& name) {
+    if (const char* target = archive_entry_hardlink(entry)) return fs::path(target).lexically_normal().generic_string();
+    const char* target = archive_entry_filetype(entry) == AE_IFLNK ? archive_entry_symlink(entry) : nullptr;
+    return target ? (name.parent_path() / target).lexically_normal().generic_string() : "";
+  }
+
+  std::string file_;
+  std::map<std::string, std::string> files_, links_;
 };
 
 }  // namespace

@@ -57,6 +57,60 @@ TEST(FileTree, ReadsAnArchive) {
   EXPECT_EQ(tree->read(0), "one");
 }
 
+TEST(FileTree, FollowsLinksInAFolderAndNamesThoseThatLeadNowhere) {
+  namespace fs = std::filesystem;
+  const TestFolder folder, elsewhere;
+  write(folder / "a/1.png", "one");
+  write(elsewhere / "deep/2.png", "two");
+  fs::create_symlink(elsewhere / "deep", folder / "b");
+  fs::create_symlink("nowhere", folder / "a/lost.png");
+  const auto tree = open_file_tree(folder.path());
+  EXPECT_THAT(tree->names(), ElementsAre("a/1.png", "a/lost.png", "b/2.png"));
+  EXPECT_EQ(tree->read(2), "two");
+  EXPECT_THAT(message_of<NotFoundError>([&] { tree->read(1); }), HasSubstr("a/lost.png"));
+  fs::create_symlink("..", folder / "a/up");
+  EXPECT_THAT(message_of<DataError>([&] { open_file_tree(folder.path()); }), HasSubstr("a/up: is a link back to"));
+}
+
+TEST(FileTree, FollowsLinksInAnArchive) {
+  const TestFolder folder;
+  archive* out = archive_write_new();
+  archive_write_set_format_ustar(out);
+  ASSERT_EQ(archive_write_open_filename(out, (folder / "a.tar").c_str()), ARCHIVE_OK);
+  const auto add = [&](const char* name, auto set, const std::string& bytes) {
+    archive_entry* entry = archive_entry_new();
+    archive_entry_set_pathname(entry, name);
+    archive_entry_set_filetype(entry, AE_IFREG);
+    archive_entry_set_perm(entry, 0644);
+    archive_entry_set_size(entry, static_cast<la_int64_t>(bytes.size()));
+    set(entry);
+    archive_write_header(out, entry);
+    archive_write_data(out, bytes.data(), bytes.size());
+    archive_entry_free(entry);
+  };
+  const auto symlink = [](const char* target) {
+    return [target](archive_entry* entry) {
+      archive_entry_set_filetype(entry, AE_IFLNK);
+      archive_entry_set_symlink(entry, target);
+    };
+  };
+  add(
+      "a/1.png", [](archive_entry*) {}, "one");
+  add(
+      "a/hard.png", [](archive_entry* entry) { archive_entry_set_hardlink(entry, "a/1.png"); }, "");
+  add("b/soft.png", symlink("../a/hard.png"), "");
+  add("b/lost.png", symlink("../../outside"), "");
+  add("b/me.png", symlink("me.png"), "");
+  archive_write_close(out);
+  archive_write_free(out);
+  const auto tree = open_file_tree(folder / "a.tar");
+  EXPECT_THAT(tree->names(), ElementsAre("a/1.png", "a/hard.png", "b/lost.png", "b/me.png", "b/soft.png"));
+  EXPECT_EQ(tree->read(1), "one");
+  EXPECT_EQ(tree->read(4), "one");
+  EXPECT_THAT(message_of<DataError>([&] { tree->read(2); }), HasSubstr("b/lost.png: is a link to ../outside"));
+  EXPECT_THROW(tree->read(3), DataError);
+}
+
 TEST(FileTree, RefusesArchivesThatAreDamagedOrTooLarge) {
   const TestFolder folder;
   write(folder / "no.tar", "this is no archive, nothing like it at all");

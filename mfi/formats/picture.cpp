@@ -116,7 +116,6 @@ int webp_orientation(std::string_view bytes) {
 
 // A pixel of the upright picture at (x, y), from one of `width` x `height` with this orientation.
 RgbImage turned(const RgbImage& image, int orientation) {
-  if (orientation <= 1) return image;
   const bool swaps = orientation >= 5;
   const int64_t w = image.width, h = image.height;
   auto out = new_image(swaps ? h : w, swaps ? w : h);
@@ -142,53 +141,72 @@ class JpegReader {
   struct Header {
     int width = 0, height = 0, subsampling = 0, colours = 0;
   };
-  Header header(std::string_view bytes, const std::string& name) const {
+  Header header(std::string_view bytes, const std::string& name) {
     Header h;
     if (tjDecompressHeader3(handle_.get(), data_of(bytes), bytes.size(), &h.width, &h.height, &h.subsampling,
                             &h.colours) != 0)
-      throw_damaged(name, "JPEG", tjGetErrorStr2(handle_.get()));
+      fail(name);
     return h;
   }
 
-  RgbImage decode(std::string_view bytes, const PictureInfo& info, const std::string& name) const {
-    const auto h = header(bytes, name);
+  RgbImage decode(std::string_view bytes, const PictureInfo& info, const std::string& name, int64_t reduction,
+                  std::string* doubt) {
+    auto h = header(bytes, name);
     if (is_large(info, bytes)) try_out(bytes, h, name);
+    const int by = reduction >= 8 ? 8 : reduction >= 4 ? 4 : reduction >= 2 ? 2 : 1;
+    h.width = TJSCALED(h.width, (tjscalingfactor{1, by}));
+    h.height = TJSCALED(h.height, (tjscalingfactor{1, by}));
     auto image = new_image(h.width, h.height);
     if (h.colours == TJCS_CMYK || h.colours == TJCS_YCCK) {
       std::vector<unsigned char> cmyk(static_cast<size_t>(h.width) * static_cast<size_t>(h.height) * 4);
-      decompress(bytes, name, cmyk.data(), h.width, h.height, TJPF_CMYK);
+      decompress(bytes, name, cmyk.data(), h.width, h.height, TJPF_CMYK, doubt);
       // Inverted inks: 255 is none.
       for (size_t i = 0; i < cmyk.size() / 4; ++i)
         for (size_t c = 0; c < 3; ++c) image.pixels[i * 3 + c] = divided_by_255(cmyk[i * 4 + c] * cmyk[i * 4 + 3]);
     } else {
-      decompress(bytes, name, image.pixels.data(), h.width, h.height, TJPF_RGB);
+      decompress(bytes, name, image.pixels.data(), h.width, h.height, TJPF_RGB, doubt);
     }
     return image;
   }
 
  private:
+  // A decoder that failed within a header would take the next file for the rest of it.
+  [[noreturn]] void fail(const std::string& name) {
+    const std::string problem = tjGetErrorStr2(handle_.get());
+    handle_.reset(tjInitDecompress());
+    if (!handle_) throw Error(ExitCode::internal, "libjpeg-turbo cannot be started");
+    throw_damaged(name, "JPEG", problem);
+  }
+
+  // The mark of the end; an earlier half may hold that of a small picture of it.
+  static bool has_end(std::string_view bytes) {
+    return bytes.substr(bytes.size() / 2).rfind("\xFF\xD9") != std::string_view::npos;
+  }
+
   static uint8_t divided_by_255(int product) {
     return static_cast<uint8_t>((product + 128 + ((product + 128) >> 8)) >> 8);
   }
 
   // At an eighth of the size, which goes through all of the file too and takes a 64th of the memory.
-  void try_out(std::string_view bytes, const Header& h, const std::string& name) const {
+  void try_out(std::string_view bytes, const Header& h, const std::string& name) {
     // A file of many passes is kept as a whole until its last one: it should at least have an end.
-    if (bytes.substr(bytes.size() / 2).rfind("\xFF\xD9") == std::string_view::npos)
-      throw_damaged(name, "JPEG", "it has no end");
+    if (!has_end(bytes)) throw_damaged(name, "JPEG", "it has no end");
     const int width = (h.width + 7) / 8, height = (h.height + 7) / 8;
     const bool cmyk = h.colours == TJCS_CMYK || h.colours == TJCS_YCCK;
     std::vector<unsigned char> small(static_cast<size_t>(width) * static_cast<size_t>(height) * (cmyk ? 4 : 3));
-    decompress(bytes, name, small.data(), width, height, cmyk ? TJPF_CMYK : TJPF_RGB);
+    decompress(bytes, name, small.data(), width, height, cmyk ? TJPF_CMYK : TJPF_RGB, nullptr);
   }
 
   void decompress(std::string_view bytes, const std::string& name, unsigned char* into, int width, int height,
-                  int format) const {
+                  int format, std::string* doubt) {
     if (tjDecompress2(handle_.get(), data_of(bytes), bytes.size(), into, width, 0, height, format, 0) == 0) return;
-    // Most warnings are about what surrounds the pixels. But where some of these are missing, grey would fill up.
+    // Cameras leave bytes behind the pixels that the decoder warns of as it does of damage, so that it goes on, as with
+    // Pillow. But where pixels are missing, grey would fill up.
     const std::string problem = tjGetErrorStr2(handle_.get());
-    if (tjGetErrorCode(handle_.get()) != TJERR_WARNING || problem.find("remature end") != std::string::npos)
-      throw_damaged(name, "JPEG", problem);
+    if (tjGetErrorCode(handle_.get()) != TJERR_WARNING || problem.find("remature end") != std::string::npos ||
+        !has_end(bytes))
+      fail(name);
+    if (doubt) *doubt = problem;
   }
 
   std::unique_ptr<void, int (*)(tjhandle)> handle_;
@@ -346,12 +364,12 @@ PictureInfo picture_info(std::string_view bytes, const std::string& name) {
   return info;
 }
 
-RgbImage decode_picture(std::string_view bytes, const std::string& name) {
+RgbImage decode_picture(std::string_view bytes, const std::string& name, int64_t reduction, std::string* doubt) {
   const auto info = picture_info(bytes, name);
-  const auto image = info.format == "JPEG"  ? jpeg_reader().decode(bytes, info, name)
-                     : info.format == "PNG" ? decode_png(bytes, info, name)
-                                            : decode_webp(bytes, info, name);
-  return turned(image, info.orientation);
+  auto image = info.format == "JPEG"  ? jpeg_reader().decode(bytes, info, name, reduction, doubt)
+               : info.format == "PNG" ? decode_png(bytes, info, name)
+                                      : decode_webp(bytes, info, name);
+  return info.orientation <= 1 ? std::move(image) : turned(image, info.orientation);
 }
 
 std::string encode_png(const RgbImage& image) {

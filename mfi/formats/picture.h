@@ -31,7 +31,14 @@ PictureInfo picture_info(std::string_view bytes, const std::string& name);
 /// As Pillow's convert("RGB") has it: grey is spread over three channels, alpha is dropped, palettes are looked up,
 /// CMYK in JPEG is taken to be inverted as Adobe writes it; of 16 bits the upper 8 remain. Throws DataError when the
 /// file is damaged or cut off.
-RgbImage decode_picture(std::string_view bytes, const std::string& name);
+///
+/// reduction: a JPEG may come out smaller by up to that factor (1, 2, 4 or 8, sides rounded up), which takes much less
+/// time; each pixel is then about the mean of those that it stands for, as with Pillow's Image.draft.
+///
+/// doubt: where it is given, what the JPEG decoder complained of although it went on, as a disk's lost sector makes it;
+/// the pixels behind it may be wrong.
+RgbImage decode_picture(std::string_view bytes, const std::string& name, int64_t reduction = 1,
+                        std::string* doubt = nullptr);
 
 /// The picture as a PNG file.
 std::string encode_png(const RgbImage& image);

@@ -32,7 +32,7 @@ struct TypeName {
   const char* name;
   size_t bytes;
 };
-constexpr std::array<TypeName, 10> kTypes{{{TensorType::f64, "F64", 8},
+constexpr std::array<TypeName, 15> kTypes{{{TensorType::f64, "F64", 8},
                                            {TensorType::f32, "F32", 4},
                                            {TensorType::f16, "F16", 2},
                                            {TensorType::bf16, "BF16", 2},
@@ -41,7 +41,12 @@ constexpr std::array<TypeName, 10> kTypes{{{TensorType::f64, "F64", 8},
                                            {TensorType::i16, "I16", 2},
                                            {TensorType::i8, "I8", 1},
                                            {TensorType::u8, "U8", 1},
-                                           {TensorType::boolean, "BOOL", 1}}};
+                                           {TensorType::boolean, "BOOL", 1},
+                                           {TensorType::f8_e4m3, "F8_E4M3", 1},
+                                           {TensorType::f8_e5m2, "F8_E5M2", 1},
+                                           {TensorType::u64, "U64", 8},
+                                           {TensorType::u32, "U32", 4},
+                                           {TensorType::u16, "U16", 2}}};
 
 const TypeName& type_entry(TensorType type) {
   for (const TypeName& entry : kTypes)

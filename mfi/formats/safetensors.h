@@ -16,7 +16,7 @@
 
 namespace mfi {
 
-enum class TensorType { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean };
+enum class TensorType { f64, f32, f16, bf16, f8_e4m3, f8_e5m2, i64, i32, i16, i8, u64, u32, u16, u8, boolean };
 
 /// Bytes of one element.
 size_t element_size(TensorType type);
@@ -47,8 +47,8 @@ struct SafetensorsFile {
 };
 
 /// Reads and checks a file: offsets in range, without overlap or holes, sizes that match shapes, no
-/// duplicate keys; a header of at most 8 MB with at most 50,000 tensors. Throws NotFoundError, or CheckpointError naming file,
-/// tensor and what is wrong with it.
+/// duplicate keys; a header of at most 8 MB with at most 50,000 tensors. Throws NotFoundError, or CheckpointError
+/// naming file, tensor and what is wrong with it.
 SafetensorsFile read_safetensors(const std::filesystem::path& path);
 
 /// The same for bytes at hand; `name` stands for the file in messages.

@@ -37,7 +37,7 @@ struct ElementKind {
   const char* dtype;               // torch.DTYPE
 };
 
-constexpr std::array<ElementKind, 15> kElements{{{"Float", 4, TensorType::f32, "float32"},
+constexpr std::array<ElementKind, 19> kElements{{{"Float", 4, TensorType::f32, "float32"},
                                                  {"Half", 2, TensorType::f16, "float16"},
                                                  {"BFloat16", 2, TensorType::bf16, "bfloat16"},
                                                  {"Double", 8, TensorType::f64, "float64"},
@@ -51,10 +51,18 @@ constexpr std::array<ElementKind, 15> kElements{{{"Float", 4, TensorType::f32, "
                                                  {"ComplexDouble", 16, {}, "complex128"},
                                                  {"QInt8", 1, {}, "qint8"},
                                                  {"QUInt8", 1, {}, "quint8"},
-                                                 {"QInt32", 4, {}, "qint32"}}};
+                                                 {"QInt32", 4, {}, "qint32"},
+                                                 {"UInt16", 2, {}, "uint16"},
+                                                 {"UInt32", 4, {}, "uint32"},
+                                                 {"UInt64", 8, {}, "uint64"},
+                                                 {"Float8", 1, {}, "float8_e4m3fn"}}};
+
+// Bytes of whatever type its tensors say.
+constexpr ElementKind kUntyped{"Untyped", 1, {}, ""};
 
 // By a class as torch.FloatStorage or torch.cuda.FloatStorage; null for another.
 const ElementKind* element_of_storage(std::string_view global) {
+  if (global == "torch.storage.UntypedStorage" || global == "torch.UntypedStorage") return &kUntyped;
   for (const auto& element : kElements)
     for (const char* prefix : {"torch.", "torch.cuda."})
       if (global == std::string(prefix) + element.name + "Storage") return &element;
@@ -85,6 +93,11 @@ const PickleValue* find(const PickleValue* dict, std::string_view key) {
   for (const auto& [k, value] : entries_of(*dict))
     if (k->is(Kind::text) && k->text == key) return value;
   return nullptr;
+}
+
+// Whether there may be tensors in it. Logs of training hold numbers by the hundred thousand.
+bool holds_values(const PickleValue& value) {
+  return value.is(Kind::list) || value.is(Kind::tuple) || value.is(Kind::dict) || value.is(Kind::object);
 }
 
 bool is_sequence(const PickleValue& value) { return value.is(Kind::tuple) || value.is(Kind::list); }
@@ -191,8 +204,8 @@ class Collector {
   static constexpr int64_t kMostVisits = 100'000, kMostEntries = 20'000'000, kMostLetters = 10'000'000;
   static constexpr size_t kMostNotes = 1000, kMostSides = 16;
 
-  void visit(int depth) {
-    if (depth > kDeepest || ++visits_ > kMostVisits)
+  void visit() {
+    if (++visits_ > kMostVisits)
       throw CheckpointError(name_ + ": its values are nested too deeply to be weights of a network");
   }
   // Before a dict's entries are gone through, of which PickleValue makes a list.
@@ -214,7 +227,8 @@ class Collector {
 
   // Finds the dicts and modules that hold tensors.
   void walk(const PickleValue& value, const std::string& path, int depth) {
-    visit(depth);
+    visit();
+    if (depth > kDeepest) return;  // no network's weights; a dict may also hold itself
     const auto at = [&](const std::string& key) { return kept(path.empty() ? key : path + "." + key); };
     if (parts_of(value)) {
       StateDict dict{path, {}};
@@ -237,11 +251,13 @@ class Collector {
     for (const auto& [key, item] : inner) walk(*item, at(key->text), depth + 1);
     if (is_sequence(value))
       for (size_t i = 0; i < value.items.size(); ++i)
-        if (!makes_a_tensor(*value.items[i])) walk(*value.items[i], at(std::to_string(i)), depth + 1);
+        if (holds_values(*value.items[i]) && !makes_a_tensor(*value.items[i]))
+          walk(*value.items[i], at(std::to_string(i)), depth + 1);
   }
 
   void add_module(const PickleValue& value, const std::string& prefix, StateDict& dict, int depth) {
-    visit(depth);
+    visit();
+    if (depth > kDeepest) throw CheckpointError(name_ + ": its modules are nested too deeply to be those of a network");
     const auto parts = parts_of(value);
     for (const auto* own : {parts.parameters, parts.buffers}) {
       if (!own) continue;
@@ -265,7 +281,8 @@ class Collector {
   StoredTensor tensor(const PickleValue& made) { return tensor_of(made.callee(), made.arguments().items, 0); }
 
   StoredTensor tensor_of(const PickleValue& function, const std::vector<const PickleValue*>& arguments, int depth) {
-    visit(depth);
+    visit();
+    if (depth > kDeepest) return unreadable("it is made of too many others");
     if (!function.is(Kind::global)) return unreadable("it is made by " + description(function));
     const std::string& name = function.text;
     const auto inner = [&](const PickleValue& value) {
@@ -327,6 +344,8 @@ class Collector {
                                      !__builtin_add_overflow(last, reach, &last)));
     }
     // As many elements as it views, so that a few bytes cannot stand for a huge tensor.
+    if (sound && count > available && last < available)
+      return unreadable("it repeats its elements (expand); save it contiguous");
     if (!sound || count > available || (count > 0 && last >= available))
       return unreadable("it lies outside its storage");
     out.storage = storage.data;

@@ -183,6 +183,21 @@ TEST(TorchFile, PassesOverWhatItDoesNotNeedAndNamesWhatItCannotRead) {
   EXPECT_HAS(tensors[3].second.problem, "'7' is not in the file");
 }
 
+// Beside good weights: a log of 150,000 numbers, a dict in itself, settings nested 40 deep.
+TEST(TorchFile, PassesOverLongAndDeepValuesBesideTheWeights) {
+  std::string numbers, deep = integer(1);
+  for (int i = 0; i < 150'000; ++i) numbers += integer(i % 7);
+  for (int i = 0; i < 40; ++i) deep = dict(text("in") + deep);
+  const auto file =
+      parse_torch_file(zip_file(dict(text("losses") + list(numbers) + text("me") + "}q\x01(" + text("me") + "h\x01u" +
+                                     text("deep") + deep + text("weights") +
+                                     dict(text("good") + tensor(storage("Float", "0", 6), 0, integer(6), integer(1)))) +
+                                stop()),
+                       "net.pth");
+  ASSERT_EQ(file.state_dicts.size(), 1u);
+  EXPECT_EQ(file.state_dicts[0].tensors[0].second.problem, "");
+}
+
 TEST(TorchFile, RefusesViewsBeyondTheirStorage) {
   struct Case {
     int32_t offset;
@@ -237,7 +252,7 @@ TEST(TorchFile, WalksNoCirclesForEver) {
                                  dict(text("_parameters") + ordered + text("_modules") + dict(text("me") + "h\x01")) +
                                  "b" + stop())),
              "nested too deeply");
-  EXPECT_HAS(message_of(zip_file("}q\x01(" + text("me") + "h\x01u" + stop())), "nested too deeply");
+  EXPECT_HAS(message_of(zip_file("}q\x01(" + text("me") + "h\x01u" + stop())), "holds no tensors by name");
 }
 
 }  // namespace
