@@ -17,7 +17,7 @@ namespace mfi {
 namespace {
 
 struct EvalArguments {
-  std::string model, data, dataset, precision = "fp32", against, confusion, differences;
+  std::string model, data, dataset, precision = "fp32", against, confusion, differences, logits;
   bool classes = false;
 };
 
@@ -61,9 +61,20 @@ std::string class_table(const torch::Tensor& matrix, const std::vector<std::stri
   return table.text();
 }
 
-void compare(const EvalArguments& arguments, const DataSplits& data, const torch::Tensor& best, torch::Dtype dtype) {
+// The other model on the same test images, brought to its size in its way.
+torch::Tensor classes_of(const Model& other, const Model& model, const EvalArguments& arguments, torch::Dtype dtype) {
+  auto viewed = other;
+  viewed.info.dataset = model.info.dataset;
+  viewed.info.test = model.info.test;
+  viewed.info.seed = model.info.seed;
+  const auto data = open_model_data(viewed, arguments.dataset, arguments.data);
+  return classifier_logits(*other.network, data.test, other.info.normalisation, dtype).argmax(1);
+}
+
+void compare(const EvalArguments& arguments, const Model& model, const DataSplits& data, const torch::Tensor& best,
+             torch::Dtype dtype) {
   const auto other = load_model(arguments.against);
-  const auto other_best = classifier_logits(*other.network, data.test, other.info.normalisation, dtype).argmax(1);
+  const auto other_best = classes_of(other, model, arguments, dtype);
   const auto& labels = data.test.labels;
   const auto right = best.eq(labels), other_right = other_best.eq(labels), same = best.eq(other_best);
   const int64_t images = labels.size(0), only = count(right.logical_and(other_right.logical_not())),
@@ -116,7 +127,11 @@ void eval(const EvalArguments& arguments) {
     replace_file(arguments.confusion, confusion_csv(matrix, data.test.class_names));
     std::cout << "confusion matrix: " << arguments.confusion << "\n";
   }
-  if (!arguments.against.empty()) compare(arguments, data, best, dtype);
+  if (!arguments.logits.empty()) {
+    save_tensors(arguments.logits, {{"logits", logits.to(torch::kFloat32)}, {"labels", labels}}, {});
+    std::cout << "logits: " << arguments.logits << "\n";
+  }
+  if (!arguments.against.empty()) compare(arguments, model, data, best, dtype);
 }
 
 }  // namespace
@@ -132,6 +147,7 @@ void add_eval_command(CLI::App& program, Action& action) {
       ->check(CLI::IsMember({"fp32", "bf16"}));
   command->add_flag("--classes", arguments->classes, "Also each class's accuracy, and what it is taken for");
   command->add_option("--confusion", arguments->confusion, "Write the confusion matrix to this CSV file");
+  command->add_option("--logits", arguments->logits, "Write logits and labels of all images to this safetensors file");
   auto* against = command->add_option("--against", arguments->against, "Another model: where do the two disagree?");
   command->add_option("--differences", arguments->differences, "Write the images on which they do to this CSV file")
       ->needs(against);

@@ -2,10 +2,15 @@
 // MFI_TEST_PYTHON, else python3.
 #include <gmock/gmock.h>
 
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
 #include "mfi/cli/program.h"
 #include "mfi/core/error.h"
+#include "mfi/core/text.h"
 #include "mfi/exchange/test_networks.h"
 #include "mfi/formats/onnx_file.h"
+#include "mfi/formats/picture.h"
 #include "mfi/train/checkpoint.h"
 
 namespace mfi {
@@ -28,7 +33,7 @@ class Exchange : public testing::Test {
     arch.image_size = 32;
     arch.classes = 10;
     ModelInfo info;
-    for (int i = 0; i < 10; ++i) info.class_names.push_back("class" + std::to_string(i));
+    for (int i = 0; i < 10; ++i) info.class_names.push_back(std::to_string(i));
     info.normalisation = {{0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f}};
     info.dataset = "sample";
     save_model(file("model.safetensors"), *lively_network(arch), info);
@@ -121,6 +126,9 @@ TEST_F(Exchange, RefusesAnExportThatItCannotMake) {
   fails({"--out", file("net.bin")}, "give --format");
   fails({"--out", file("net.txt"), "--format", "pytorch"}, "ends in .py");
   fails({"--out", source}, "is the model itself");
+  fails({"--out", fs::path(source).replace_extension(".py").string()}, "is a model of mfi");
+  EXPECT_FALSE(load_model(source).network->arch().folded);  // it is still there
+  fails({"--out", file("net.onnx"), "--calibration", "5"}, "are for --precision int8");
   fails({"--out", file("net.py"), "--precision", "int8"}, "are for --format onnx");
 }
 
@@ -144,8 +152,9 @@ TEST_F(Exchange, OnnxRuntimeNormalisesAndGivesProbabilities) {
 
 TEST_F(Exchange, OnnxRuntimeIsNearInFewerBits) {
   for (const char* precision : {"fp16", "int8"}) {
-    const auto made =
-        run_program({"export", model(), "--out", file("net.onnx"), "--precision", precision, "--calibration", "100"});
+    std::vector<std::string> words{"export", model(), "--out", file("net.onnx"), "--precision", precision};
+    if (precision == std::string("int8")) words.insert(words.end(), {"--calibration", "100"});
+    const auto made = run_program(words);
     EXPECT_EQ(made.exit_code, 0) << made.error;
     const auto strict = verify(file("net.onnx"));
     if (lacks_packages(strict)) GTEST_SKIP() << "no onnxruntime: " << strict.error;
@@ -164,6 +173,28 @@ TEST_F(Exchange, PythonGivesTheModelsLogits) {
     EXPECT_EQ(ended.exit_code, 0) << ended.error;
     EXPECT_THAT(ended.out, HasSubstr("same class:  100.00 %"));
   }
+}
+
+// What is most often lost in an export is how pictures are to be prepared.
+TEST_F(Exchange, PythonPreparesAPictureAsPredictDoes) {
+  const auto source = model();
+  auto changed = load_model(source);
+  changed.info.crop = 0.6;
+  changed.info.resize = "bilinear";
+  save_model(source, *changed.network, changed.info);
+  RgbImage image{90, 60, {}};
+  for (int64_t i = 0; i < 90 * 60 * 3; ++i) image.pixels.push_back(static_cast<uint8_t>(i * i / 97));
+  std::ofstream(file("wide.png"), std::ios::binary) << encode_png(image);
+  run_program({"export", source, "--out", file("net.py")});
+  const auto command = python() + " " + file("net.py") + " " + file("wide.png") + " > " + file("said") + " 2>&1";
+  const int status = std::system(command.c_str());
+  const auto said = file_text(file("said"));
+  if (status != 0 && said.find("No module named") != std::string::npos) GTEST_SKIP() << said;
+  ASSERT_EQ(status, 0) << said;
+  const auto own = run_program({"predict", source, file("wide.png"), "--format", "json"});
+  const auto prediction = nlohmann::json::parse(own.out)["predictions"][0];
+  EXPECT_EQ(said, format("%s\t%s\t%.4f\n", file("wide.png").c_str(), prediction["class"].get<std::string>().c_str(),
+                         prediction["probability"].get<double>()));
 }
 
 TEST_F(Exchange, VerifySaysWhatItCannotDo) {

@@ -13,6 +13,7 @@
 #include "mfi/data/loader.h"
 #include "mfi/exchange/onnx_export.h"
 #include "mfi/exchange/pytorch_export.h"
+#include "mfi/formats/safetensors.h"
 #include "mfi/nn/cost.h"
 #include "mfi/nn/fold.h"
 #include "mfi/pipeline/machine.h"
@@ -26,13 +27,14 @@ namespace fs = std::filesystem;
 
 struct ExportArguments {
   std::string model, format, out, precision = "fp32", data, dataset;
-  int64_t calibration = 512;
+  int64_t calibration = 0;  // 0: 512
   bool normalise = false, softmax = false;
 };
 
 // Ranges of every value on training images, the same number of each class.
 ValueRanges calibrate(const Graph& graph, const Model& model, const ExportArguments& arguments) {
-  const auto data = open_model_data(model, arguments.dataset, arguments.data, arguments.calibration);
+  const auto data = open_model_data(model, arguments.dataset, arguments.data, ModelDataFor::calibration,
+                                    arguments.calibration > 0 ? arguments.calibration : 512);
   auto loader = evaluation_loader(data.train, model.info.normalisation, torch::kFloat32, nullptr, /*batch_size=*/64);
   loader.start_epoch(0);
   ValueRanges ranges;
@@ -41,6 +43,24 @@ ValueRanges calibrate(const Graph& graph, const Model& model, const ExportArgume
     widen_ranges(graph, batch->images, ranges);
   }
   return ranges;
+}
+
+// ONNX Runtime computes fp16 in more bits on a CPU, so that only a GPU would show what does not fit.
+void require_half(const Graph& graph, const ExportArguments& arguments) {
+  constexpr float kLargestHalf = 65504;
+  float largest = 0;
+  for (const auto& op : graph.ops)
+    for (const auto* values : {&op.weight, &op.bias})
+      if (values->defined()) largest = std::max(largest, values->abs().max().item<float>());
+  const auto& arch = graph.arch;
+  ValueRanges ranges;
+  torch::manual_seed(0);
+  widen_ranges(graph, torch::randn({4, arch.in_channels, arch.image_size, arch.image_size}), ranges);
+  for (const auto& [name, range] : ranges) largest = std::max({largest, -range.low, range.high});
+  if (!(largest < kLargestHalf))
+    throw CheckpointError(
+        format("%s: has weights or values of %g, beyond what 16 bits can hold (65504); export it in fp32",
+               arguments.model.c_str(), static_cast<double>(largest)));
 }
 
 void export_onnx(const Model& model, const ExportArguments& arguments) {
@@ -52,15 +72,25 @@ void export_onnx(const Model& model, const ExportArguments& arguments) {
                                                        : OnnxPrecision::fp32;
   settings.normalise = arguments.normalise;
   settings.softmax = arguments.softmax;
+  if (settings.precision == OnnxPrecision::fp16) require_half(graph, arguments);
   if (settings.precision == OnnxPrecision::int8) settings.ranges = calibrate(graph, model, arguments);
   auto onnx = onnx_model(graph, model.info, settings);
   onnx.producer_version = version_text();
   replace_file(arguments.out, checked_onnx(onnx));
 }
 
+// Beside a Python file: its weights. A model that can be trained on is not lost for one that cannot.
+fs::path weights_file(const ExportArguments& arguments) {
+  const auto weights = fs::path(arguments.out).replace_extension(".safetensors");
+  if (fs::exists(weights) && read_safetensors_metadata(weights).contains("mfi.arch"))
+    throw UsageError("--out " + arguments.out + ": its weights would replace " + weights.string() +
+                     ", which is a model of mfi; give another name");
+  return weights;
+}
+
 void export_pytorch(const Model& model, const ExportArguments& arguments) {
   const auto folded = fold(*model.network);
-  const fs::path source = arguments.out, weights = fs::path(source).replace_extension(".safetensors");
+  const fs::path source = arguments.out, weights = weights_file(arguments);
   save_tensors(weights, pytorch_tensors(*folded), {{"format", "pt"}});
   replace_file(source, pytorch_source(folded->arch(), model.info, weights.filename().string()));
 }
@@ -85,6 +115,8 @@ void run_export(const ExportArguments& arguments) {
   const auto format = format_of(arguments);
   if (fs::exists(arguments.out) && fs::equivalent(arguments.out, arguments.model))
     throw UsageError("--out " + arguments.out + " is the model itself; give another name");
+  if (arguments.precision != "int8" && (!arguments.data.empty() || !arguments.dataset.empty() || arguments.calibration))
+    throw UsageError("--data, --dataset and --calibration are for --precision int8");
   if (format != "onnx" && (arguments.precision != "fp32" || arguments.normalise || arguments.softmax))
     throw UsageError("--precision, --normalise and --softmax are for --format onnx");
   install_stop_handlers();

@@ -18,8 +18,9 @@ namespace {
 namespace fs = std::filesystem;
 
 struct ImportArguments {
-  std::string file, out, key, arch, stem, shortcut, dataset, normalisation, classes;
+  std::string file, out, key, arch, stem, shortcut, dataset, normalisation, classes, resize;
   int64_t image_size = 0;
+  double crop = 0;
   std::vector<std::string> ignore;
   std::vector<float> mean, stddev;
 };
@@ -117,6 +118,10 @@ void print_report(const ImportArguments& arguments, const Imported& imported, co
             << format("normalisation:  mean %.4f %.4f %.4f, standard deviation %.4f %.4f %.4f, ", n.mean[0], n.mean[1],
                       n.mean[2], n.stddev[0], n.stddev[1], n.stddev[2])
             << normalisation_origin << "\n"
+            << format(
+                   "pictures:       %lld pixels along a side, %s, the middle %g of the shorter side (--image-size, "
+                   "--resize, --crop)\n",
+                   static_cast<long long>(arch.image_size), info.resize.c_str(), info.crop)
             << "dataset:        " << (info.dataset.empty() ? "unknown (--dataset)" : info.dataset) << "\n\n"
             << network_table(arch) << "\nsaved " << arguments.out << "\n";
 }
@@ -146,6 +151,8 @@ void import(const ImportArguments& arguments) {
     info.resize = "bilinear";
     info.crop = 0.875;
   }
+  if (!arguments.resize.empty()) info.resize = arguments.resize;
+  if (arguments.crop > 0) info.crop = arguments.crop;
   info.step = "imported from " + fs::path(arguments.file).filename().string();
   save_model(arguments.out, *imported.network, info);
   print_report(arguments, imported, info, origin);
@@ -176,11 +183,23 @@ void add_import_command(CLI::App& program, Action& action) {
       ->check(CLI::Range(1, 4096));
   command->add_option("--ignore", a->ignore,
                       "Leave out tensors whose names begin like this; may be given several times");
-  command->add_option("--dataset", a->dataset, "What it was trained on, as 'mfi eval' and recipes call it");
-  command->add_option("--normalisation", a->normalisation, "How its images were normalised: a set of usual numbers")
-      ->check(CLI::IsMember(normalisations));
-  command->add_option("--mean", a->mean, "The same in numbers, for pixels from 0 to 1: R,G,B")->delimiter(',');
+  command->add_option("--dataset", a->dataset, "What it was trained on, as 'mfi eval' and recipes call it")
+      ->check(CLI::IsMember({"cifar-10", "cifar-100", "imagenet", "pictures", "sample"}));
+  auto* normalisation =
+      command->add_option("--normalisation", a->normalisation, "How its images were normalised: a set of usual numbers")
+          ->check(CLI::IsMember(normalisations));
+  command->add_option("--mean", a->mean, "The same in numbers, for pixels from 0 to 1: R,G,B")
+      ->delimiter(',')
+      ->excludes(normalisation);
   command->add_option("--stddev", a->stddev, "Standard deviations that go with --mean: R,G,B")->delimiter(',');
+  command
+      ->add_option("--resize", a->resize,
+                   "How pictures are resized; default bilinear with an ImageNet stem, else bicubic")
+      ->check(CLI::IsMember({"bicubic", "bilinear"}));
+  command
+      ->add_option("--crop", a->crop,
+                   "Share of the shorter side that is kept; default 0.875 with an ImageNet stem (224 of 256), else 1")
+      ->check(CLI::Range(0.01, 1.0));
   command->add_option("--classes", a->classes, "Text file with the classes' names, one a line; default: numbers");
   command->footer(
       "Nothing in the file is run: it may come from anywhere. What the shapes cannot tell is said in the report, with "

@@ -1,17 +1,43 @@
 #include "mfi/cli/model_data.h"
 
+#include <algorithm>
+
 #include "mfi/cli/commands.h"
+#include "mfi/core/error.h"
+#include "mfi/core/text.h"
 
 namespace mfi {
 
-DataSplits open_model_data(const Model& model, const std::string& dataset, const std::string& folder, int64_t limit) {
+DataSplits open_model_data(const Model& model, const std::string& dataset, const std::string& folder,
+                           ModelDataFor purpose, int64_t limit) {
+  const auto& info = model.info;
+  const auto& arch = model.network->arch();
+  const std::vector<std::string> known{"cifar-10", "cifar-100", "sample", "pictures"};
   DataSettings settings;
-  settings.dataset = dataset.empty() ? model.info.dataset : dataset;
+  settings.dataset = dataset.empty() ? info.dataset : dataset;
+  if (std::find(known.begin(), known.end(), settings.dataset) == known.end())
+    throw UsageError("the model was trained on " + (info.dataset.empty() ? "nothing that it names" : info.dataset) +
+                     "; say with --dataset what it is to be used on: " + join(known, ", "));
   settings.limit = limit;
-  settings.image_size = model.network->arch().image_size;
-  settings.resize = model.info.resize;
-  settings.crop = model.info.crop;
-  return open_data(settings, data_folder(folder, settings.dataset));
+  settings.image_size = arch.image_size;
+  settings.resize = info.resize;
+  settings.crop = info.crop;
+  settings.normalisation = info.normalisation;
+  settings.cache = "none";  // each is looked at once
+  settings.seed = info.seed;
+  settings.test = info.test;
+  if (purpose == ModelDataFor::judging && info.dataset != "pictures") settings.test = 1;
+  auto data = open_data(settings, data_folder(folder, settings.dataset));
+  if (data.test.width() != arch.image_size)
+    throw DataError(
+        format("the model takes images of %lld pixels along a side, those of %s have %lld; as a folder of "
+               "pictures (--dataset pictures) they would be resized",
+               static_cast<long long>(arch.image_size), data.name.c_str(), static_cast<long long>(data.test.width())));
+  const auto& names = data.test.class_names;
+  if (names.size() == static_cast<size_t>(arch.classes) && !info.may_have_classes(names))
+    throw DataError("the model's classes are " + shortened(join(info.class_names, ", ")) + ", those in " + data.source +
+                    " are " + shortened(join(names, ", ")) + "; they must be the same");
+  return data;
 }
 
 }  // namespace mfi

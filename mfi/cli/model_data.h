@@ -8,9 +8,16 @@
 
 namespace mfi {
 
-/// Opens the dataset `dataset` ("": the one that the model was trained on) in `folder` (as data_folder takes it),
-/// pictures brought to the model's size in its way. limit: as in DataSettings.
+enum class ModelDataFor {
+  judging,      // the test images; all pictures of a folder without parts that the model was not trained on
+  calibration,  // the training images
+};
+
+/// Opens the dataset `dataset` ("": the one that the model was trained on) in `folder` (as data_folder takes it).
+/// Pictures are brought to the model's size in its way, each when it is used. limit: as in DataSettings. Errors as
+/// open_data; UsageError where it is not known which dataset is meant, DataError for images of another size or classes
+/// of other names than the model's.
 DataSplits open_model_data(const Model& model, const std::string& dataset, const std::string& folder,
-                           int64_t limit = 0);
+                           ModelDataFor purpose = ModelDataFor::judging, int64_t limit = 0);
 
 }  // namespace mfi

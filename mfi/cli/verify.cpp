@@ -126,6 +126,12 @@ void run_python(const VerifyArguments& arguments, const std::vector<std::string>
 
 // What the file gives for images, which are normalised or not as it wants them.
 torch::Tensor exported_results(const VerifyArguments& arguments, const torch::Tensor& images, int64_t classes) {
+  if (fs::path(arguments.file).extension() == ".safetensors") {
+    const auto network = fold(*load_model(arguments.file).network);
+    std::vector<torch::Tensor> results;
+    for (const auto& batch : images.split(100)) results.push_back(network->forward(batch));
+    return torch::cat(results);
+  }
   const WorkFolder folder;
   const auto pixels = images.contiguous();
   replace_file(folder / "images", std::string_view(static_cast<const char*>(pixels.const_data_ptr()), pixels.nbytes()));
@@ -162,7 +168,7 @@ void verify(const VerifyArguments& arguments) {
 
   const auto data = open_model_data(model, arguments.dataset, arguments.data);
   const int64_t count = std::min<int64_t>(arguments.images, data.test.size());
-  const auto bytes = data.test.images.narrow(0, 0, count);
+  const auto bytes = data.test.first_images(count);
   const auto labels = data.test.labels.narrow(0, 0, count);
   const auto images = normalise(bytes, model.info.normalisation, torch::kFloat32);
 

@@ -96,9 +96,13 @@ constexpr std::array<std::string_view, 12> kWrappers{"module.",  "_orig_mod.", "
                                                      "network.", "backbone.",  "encoder.",    "resnet.",
                                                      "student.", "teacher.",   "base_model.", "cnn."};
 
+// No part of a network is called by more; std::regex takes stack for every letter.
+constexpr size_t kLongestName = 256;
+
 }  // namespace
 
 std::string own_name(std::string_view key) {
+  if (key.size() > kLongestName) return "";
   // A wrapper's word may also begin a plain name ("encoder.stages"), so that comes first.
   for (;;) {
     const auto name = plain_name(key);
@@ -124,7 +128,8 @@ std::string likely_variant(const std::vector<std::string>& left_over) {
       {std::regex(".*(depthwise|dwconv|block\\.\\d+\\.\\d+).*"), "depthwise convolutions (MobileNet, EfficientNet)"},
   };
   for (const auto& [sign, variant] : signs)
-    if (std::any_of(left_over.begin(), left_over.end(), [&](const auto& key) { return std::regex_match(key, sign); }))
+    if (std::any_of(left_over.begin(), left_over.end(),
+                    [&](const auto& key) { return key.size() <= kLongestName && std::regex_match(key, sign); }))
       return variant;
   return "";
 }

@@ -56,6 +56,12 @@ TEST(ForeignNames, GuessesWhatElseANetworkIs) {
   EXPECT_EQ(likely_variant({"what.is.this"}), "");
 }
 
+TEST(ForeignNames, TakesNoStackForALongOne) {
+  const std::string key = "layer1.0." + std::string(300'000, 'x');
+  EXPECT_EQ(own_name(key), "");
+  EXPECT_EQ(likely_variant({key}), "");
+}
+
 TEST(ForeignNames, CountersDoNotMatter) {
   EXPECT_TRUE(is_bookkeeping("module.bn1.num_batches_tracked"));
   EXPECT_FALSE(is_bookkeeping("module.bn1.running_mean"));

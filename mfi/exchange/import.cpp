@@ -188,7 +188,12 @@ void copy_tensors(const Found& found, Network& network, ImportReport& report) {
       left_over.push_back(item.first);
       continue;
     }
+    if (item.second->shape != norm->sizes().vec())
+      throw CheckpointError(item.first + " is " + shape_text(item.second->shape) + ", expected " +
+                            shape_text(norm->sizes().vec()));
     norm->sub_(float32_tensor(*item.second, norm->sizes()));
+    if (!torch::isfinite(*norm).all().item<bool>())
+      throw CheckpointError(item.first + " holds values that are not finite");
     report.biases.push_back(item.first);
   }
   if (!left_over.empty())

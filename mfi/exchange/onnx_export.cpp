@@ -126,16 +126,22 @@ class OnnxBuilder {
     return found != consumers_.end() && found->second.size() == 1 && found->second[0]->kind == GraphOpKind::relu;
   }
 
+  // One step of a value's 8-bit numbers.
+  float value_scale(const std::string& value) const {
+    const auto found = settings_.ranges.find(value);
+    if (found == settings_.ranges.end()) throw ShapeError("onnx_model: no range for " + value);
+    const float low = std::min(found->second.low, 0.0f), high = std::max(found->second.high, 0.0f);
+    return std::max((high - low) / 255, 1e-8f);
+  }
+
   // The value as 8-bit numbers would have it.
   std::string quantised(const std::string& value, const std::string& made) {
     if (!is_int8() || value == graph_.output || is_inside(value)) return made;
     const auto found = settings_.ranges.find(value);
     if (found == settings_.ranges.end()) throw ShapeError("onnx_model: no range for " + value);
     // Zero must be one of the numbers, as it is what images are padded with.
-    const float low = std::min(found->second.low, 0.0f), high = std::max(found->second.high, 0.0f);
-    const float scale = std::max((high - low) / 255, 1e-8f);
+    const float low = std::min(found->second.low, 0.0f), scale = value_scale(value);
     const auto zero = static_cast<int64_t>(std::clamp(std::round(-low / scale), 0.0f, 255.0f));
-    scales_[made + ".rounded"] = scale;
     return round_trip(made, torch::tensor(scale), torch::tensor(zero, torch::kUInt8));
   }
 
@@ -144,11 +150,22 @@ class OnnxBuilder {
     return node("DequantizeLinear", made + ".rounded", {node("QuantizeLinear", made + ".int8", {made, s, z}), s, z});
   }
 
-  // Weights by output channel, symmetric; the bias in steps of their product with the input's.
-  std::vector<std::string> quantised_parameters(const GraphOp& op, const std::string& input) {
+  // One step of a weight's numbers, by output channel. A channel whose weights are all but zero still has a bias, which
+  // is counted in steps of weight times input and must not take more than 31 bits of them, whichever use it is of.
+  torch::Tensor weight_scale(const GraphOp& op) const {
+    constexpr double kMostBiasSteps = 1 << 30;
     const int64_t out = op.weight.size(0);
-    const auto rows = op.weight.reshape({out, -1}).abs().amax(1);
-    const auto scale = (rows / 127).clamp_min(1e-8);
+    auto scale = (op.weight.reshape({out, -1}).abs().amax(1) / 127).clamp_min(1e-8);
+    for (const auto& use : graph_.ops)
+      if (use.weight_name == op.weight_name && use.bias.defined())
+        scale = scale.maximum(use.bias.abs() / (kMostBiasSteps * value_scale(use.inputs[0])));
+    return scale;
+  }
+
+  // Weights by output channel, symmetric; the bias in steps of their product with the input's.
+  std::vector<std::string> quantised_parameters(const GraphOp& op) {
+    const int64_t out = op.weight.size(0);
+    const auto scale = weight_scale(op);
     std::vector<int64_t> sides(static_cast<size_t>(op.weight.dim()), 1);
     sides[0] = out;
     const auto weight = (op.weight / scale.view(sides)).round().clamp(-127, 127).to(torch::kInt8);
@@ -164,8 +181,8 @@ class OnnxBuilder {
       return made;
     };
     const auto weight_name = dequantised(name, weight, scale);
-    const auto bias_scale = scale * scales_.at(input);
-    const auto bias = (op.bias / bias_scale).round().clamp(-2147483520.0, 2147483520.0).to(torch::kInt32);
+    const auto bias_scale = scale * value_scale(op.inputs[0]);
+    const auto bias = (op.bias / bias_scale).round().to(torch::kInt32);
     // One bias may follow inputs of different steps: it is named by the operation.
     return {weight_name, dequantised(op.output + ".bias", bias, bias_scale)};
   }
@@ -181,7 +198,7 @@ class OnnxBuilder {
       case GraphOpKind::conv:
       case GraphOpKind::linear: {
         const auto parameters =
-            is_int8() ? quantised_parameters(op, inputs[0])
+            is_int8() ? quantised_parameters(op)
                       : std::vector{parameter(op.weight_name, op.weight), parameter(op.bias_name, op.bias)};
         inputs.insert(inputs.end(), parameters.begin(), parameters.end());
         if (op.kind == GraphOpKind::linear) return node("Gemm", output, inputs, {{"transB", int64_t{1}}});
@@ -222,7 +239,6 @@ class OnnxBuilder {
   const OnnxSettings& settings_;
   OnnxModel model_;
   std::map<std::string, std::string> names_;  // of the graph's values in the model
-  std::map<std::string, float> scales_;       // of rounded values
   std::set<std::string> constants_;
   std::map<std::string, std::vector<const GraphOp*>> consumers_;
 };

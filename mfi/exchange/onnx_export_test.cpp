@@ -1,4 +1,4 @@
-// What ONNX Runtime makes of the models is shown by 'mfi verify' (cli/export_test.cpp, where it is installed). Here:
+// What ONNX Runtime makes of the models is shown by 'mfi verify' (cli/exchange_test.cpp, where it is installed). Here:
 // their structure, and that 8-bit numbers and constants are what they should be.
 #include "mfi/exchange/onnx_export.h"
 
@@ -102,6 +102,26 @@ TEST(OnnxExport, RoundsWeightsByChannelAndActivationsToEightBits) {
   EXPECT_EQ(count(model, "QuantizeLinear"), count(model, "DequantizeLinear") - 2 * 21);
   settings.ranges.erase("stage1.block0.relu");
   EXPECT_THROW(onnx_model(graph, info_of(arch), settings), ShapeError);
+}
+
+// A batch norm that has switched a channel off leaves a bias and nothing else.
+TEST(OnnxExport, KeepsTheBiasOfAChannelWithoutWeights) {
+  const auto arch = every_kind_of_network()[0].second;
+  auto graph = graph_of(*lively_network(arch));
+  graph.ops.front().weight = graph.ops.front().weight.clone();
+  graph.ops.front().weight[1].zero_();
+  graph.ops.front().bias = graph.ops.front().bias.clone();
+  graph.ops.front().bias[1] = 2;
+  OnnxSettings settings;
+  settings.precision = OnnxPrecision::int8;
+  settings.ranges = ranges_of(graph);
+  const auto model = onnx_model(graph, info_of(arch), settings);
+  const auto name = graph.ops.front().output + ".bias";
+  int32_t steps;
+  float step;
+  std::memcpy(&steps, constant(model, name + ".int").bytes.data() + sizeof steps, sizeof steps);
+  std::memcpy(&step, constant(model, name + ".scale").bytes.data() + sizeof step, sizeof step);
+  EXPECT_NEAR(static_cast<double>(steps) * static_cast<double>(step), 2, 1e-5);
 }
 
 TEST(OnnxExport, TellsHowToFeedIt) {

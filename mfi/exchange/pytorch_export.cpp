@@ -28,6 +28,7 @@ CLASSES = <<class_names>>
 MEAN = <<mean>>
 STDDEV = <<stddev>>
 IMAGE_SIZE = <<image_size>>
+CROP = <<crop>>  # share of the shorter side that is kept
 
 
 def conv(inputs, outputs, kernel, stride=1, bias=True):
@@ -148,6 +149,21 @@ def normalise(pixels):
     return (pixels - mean) / stddev
 
 
+def prepare(picture):
+    """A picture of Pillow's as the network was trained to see it: the shorter side resized, the middle cut out."""
+    from PIL import Image, ImageOps
+
+    picture = ImageOps.exif_transpose(picture).convert("RGB")
+    if picture.size != (IMAGE_SIZE, IMAGE_SIZE):
+        shorter = int(IMAGE_SIZE / CROP)
+        width, height = (shorter * side // min(picture.size) for side in picture.size)
+        picture = picture.resize((width, height), Image.<<filter>>)
+        left, top = round((width - IMAGE_SIZE) / 2), round((height - IMAGE_SIZE) / 2)
+        picture = picture.crop((left, top, left + IMAGE_SIZE, top + IMAGE_SIZE))
+    pixels = torch.tensor(list(picture.tobytes()), dtype=torch.float32).view(1, IMAGE_SIZE, IMAGE_SIZE, 3)
+    return normalise(pixels.permute(0, 3, 1, 2) / 255)
+
+
 def main():
     from PIL import Image
 
@@ -155,10 +171,8 @@ def main():
         sys.exit("usage: python <<file>> PICTURE ...")
     net = load()
     for path in sys.argv[1:]:
-        picture = Image.open(path).convert("RGB").resize((IMAGE_SIZE, IMAGE_SIZE), Image.BICUBIC)
-        pixels = torch.tensor(list(picture.tobytes()), dtype=torch.float32).view(1, IMAGE_SIZE, IMAGE_SIZE, 3).permute(0, 3, 1, 2) / 255
         with torch.no_grad():
-            probabilities = net(normalise(pixels)).softmax(1)[0]
+            probabilities = net(prepare(Image.open(path))).softmax(1)[0]
         best = int(probabilities.argmax())
         print(f"{path}\t{CLASSES[best]}\t{probabilities[best]:.4f}")
 
@@ -240,6 +254,8 @@ std::string pytorch_source(const Arch& arch, const ModelInfo& info, const std::s
                          {"mean", numbers_text(info.normalisation.mean)},
                          {"stddev", numbers_text(info.normalisation.stddev)},
                          {"image_size", number(arch.image_size)},
+                         {"crop", format("%.17g", info.crop)},
+                         {"filter", info.resize == "bilinear" ? "BILINEAR" : "BICUBIC"},
                          {"layers", layers},
                          {"stages", stages},
                          {"pooling", arch.stem == StemKind::imagenet ? "        x = F.max_pool2d(x, 3, 2, 1)\n" : ""},

@@ -1,4 +1,4 @@
-// That Python gives the network's logits is shown by 'mfi verify' (cli/export_test.cpp, where torch is installed).
+// That Python gives the network's logits is shown by 'mfi verify' (cli/exchange_test.cpp, where torch is installed).
 #include "mfi/exchange/pytorch_export.h"
 
 #include <gmock/gmock.h>

@@ -39,6 +39,28 @@ void copy_checked(const std::filesystem::path& path, const SafetensorsFile& file
                                           into[i].second.scalar_type()));
 }
 
+// Beyond what JSON itself requires, all that other code relies on.
+void check(const ModelDescription& model) {
+  const auto& info = model.info;
+  const auto require = [](bool holds, const std::string& what) {
+    if (!holds) throw CheckpointError("mfi.info: " + what);
+  };
+  const auto classes = static_cast<size_t>(model.arch.classes);
+  require(info.class_names.size() == classes,
+          format("has %zu class_names for %zu classes", info.class_names.size(), classes));
+  for (size_t c = 0; c < 3; ++c)
+    require(std::isfinite(info.normalisation.mean[c]) && std::isfinite(info.normalisation.stddev[c]) &&
+                info.normalisation.stddev[c] > 0,
+            "mean and stddev are to be finite, and stddev above 0");
+  require(info.resize == "bicubic" || info.resize == "bilinear", "resize is neither bicubic nor bilinear");
+  require(info.crop >= 0.01 && info.crop <= 1, "crop is not 0.01 to 1");
+  require(info.test >= 0 && info.test < 1, "test is not 0 to 1");
+  constexpr int64_t kLargest = 4096;  // as in recipes
+  require(model.arch.image_size <= kLargest,
+          format("pictures of %lld pixels along a side, at most %lld are taken",
+                 static_cast<long long>(model.arch.image_size), static_cast<long long>(kLargest)));
+}
+
 ModelDescription description_in(const std::map<std::string, std::string>& metadata, const std::filesystem::path& path) {
   const auto arch = metadata.find("mfi.arch"), info = metadata.find("mfi.info");
   if (arch == metadata.end() || info == metadata.end())
@@ -49,8 +71,15 @@ ModelDescription description_in(const std::map<std::string, std::string>& metada
     ModelDescription out;
     out.arch = arch_from_json(arch->second);
     const auto json = nlohmann::json::parse(info->second);
-    out.info = {json.at("class_names"), {json.at("mean"), json.at("stddev")},  json.at("dataset"),
-                json.at("step"),        json.value("resize", out.info.resize), json.value("crop", out.info.crop)};
+    out.info = {json.at("class_names"),
+                {json.at("mean"), json.at("stddev")},
+                json.at("dataset"),
+                json.at("step"),
+                json.value("resize", out.info.resize),
+                json.value("crop", out.info.crop),
+                json.value("test", out.info.test),
+                json.value("seed", out.info.seed)};
+    check(out);
     return out;
   } catch (const std::exception& error) {
     throw CheckpointError(path.string() + ": " + error.what());
@@ -85,9 +114,21 @@ void save_model(const std::filesystem::path& file, const Network& network, const
                               {"mean", info.normalisation.mean},
                               {"stddev", info.normalisation.stddev},
                               {"resize", info.resize},
-                              {"crop", info.crop}};
+                              {"crop", info.crop},
+                              {"test", info.test},
+                              {"seed", info.seed}};
+  // So that a file without names is still whole.
+  if (info.class_names.empty())
+    for (int64_t i = 0; i < network.arch().classes; ++i) json["class_names"].push_back(std::to_string(i));
   save_tensors(file, named_tensors(network),
                {{"mfi.format", "model-1"}, {"mfi.arch", arch_to_json(network.arch())}, {"mfi.info", json.dump()}});
+}
+
+bool ModelInfo::may_have_classes(const std::vector<std::string>& names) const {
+  if (class_names == names) return true;
+  for (size_t i = 0; i < class_names.size(); ++i)
+    if (class_names[i] != std::to_string(i)) return false;
+  return class_names.size() == names.size();
 }
 
 ModelDescription describe_model(const std::filesystem::path& path) {

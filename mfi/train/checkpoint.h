@@ -35,6 +35,12 @@ struct ModelInfo {
   // How pictures of other sizes are brought to the network's: the shorter side resized, its middle cut out.
   std::string resize = "bicubic";  // or bilinear
   double crop = 1;                 // share of the shorter side that is kept
+  // Which pictures were held out for the test, where their folder has no part for it (DataSettings).
+  double test = 0.2;
+  uint64_t seed = 0;
+
+  /// Whether `names` may be those of the model's classes: they are the same, or the model has only numbers.
+  bool may_have_classes(const std::vector<std::string>& names) const;
 };
 
 /// Saves a network with its Arch, so that the file alone rebuilds it.

@@ -66,10 +66,36 @@ TEST(ModelFile, ThatDescribesFarMoreThanItHoldsTakesNoMemoryForIt) {
   const auto file = folder.path() / "model.safetensors";
   auto huge = resnet_arch("resnet20", 8, 3);
   for (auto& stage : huge.stages) std::get<BlocksArch>(stage.body).count = 1'000'000;
-  save_tensors(file, {{"head.bias", torch::zeros({3})}},
-               {{"mfi.arch", arch_to_json(huge)},
-                {"mfi.info", R"({"class_names":[],"mean":[0,0,0],"stddev":[1,1,1],"dataset":"","step":""})"}});
+  save_tensors(
+      file, {{"head.bias", torch::zeros({3})}},
+      {{"mfi.arch", arch_to_json(huge)},
+       {"mfi.info", R"({"class_names":["a","b","c"],"mean":[0,0,0],"stddev":[1,1,1],"dataset":"","step":""})"}});
   EXPECT_THAT(message_of<CheckpointError>([&] { load_model(file); }), HasSubstr("but holds only 12 B"));
+}
+
+TEST(ModelFile, ThatSaysWhatCannotBeIsRefused) {
+  const TestFolder folder;
+  const auto file = folder.path() / "model.safetensors";
+  const auto refusal = [&](const std::string& info) {
+    save_tensors(file, named_tensors(*network()), {{"mfi.arch", arch_to_json(arch())}, {"mfi.info", info}});
+    return message_of<CheckpointError>([&] { load_model(file); });
+  };
+  const std::string names = R"("class_names":["a","b","c"],)", plain = R"("mean":[0,0,0],"stddev":[1,1,1],)",
+                    rest = R"("dataset":"","step":"")";
+  EXPECT_EQ(refusal("{" + names + plain + rest + "}"), "(nothing)");
+  EXPECT_THAT(refusal(R"({"class_names":["a"],)" + plain + rest + "}"), HasSubstr("1 class_names for 3 classes"));
+  EXPECT_THAT(refusal("{" + names + R"("mean":[0,0,0],"stddev":[1,0,1],)" + rest + "}"), HasSubstr("stddev above 0"));
+  EXPECT_THAT(refusal("{" + names + plain + rest + R"(,"crop":0})"), HasSubstr("crop is not 0.01 to 1"));
+  EXPECT_THAT(refusal("{" + names + plain + rest + R"(,"resize":"nearest"})"), HasSubstr("resize is neither"));
+}
+
+TEST(ModelFile, KnowsWhetherClassesMayBeItsOwn) {
+  EXPECT_TRUE(kInfo.may_have_classes({"cat", "dog", "ship"}));
+  EXPECT_FALSE(kInfo.may_have_classes({"cat", "dog", "owl"}));
+  ModelInfo numbers;
+  numbers.class_names = {"0", "1"};
+  EXPECT_TRUE(numbers.may_have_classes({"cat", "dog"}));
+  EXPECT_FALSE(numbers.may_have_classes({"cat", "dog", "ship"}));
 }
 
 TEST(LoadTensors, RefusesAnotherShapeAndLeavesTheTargetAlone) {
