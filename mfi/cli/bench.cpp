@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "mfi/cli/bench_loading.h"
 #include "mfi/cli/commands.h"
 #include "mfi/cli/operation_profile.h"
 #include "mfi/cli/random_step.h"
@@ -17,6 +18,7 @@
 #include "mfi/data/loader.h"
 #include "mfi/nn/fold.h"
 #include "mfi/pipeline/machine.h"
+#include "mfi/train/checkpoint.h"
 #include "mfi/train/classification_task.h"
 #include "mfi/train/mapping_task.h"
 #include "mfi/train/trainer.h"
@@ -29,10 +31,10 @@ using Clock = std::chrono::steady_clock;
 constexpr int64_t kClasses = 10;
 
 struct BenchArguments {
-  std::string work, arch = "resnet34";
-  int64_t width = 16, batch = 128;
+  std::string work, arch = "resnet34", model, data;
+  int64_t width = 16, batch = 128, image_size = 0;
   double seconds = 10;
-  bool loader = false, profile = false;
+  bool loader = false, profile = false, augment = false;
   RuntimeSettings runtime = {.threads = 2};
 };
 
@@ -51,11 +53,15 @@ Arch meta_arch(Arch arch) {
   return arch;
 }
 
-std::function<void(const Batch&)> make_work(const BenchArguments& arguments) {
+std::shared_ptr<Network> make_network(const BenchArguments& arguments) {
+  if (!arguments.model.empty()) return load_model(arguments.model).network;
+  return started_network(resnet_arch(arguments.arch, arguments.width, kClasses));
+}
+
+std::function<void(const Batch&)> make_work(const BenchArguments& arguments, const std::shared_ptr<Network>& network) {
   const auto dtype = activation_type(arguments.runtime);
   const torch::Device device(arguments.runtime.device);
-  const auto arch = resnet_arch(arguments.arch, arguments.width, kClasses);
-  const auto network = started_network(arch);
+  const auto& arch = network->arch();
   network->to(device);
   StepSettings settings;  // AdamW, label smoothing 0.1
   settings.batch_size = arguments.batch;
@@ -128,11 +134,14 @@ void bench(const BenchArguments& arguments) {
     throw UsageError("--loader is for train and map: an evaluation takes its images without one");
   if (arguments.profile && arguments.runtime.device != "cpu")
     throw UsageError("--profile is for --device cpu: a GPU works on after its operations have returned");
+  if (!arguments.model.empty() && arguments.work != "eval")
+    throw UsageError("--model is for eval: train and map begin with random weights");
   apply_runtime(arguments.runtime);
   install_stop_handlers();
-  const auto work = make_work(arguments);
+  const auto network = make_network(arguments);
+  const auto work = make_work(arguments, network);
   torch::manual_seed(1);
-  auto batch = random_batch(resnet_arch(arguments.arch, arguments.width, kClasses), arguments.batch, arguments.runtime);
+  auto batch = random_batch(network->arch(), arguments.batch, arguments.runtime);
   std::optional<EndlessLoader> loader;
   if (arguments.loader) loader.emplace(open_data({.dataset = "sample"}, {}), arguments);
 
@@ -179,6 +188,17 @@ void bench(const BenchArguments& arguments) {
   if (profile) std::cout << '\n' << profile->table(static_cast<int64_t>(steps), seconds);
 }
 
+void load(const BenchArguments& arguments) {
+  if (arguments.data.empty()) throw UsageError("load: --data FOLDER says which pictures");
+  bench_loading({.folder = arguments.data,
+                 .batch = arguments.batch,
+                 .threads = arguments.runtime.threads,
+                 .image_size = arguments.image_size,
+                 .augment = arguments.augment,
+                 .precision = arguments.runtime.precision,
+                 .seconds = arguments.seconds});
+}
+
 }  // namespace
 
 void add_bench_command(CLI::App& program, Action& action) {
@@ -187,14 +207,19 @@ void add_bench_command(CLI::App& program, Action& action) {
   command
       ->add_option("WORK", arguments->work,
                    "train: one training step; eval: one forward pass of the folded network; map: one mapping step of "
-                   "all stages")
+                   "all stages; load: pictures of a folder as batches")
       ->required()
-      ->check(CLI::IsMember({"train", "eval", "map"}));
+      ->check(CLI::IsMember({"train", "eval", "map", "load"}));
   command->add_option("--arch", arguments->arch, "Network of random weights")->capture_default_str();
   command->add_option("--width", arguments->width, "Channels of its first stage")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_option("--batch", arguments->batch, "Random 32x32 images a step")
+  command->add_option("--model", arguments->model, "eval: this model file instead of random weights");
+  command->add_option("--data", arguments->data, "load: the folder of pictures");
+  command->add_option("--image-size", arguments->image_size, "load: pixels along a side; default: as a run chooses it")
+      ->check(CLI::Range(1, 4096));
+  command->add_flag("--augment", arguments->augment, "load: as in training, not as evaluation sees them");
+  command->add_option("--batch", arguments->batch, "Images a step, random 32x32 ones where nothing else is said")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--precision", arguments->runtime.precision, "Of the activations")
@@ -218,7 +243,8 @@ void add_bench_command(CLI::App& program, Action& action) {
   command->footer(
       "Prints one line of JSON; images_per_s is by the median step, faults are counted after the warm-up.\n\n"
       "Example:\n  mfi bench train --width 64 --seconds 20");
-  command->callback([=, &action] { action = [=] { bench(*arguments); }; });
+  command->callback(
+      [=, &action] { action = [=] { arguments->work == "load" ? load(*arguments) : bench(*arguments); }; });
 }
 
 }  // namespace mfi

@@ -59,8 +59,8 @@ std::vector<double> part_milliseconds(const Network& network, int64_t batch) {
 
 // The network beside what it was made from: the one given, else the teacher of the run that the file lies in.
 void print_comparison(const Model& model, const fs::path& file, const std::string& against) {
-  const auto teacher =
-      against.empty() ? file.parent_path().parent_path() / "teacher/model.safetensors" : fs::path(against);
+  const auto teacher = against.empty() ? fs::absolute(file).parent_path().parent_path() / "teacher/model.safetensors"
+                                       : fs::path(against);
   if (against.empty() && (!fs::exists(teacher) || fs::equivalent(teacher, file))) return;
   const auto other = load_model(teacher);
   const auto &arch = model.network->arch(), &other_arch = other.network->arch();
@@ -110,7 +110,7 @@ void print_images(const char* what, const Dataset& data) {
   const auto counts = torch::bincount(data.labels, {}, static_cast<int64_t>(data.class_names.size()));
   const auto low = counts.min().item<int64_t>(), high = counts.max().item<int64_t>();
   std::cout << format("%s %lld images of %lld x %lld, ", what, static_cast<long long>(data.size()),
-                      static_cast<long long>(data.images.size(3)), static_cast<long long>(data.images.size(2)));
+                      static_cast<long long>(data.width()), static_cast<long long>(data.height()));
   if (low == high) {
     std::cout << low << " a class\n";
     return;

@@ -217,13 +217,13 @@ void add_plan_command(CLI::App& program, Action& action) {
   slurm->excludes(json);
   command->add_option("--out", arguments->out, "Run folder of those jobs; default: runs/NAME, by the recipe's name")
       ->needs(slurm);
-  command->add_option("--data", arguments->data, "Folder of the dataset for those jobs; default: MFI_DATA")
-      ->needs(slurm);
+  command->add_option("--data", arguments->data,
+                      "Folder of the dataset, which is looked at if it is of pictures; default: MFI_DATA");
   command->add_option("--sbatch", arguments->sbatch, "ARGUMENT: another one for each of those sbatch")
       ->allow_extra_args(false)
       ->needs(slurm);
   command->footer(
-      "Needs no data.\n\nExample:\n"
+      "Needs no data but for pictures, whose classes and sizes it has to know.\n\nExample:\n"
       "  mfi plan recipes/paper/cifar10-resnet50.toml --no-probe\n"
       "  mfi plan recipes/paper/cifar10-resnet50.toml --data ~/data --slurm jobs.sh --sbatch=--partition=long");
   command->callback([=, &action] { action = [=] { plan_command(*arguments); }; });

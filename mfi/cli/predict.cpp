@@ -1,4 +1,5 @@
 // mfi predict
+#include <glob.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -36,15 +37,29 @@ void add_folder(const fs::path& folder, std::vector<std::string>& files) {
     if (has_picture_name(name)) files.push_back((folder / name).string());
 }
 
-// Files as they are, a folder's pictures, and, for "-", the lines of standard input.
+// What a pattern stands for that reached us in quotes, as more names than a command line may hold do.
+void add_pattern(const std::string& pattern, std::vector<std::string>& files) {
+  glob_t found{};
+  const int status = ::glob(pattern.c_str(), 0, nullptr, &found);
+  if (status == 0)
+    for (size_t i = 0; i < found.gl_pathc; ++i) files.emplace_back(found.gl_pathv[i]);
+  ::globfree(&found);
+  if (status != 0) throw NotFoundError(pattern + ": no file is called like that");
+}
+
+// Files as they are, a folder's pictures, patterns, and, for "-", the lines of standard input.
 std::vector<std::string> list_files(const std::vector<std::string>& paths) {
   std::vector<std::string> files;
   for (const auto& path : paths) {
     if (path == "-") {
-      for (std::string line; std::getline(std::cin, line);)
+      for (std::string line; std::getline(std::cin, line);) {
+        if (line.ends_with('\r')) line.pop_back();
         if (!line.empty()) files.push_back(line);
+      }
     } else if (fs::is_directory(path)) {
       add_folder(path, files);
+    } else if (path.find_first_of("*?[") != std::string::npos && !fs::exists(path)) {
+      add_pattern(path, files);
     } else {
       files.push_back(path);
     }
@@ -154,7 +169,9 @@ void add_predict_command(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("predict", "Classes of pictures");
   auto a = std::make_shared<PredictArguments>();
   command->add_option("MODEL", a->model, "Model file, as runs/NAME/hybrid/model.safetensors")->required();
-  command->add_option("PATH", a->paths, "Pictures (.jpg, .png, .webp), folders of them, or -: a list on standard input")
+  command
+      ->add_option("PATH", a->paths,
+                   "Pictures (.jpg, .png, .webp), folders of them, patterns in quotes, or -: a list on standard input")
       ->required();
   command->add_option("--top", a->top, "So many classes, the most probable first; default 1")
       ->check(CLI::Range(1, 1000));

@@ -118,6 +118,9 @@ class Program {
   pid_t process_ = -1;
 };
 
-inline Ended run_program(const std::vector<std::string>& arguments) { return Program(arguments).wait(); }
+inline Ended run_program(const std::vector<std::string>& arguments,
+                         const std::vector<std::pair<std::string, std::string>>& environment = {}) {
+  return Program(arguments, environment).wait();
+}
 
 }  // namespace mfi

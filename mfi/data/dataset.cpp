@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "mfi/core/all_cores.h"
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
+#include "mfi/data/pictures.h"
 #include "mfi/data/sources.h"
 #include "mfi/data/splits.h"
 
@@ -16,43 +18,62 @@ namespace {
 constexpr Normalisation kCifar10{{0.4914f, 0.4822f, 0.4465f}, {0.2470f, 0.2435f, 0.2616f}};
 constexpr Normalisation kCifar100{{0.5071f, 0.4865f, 0.4409f}, {0.2673f, 0.2564f, 0.2762f}};
 
+void require_one_of(const std::string& key, const std::string& value, const std::vector<std::string>& names) {
+  if (std::find(names.begin(), names.end(), value) != names.end()) return;
+  const std::string near = nearest_name(value, names);
+  throw RecipeError(key + " is \"" + value + "\", expected one of " + join(names, ", ") +
+                    (near.empty() ? "" : "; did you mean " + near + "?"));
+}
+
 void check(const DataSettings& settings) {
-  const std::vector<std::string> names{"cifar-10", "cifar-100", "sample", "pictures"};
-  if (std::find(names.begin(), names.end(), settings.dataset) == names.end()) {
-    const std::string near = nearest_name(settings.dataset, names);
-    throw RecipeError("data.dataset is \"" + settings.dataset + "\", expected one of " + join(names, ", ") +
-                      (near.empty() ? "" : "; did you mean " + near + "?"));
-  }
+  require_one_of("data.dataset", settings.dataset, {"cifar-10", "cifar-100", "sample", "pictures"});
   // Written so that NaN is refused too.
   if (!(settings.validation >= 0 && settings.validation <= 0.5))
     throw RecipeError(format("data.validation is %g, expected 0 to 0.5", settings.validation));
   if (settings.limit < 0)
     throw RecipeError("data.limit is " + std::to_string(settings.limit) + ", expected 0 (all) or more");
-  if (settings.image_size < 0 || !(settings.crop > 0 && settings.crop <= 1) ||
-      !(settings.test > 0 && settings.test < 1))
-    throw RecipeError(format(
-        "data.image_size is %lld, data.crop %g, data.test %g; expected at least 0, above 0 to 1, between 0 and 1",
-        static_cast<long long>(settings.image_size), settings.crop, settings.test));
+  if (settings.image_size < 0 || !(settings.crop >= 0.01 && settings.crop <= 1) ||
+      !(settings.test > 0 && settings.test <= 1))
+    throw RecipeError(
+        format("data.image_size is %lld, data.crop %g, data.test %g; expected at least 0, 0.01 to 1, above 0 to 1",
+               static_cast<long long>(settings.image_size), settings.crop, settings.test));
+  require_one_of("data.cache", settings.cache, {"memory", "disk", "none"});
+  require_one_of("data.augment", settings.augment, {"auto", "shift", "resized-crop"});
+  if (!(settings.least_area > 0 && settings.least_area <= 1))
+    throw RecipeError(format("data.least_area is %g, expected above 0 to 1", settings.least_area));
 }
 
 }  // namespace
 
-DataSplits open_data(const DataSettings& settings, const std::filesystem::path& folder) {
+int64_t Dataset::height() const { return pictures ? pictures->view().side : images.size(2); }
+
+int64_t Dataset::width() const { return pictures ? pictures->view().side : images.size(3); }
+
+torch::Tensor Dataset::first_images(int64_t count) const {
+  if (!pictures) return images.narrow(0, 0, count);
+  auto bytes = torch::empty({count, 3, height(), width()}, torch::kUInt8);
+  auto* const first = bytes.mutable_data_ptr<uint8_t>();
+  on_all_cores(static_cast<size_t>(count), [&](size_t i) {
+    pictures->write(static_cast<int64_t>(i), first + static_cast<int64_t>(i) * bytes.stride(0));
+  });
+  return bytes;
+}
+
+DataSplits open_data(const DataSettings& settings, const std::filesystem::path& folder, const DataProgress& progress) {
   check(settings);
+  if (settings.dataset == "pictures") return open_pictures(folder, settings, progress);
   DataSplits splits;
   LabelledSets sets;
   if (settings.dataset == "sample") {
     sets = read_sample(folder);
     // Over all training images, whatever is limited or held out below: a property of the dataset.
     splits.normalisation = measure_normalisation(sets.train);
-  } else if (settings.dataset == "pictures") {
-    sets = read_pictures(folder, settings);
-    splits.normalisation = measure_normalisation(sets.train);
   } else {
     const bool ten = settings.dataset == "cifar-10";
     sets = read_cifar(ten ? cifar10_layout() : cifar100_layout(), folder);
     splits.normalisation = ten ? kCifar10 : kCifar100;
   }
+  if (settings.normalisation) splits.normalisation = *settings.normalisation;
 
   if (settings.limit > 0) {
     sets.train = pick(sets.train, first_of_each_class(sets.train, settings.limit));
@@ -61,10 +82,7 @@ DataSplits open_data(const DataSettings& settings, const std::filesystem::path& 
   splits.name = settings.dataset;
   splits.source = sets.source;
   splits.fingerprint = fingerprint(sets.train, sets.test);
-  if (sets.validation.size() > 0) {
-    splits.train = std::move(sets.train);
-    splits.validation = std::move(sets.validation);
-  } else if (settings.validation > 0) {
+  if (settings.validation > 0) {
     const HeldOut parts = hold_out(sets.train, settings.validation, settings.seed);
     splits.train = pick(sets.train, parts.train);
     splits.validation = pick(sets.train, parts.validation);
@@ -87,28 +105,41 @@ DataShape data_shape(const DataSettings& settings, const std::filesystem::path& 
   return shape;
 }
 
-Normalisation measure_normalisation(const Dataset& data) {
-  const int64_t plane = data.images.size(2) * data.images.size(3);
-  const uint8_t* next = data.images.const_data_ptr<uint8_t>();
-  // Whole numbers: exact, and independent of the order.
-  std::array<uint64_t, 3> sum{}, squares{};
-  for (int64_t i = 0; i < data.size(); ++i)
-    for (size_t c = 0; c < 3; ++c)
-      for (int64_t p = 0; p < plane; ++p, ++next) {
-        sum[c] += *next;
-        squares[c] += uint64_t{*next} * *next;
-      }
-  Normalisation result;
-  const double count = static_cast<double>(data.size() * plane);
-  if (count == 0) return result;
+void PixelSums::add(const uint8_t* planes, int64_t pixels) {
+  for (size_t c = 0; c < 3; ++c)
+    for (int64_t p = 0; p < pixels; ++p, ++planes) {
+      sum_[c] += *planes;
+      squares_[c] += uint64_t{*planes} * *planes;
+    }
+  pixels_ += pixels;
+}
+
+void PixelSums::add(const PixelSums& other) {
   for (size_t c = 0; c < 3; ++c) {
-    const double mean = static_cast<double>(sum[c]) / count;
-    const double variance = std::max(0.0, static_cast<double>(squares[c]) / count - mean * mean);
+    sum_[c] += other.sum_[c];
+    squares_[c] += other.squares_[c];
+  }
+  pixels_ += other.pixels_;
+}
+
+Normalisation PixelSums::normalisation() const {
+  Normalisation result;
+  if (pixels_ == 0) return result;
+  const auto count = static_cast<double>(pixels_);
+  for (size_t c = 0; c < 3; ++c) {
+    const double mean = static_cast<double>(sum_[c]) / count;
+    const double variance = std::max(0.0, static_cast<double>(squares_[c]) / count - mean * mean);
     result.mean[c] = static_cast<float>(mean / 255);
-    // At least one grey level: images of one colour would divide by zero.
     result.stddev[c] = static_cast<float>(std::max(1.0, std::sqrt(variance)) / 255);
   }
   return result;
+}
+
+Normalisation measure_normalisation(const Dataset& data) {
+  const int64_t pixels = data.height() * data.width();
+  PixelSums sums;
+  for (int64_t i = 0; i < data.size(); ++i) sums.add(data.images.const_data_ptr<uint8_t>() + i * 3 * pixels, pixels);
+  return sums.normalisation();
 }
 
 }  // namespace mfi

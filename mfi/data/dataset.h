@@ -1,22 +1,32 @@
-// Labelled images in memory, as bytes.
+// Labelled images: bytes in memory, or pictures that are decoded when they are needed.
 #pragma once
 
 #include "mfi/core/torch.h"
 
 #include <array>
 #include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace mfi {
 
+class Pictures;
+
 /// Labelled images.
 struct Dataset {
-  torch::Tensor images;                  // uint8 [N, 3, H, W], contiguous, RGB
+  torch::Tensor images;                  // uint8 [N, 3, H, W], contiguous, RGB; or undefined, and there are pictures
   torch::Tensor labels;                  // int64 [N]
   std::vector<std::string> class_names;  // one per class
+  std::shared_ptr<const Pictures> pictures = nullptr;  // N of any size
 
   int64_t size() const { return labels.defined() ? labels.size(0) : 0; }
+  int64_t height() const;
+  int64_t width() const;
+  /// The first `count` as evaluation sees them: uint8 [count, 3, H, W]. Pictures are decoded on all cores.
+  torch::Tensor first_images(int64_t count) const;
 };
 
 /// Channel mean and standard deviation of pixels scaled to [0, 1].
@@ -34,6 +44,7 @@ struct DataSplits {
   Dataset validation;  // empty when nothing is held out
   Dataset test;
   Normalisation normalisation;
+  std::vector<std::string> passed_over;  // of pictures: files in their folder that are none
 };
 
 struct DataSettings {
@@ -44,9 +55,17 @@ struct DataSettings {
   // Of pictures:
   int64_t image_size = 0;          // pixels along a side; 0: see read_pictures
   std::string resize = "bicubic";  // or bilinear
-  double crop = 1;                 // share of the shorter side that is kept, above 0 to 1
-  double test = 0.2;               // share held out for the test where the folder has no part for it, 0.01 to 0.9
+  double crop = 1;                 // share of the shorter side that is kept, 0.01 to 1
+  double test = 0.2;  // share held out for the test where the folder has no part for it; 1: all, nothing to train on
+  std::string cache = "memory";  // where decoded pictures are kept: memory, disk, or none: decoded each time
+  std::string augment = "auto";  // shift, resized-crop, or auto: by their size (see random_parts)
+  double least_area = 0.08;      // of a resized crop, as a share of the picture, above 0 to 1
+  // Of a model that has been trained with one; none: that of the training images.
+  std::optional<Normalisation> normalisation = std::nullopt;
 };
+
+/// Told now and then how many pictures have been decoded, from one thread at a time.
+using DataProgress = std::function<void(int64_t done, int64_t all)>;
 
 /// Reads a dataset.
 ///
@@ -59,7 +78,8 @@ struct DataSettings {
 /// The fingerprint covers what `limit` leaves, whatever is held out of it.
 /// Throws NotFoundError saying what was looked for and how to get it, DataError naming file and
 /// record, RecipeError naming the setting.
-DataSplits open_data(const DataSettings& settings, const std::filesystem::path& folder);
+DataSplits open_data(const DataSettings& settings, const std::filesystem::path& folder,
+                     const DataProgress& progress = {});
 
 /// What a plan has to know of a dataset.
 struct DataShape {
@@ -72,7 +92,22 @@ struct DataShape {
 /// open_data.
 DataShape data_shape(const DataSettings& settings, const std::filesystem::path& folder);
 
-/// Mean and standard deviation over all pixels of a channel; the latter at least 1/255.
+/// Sums over pixels, image by image.
+class PixelSums {
+ public:
+  /// planes: 3 x `pixels` bytes.
+  void add(const uint8_t* planes, int64_t pixels);
+  void add(const PixelSums& other);
+  /// Mean and standard deviation of a channel; the latter at least 1/255, for images of one colour.
+  Normalisation normalisation() const;
+
+ private:
+  // Whole numbers: exact, and independent of the order.
+  std::array<uint64_t, 3> sum_{}, squares_{};
+  int64_t pixels_ = 0;
+};
+
+/// Over all pixels. For images in memory.
 Normalisation measure_normalisation(const Dataset& data);
 
 }  // namespace mfi

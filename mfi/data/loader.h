@@ -1,4 +1,4 @@
-// Batches, augmented on a thread of their own while the previous batch trains.
+// Batches, augmented (and pictures decoded) beside the training on the previous one.
 #pragma once
 
 #include "mfi/core/torch.h"
@@ -22,12 +22,14 @@ struct Batch {
 struct LoaderSettings {
   int64_t batch_size = 128;
   bool shuffle = true;    // a new order each epoch
-  bool augment = true;    // random crop of the image padded by 4 black pixels, random flip (augment.h)
+  bool augment = true;    // random shift (augment.h) or, of pictures that ask for it, random part; random flip
   bool drop_last = true;  // leave out a last, smaller batch (its batch statistics would be poor)
   uint64_t seed = 0;
   torch::Dtype dtype = torch::kFloat32;  // float32 or bfloat16
   Normalisation normalisation;
   BatchShare share;  // hand out only these images of every batch; batches in which there are none are left out
+  int64_t threads =
+      0;  // that make batches; 0: one, and for pictures, which have to be decoded, as many as LibTorch has
 };
 
 /// Walks over a dataset once an epoch.
@@ -36,7 +38,7 @@ struct LoaderSettings {
 /// samples on (seed, epoch). So epoch e can be had without the epochs before it.
 class Loader {
  public:
-  /// Keeps `data`'s tensors (no copy). Throws DataError when the dataset is empty or smaller than a
+  /// Keeps `data`'s tensors or pictures (no copy). Throws DataError when the dataset is empty or smaller than a
   /// batch that is not to be dropped.
   Loader(const Dataset& data, const LoaderSettings& settings);
   ~Loader();
@@ -47,7 +49,8 @@ class Loader {
   /// Starts epoch `epoch` (from 0), dropping what is left of the current one.
   void start_epoch(int64_t epoch);
 
-  /// The next batch of the epoch, or nothing at its end.
+  /// The next batch of the epoch, or nothing at its end. A picture's file that cannot be read is an error here:
+  /// NotFoundError, IoError, DataError naming it.
   std::optional<Batch> next();
 
  private:

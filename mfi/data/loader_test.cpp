@@ -8,6 +8,7 @@
 #include "mfi/core/error.h"
 #include "mfi/core/test_folder.h"
 #include "mfi/data/augment.h"
+#include "mfi/data/picture_store.h"
 
 namespace mfi {
 namespace {
@@ -219,6 +220,82 @@ TEST(Loader, HandsOutSharesThatMakeUpEveryBatch) {
     }
   }
   for (const auto& share : shares) EXPECT_FALSE(share->next());
+}
+
+// ---- Pictures -----------------------------------------------------------------------------------
+
+RgbImage striped(int64_t index) {
+  RgbImage image{40, 30, std::vector<uint8_t>(size_t{40} * 30 * 3)};
+  for (size_t p = 0; p < image.pixels.size(); ++p) image.pixels[p] = static_cast<uint8_t>(index * 3 + 7 * p);
+  return image;
+}
+
+Dataset pictures(int64_t count, const PictureView& view, const MakePicture& make = striped) {
+  Dataset data;
+  data.pictures = pictures_in_store(store_in_memory(count, make), 0, count, view);
+  data.labels = torch::arange(count, torch::kInt64);
+  data.class_names = std::vector<std::string>(static_cast<size_t>(count), "c");
+  return data;
+}
+
+TEST(Loader, GivesPicturesAsEvaluationSeesThem) {
+  const auto data = pictures(21, {.side = 16});
+  Loader loader(data, plain(4));
+  EXPECT_TRUE(torch::equal(images_of_epoch(loader, 0), normalise(data.first_images(21), {}, torch::kFloat32)));
+}
+
+TEST(Loader, GivesTheSameBatchesWithAnyNumberOfThreads) {
+  for (const bool random_parts : {false, true}) {
+    const auto data = pictures(64, {.side = 16, .random_parts = random_parts});
+    LoaderSettings settings = plain(5);
+    settings.shuffle = settings.augment = true;
+    settings.threads = 1;
+    Loader one(data, settings);
+    settings.threads = 4;
+    Loader four(data, settings);
+    for (const int64_t epoch : {0, 1}) {
+      EXPECT_EQ(labels_of_epoch(one, epoch), labels_of_epoch(four, epoch));
+      EXPECT_TRUE(torch::equal(images_of_epoch(one, epoch), images_of_epoch(four, epoch)));
+    }
+    EXPECT_FALSE(torch::equal(images_of_epoch(one, 0), images_of_epoch(one, 1)));
+  }
+}
+
+TEST(Loader, DrawsRandomPartsOnlyToAugment) {
+  const auto data = pictures(8, {.side = 16, .random_parts = true});
+  LoaderSettings settings = plain(8);
+  Loader as_they_are(data, settings);
+  const auto first = images_of_epoch(as_they_are, 0);
+  EXPECT_TRUE(torch::equal(first, images_of_epoch(as_they_are, 1)));
+  settings.augment = true;
+  Loader augmented(data, settings);
+  EXPECT_FALSE(torch::equal(first, images_of_epoch(augmented, 0)));
+}
+
+// A file that cannot be read: the batches before it are good, and it is no end that looks like one.
+class Failing : public Pictures {
+ public:
+  Failing() : Pictures({.side = 4}) {}
+  int64_t size() const override { return 40; }
+
+ protected:
+  Opened open(int64_t index) const override {
+    if (index == 25) throw DataError("25.jpg: damaged");
+    return {4, 4, [](int64_t) { return RgbImage{4, 4, std::vector<uint8_t>(48)}; }};
+  }
+};
+
+TEST(Loader, ThrowsWhatIsWrongWithAPictureInItsTurn) {
+  auto data = pictures(40, {.side = 4});
+  data.pictures = std::make_shared<Failing>();
+  LoaderSettings settings = plain(10);
+  settings.threads = 3;
+  Loader loader(data, settings);
+  loader.start_epoch(0);
+  EXPECT_TRUE(loader.next());
+  EXPECT_TRUE(loader.next());
+  EXPECT_EQ(message_of<DataError>([&] { loader.next(); }), "25.jpg: damaged");
+  EXPECT_EQ(message_of<DataError>([&] { loader.next(); }), "25.jpg: damaged");
 }
 
 }  // namespace

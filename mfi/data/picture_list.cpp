@@ -84,7 +84,8 @@ bool read_record(std::string_view& text, std::vector<std::string>& fields, const
 
 using Labels = std::map<std::string, std::string>;
 
-// Labels by the names of files; of files that are not there none is kept, however many the table names.
+// Labels by the names of files. Those of files that are not there are only counted, so that a long table takes no more
+// than the files do.
 Labels read_labels(std::string_view text, const std::string& where,
                    const std::function<bool(const std::string&)>& is_there) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
@@ -99,15 +100,24 @@ Labels read_labels(std::string_view text, const std::string& where,
   };
   const size_t name = column("file_name"), label = column("label"), columns = fields.size();
   Labels labels;
+  size_t missing = 0;
+  std::string first_missing;
   for (size_t line = 2; read_record(text, fields, where); ++line) {
     if (fields.size() == 1 && fields[0].empty()) continue;
     if (fields.size() != columns)
       throw DataError(
           format("%s: record %zu has %zu fields, the first line has %zu", where.c_str(), line, fields.size(), columns));
     if (fields[label].empty()) throw DataError(format("%s: record %zu has no label", where.c_str(), line));
-    if (is_there(fields[name]) && !labels.emplace(fields[name], fields[label]).second)
+    if (!is_there(fields[name])) {
+      if (missing++ == 0) first_missing = fields[name];
+      continue;
+    }
+    if (!labels.emplace(fields[name], fields[label]).second)
       throw DataError(where + ": names " + shortened(fields[name]) + " twice");
   }
+  if (missing > 0)
+    throw DataError(format("%s: names %zu files that are not there, the first %s", where.c_str(), missing,
+                           shortened(first_missing).c_str()));
   return labels;
 }
 
@@ -147,7 +157,7 @@ class Lister {
     for (const auto& picture : found_) names.insert(picture.label);
     out_.class_names = sorted_names(names);
     share_out(test_share, seed);
-    require_classes();
+    require_pictures(/*to_train_on=*/test_share < 1);
     return std::move(out_);
   }
 
@@ -252,10 +262,12 @@ class Lister {
     return std::any_of(found_.begin(), found_.end(), [](const auto& p) { return p.part != Part::whole; });
   }
 
-  void require_classes() const {
-    if (out_.train.empty()) throw DataError(place_ + ": no pictures to train on (train/CLASS, or CLASS)");
+  void require_pictures(bool to_train_on) const {
+    if (to_train_on && out_.train.empty())
+      throw DataError(place_ + ": no pictures to train on (train/CLASS, or CLASS)");
     if (out_.test.empty())
       throw DataError(place_ + ": no pictures to test on; expected test/CLASS or val/CLASS beside train/CLASS");
+    if (!to_train_on) return;
     std::vector<bool> trained(out_.class_names.size());
     for (const auto& picture : out_.train) trained[static_cast<size_t>(picture.label)] = true;
     for (size_t c = 0; c < trained.size(); ++c)

@@ -23,7 +23,8 @@ struct PictureList {
 ///
 /// - train/CLASS/..., and val/CLASS/... or test/CLASS/... or both (also training, valid, validation). Where only one of
 ///   the two is there, it is what the run is judged on;
-/// - CLASS/...: `test_share` of each class is held out for the test, drawn by seed;
+/// - CLASS/...: `test_share` of each class is held out for the test, drawn by seed; 1: all of it, and then no layout
+///   needs anything to train on;
 /// - metadata.csv, there or in train, val and test: columns file_name and label, as Hugging Face's imagefolder.
 ///
 /// One folder around all of it is no matter. Pictures are known by their endings (.jpg, .jpeg, .png, .webp).

@@ -72,6 +72,13 @@ TEST(PictureList, HoldsOutAShareOfEachClassWhereThereAreNoParts) {
   EXPECT_NE(texts(t, list.test), texts(t, other.test));
 }
 
+TEST(PictureList, NeedsNothingToTrainOnWhereAllIsTest) {
+  const auto flat = tree({"a/1.png", "a/2.png", "b/3.png"}), val = tree({"val/a/1.png", "val/b/2.png"});
+  EXPECT_EQ(list_pictures(flat, "DIR", 1, 0).test.size(), 3u);
+  EXPECT_TRUE(list_pictures(flat, "DIR", 1, 0).train.empty());
+  EXPECT_EQ(list_pictures(val, "DIR", 1, 0).test.size(), 2u);
+}
+
 TEST(PictureList, ReadsLabelsFromMetadata) {
   const Tree t({{"train/metadata.csv",
                  "\xEF\xBB\xBF"
@@ -93,8 +100,10 @@ TEST(PictureList, SaysWhatIsNotRight) {
   EXPECT_THAT(refusal(tree({"train/a/1.png", "test/a/1.png", "b/2.png"})), HasSubstr("DIR/b/2.png: lies beside"));
   EXPECT_THAT(refusal(Tree({{"metadata.csv", "name,class\n"}, {"1.png", ""}})),
               HasSubstr("has the columns name, class"));
-  EXPECT_THAT(refusal(Tree({{"metadata.csv", "file_name,label\n2.png,a\n"}, {"1.png", ""}})),
+  EXPECT_THAT(refusal(Tree({{"metadata.csv", "file_name,label\n2.png,a\n"}, {"1.png", ""}, {"2.png", ""}})),
               HasSubstr("does not name it"));
+  EXPECT_THAT(refusal(Tree({{"metadata.csv", "file_name,label\n2.png,a\n1.png,a\n3.png,b\n"}, {"1.png", ""}})),
+              HasSubstr("names 2 files that are not there, the first 2.png"));
   EXPECT_THAT(refusal(Tree({{"metadata.csv", "file_name,label\n1.png,a\n1.png,b\n"}, {"1.png", ""}})),
               HasSubstr("names 1.png twice"));
   EXPECT_THAT(refusal(Tree({{"metadata.csv", "file_name,label\n1.png\n"}, {"1.png", ""}})),

@@ -7,6 +7,7 @@
 #include "mfi/core/error.h"
 #include "mfi/core/test_folder.h"
 #include "mfi/data/dataset.h"
+#include "mfi/data/pictures.h"
 
 namespace mfi {
 namespace {
@@ -28,7 +29,7 @@ void write_png(const fs::path& path, uint32_t width, uint32_t height, uint8_t va
   ASSERT_TRUE(png_image_write_to_file(&png, path.c_str(), 0, pixels.data(), 0, nullptr));
 }
 
-class Pictures : public testing::Test {
+class PictureFolder : public testing::Test {
  protected:
   void SetUp() override {
     for (uint8_t i = 0; i < 6; ++i) {
@@ -47,7 +48,7 @@ class Pictures : public testing::Test {
   TestFolder folder_;
 };
 
-TEST_F(Pictures, AreReadAsTheyAreWhereTheyAreSmallSquaresOfOneSize) {
+TEST_F(PictureFolder, AreReadAsTheyAreWhereTheyAreSmallSquaresOfOneSize) {
   const auto data = open_data(settings(), folder_.path());
   EXPECT_EQ(data.train.images.sizes(), (torch::IntArrayRef{12, 3, 8, 8}));
   EXPECT_EQ(data.train.images[7][0][0][0].item<int>(), 51);
@@ -61,7 +62,7 @@ TEST_F(Pictures, AreReadAsTheyAreWhereTheyAreSmallSquaresOfOneSize) {
   EXPECT_EQ(shape.training_images, 12);
 }
 
-TEST_F(Pictures, AreBroughtToOneSize) {
+TEST_F(PictureFolder, AreBroughtToOneSize) {
   write_png(folder_ / "train/a/wide.png", 20, 10, 0);
   EXPECT_EQ(data_shape(settings(), folder_.path()).image_size, 224);
   auto small = settings();
@@ -69,7 +70,7 @@ TEST_F(Pictures, AreBroughtToOneSize) {
   EXPECT_EQ(open_data(small, folder_.path()).train.images.sizes(), (torch::IntArrayRef{13, 3, 5, 5}));
 }
 
-TEST_F(Pictures, AreLimitedAndHeldOutLikeOtherData) {
+TEST_F(PictureFolder, AreLimitedAndHeldOutLikeOtherData) {
   auto few = settings();
   few.limit = 4;
   EXPECT_EQ(open_data(few, folder_.path()).train.size(), 4);
@@ -83,7 +84,7 @@ TEST_F(Pictures, AreLimitedAndHeldOutLikeOtherData) {
   EXPECT_EQ(open_data(settings(), folder_.path()).validation.size(), 1);
 }
 
-TEST_F(Pictures, ThatAreBrokenAreNamed) {
+TEST_F(PictureFolder, ThatAreBrokenAreNamed) {
   std::ofstream(folder_ / "train/a/bad.png") << "not a picture";
   std::ofstream(folder_ / "train/b/empty.jpg");
   const auto message = message_of<DataError>([&] { open_data(settings(), folder_.path()); });
@@ -92,7 +93,68 @@ TEST_F(Pictures, ThatAreBrokenAreNamed) {
   EXPECT_THAT(message, HasSubstr("mfi inspect"));
 }
 
-TEST_F(Pictures, ThatDoNotFitIntoMemoryAreRefused) {
+// The same images wherever they are kept, but for what is drawn from reduced ones.
+TEST_F(PictureFolder, AreTheSameInEveryCache) {
+  for (int i = 0; i < 5; ++i) write_png(folder_ / ("train/a/wide" + std::to_string(i) + ".png"), 300, 200, 9);
+  ::setenv("XDG_CACHE_HOME", (folder_ / ".cache").c_str(), 1);
+  auto here = settings();
+  here.image_size = 80;
+  here.validation = 0.25;
+  for (const auto* augment : {"shift", "resized-crop"}) {
+    here.augment = augment;
+    here.cache = "memory";
+    const auto memory = open_data(here, folder_.path());
+    for (const auto* cache : {"disk", "disk", "none"}) {  // made, and found
+      here.cache = cache;
+      const auto other = open_data(here, folder_.path());
+      EXPECT_EQ(other.fingerprint, memory.fingerprint);
+      EXPECT_EQ(other.normalisation.mean, memory.normalisation.mean);
+      EXPECT_TRUE(torch::equal(other.test.first_images(1), memory.test.first_images(1)));
+      EXPECT_TRUE(torch::equal(other.train.labels, memory.train.labels));
+      EXPECT_TRUE(torch::equal(other.validation.labels, memory.validation.labels));
+      EXPECT_TRUE(torch::equal(other.validation.first_images(4), memory.validation.first_images(4)));
+      if (here.augment == "shift") {
+        EXPECT_TRUE(torch::equal(other.train.first_images(13), memory.train.first_images(13)));
+      }
+    }
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_ / ".cache/mfi/pictures"), {}), 4);  // two, and their locks
+}
+
+TEST_F(PictureFolder, AreCutAtRandomWhereTheyAreLarge) {
+  auto here = settings();
+  EXPECT_FALSE(open_data(here, folder_.path()).train.pictures);  // 8 x 8
+  here.image_size = 65;
+  const auto large = open_data(here, folder_.path());
+  ASSERT_TRUE(large.train.pictures);
+  EXPECT_TRUE(large.train.pictures->view().random_parts);
+  EXPECT_EQ(large.train.height(), 65);
+  here.augment = "shift";
+  EXPECT_FALSE(open_data(here, folder_.path()).train.pictures);
+}
+
+TEST_F(PictureFolder, HaveAFingerprintOfTheirFiles) {
+  const auto print = [&] { return open_data(settings(), folder_.path()).fingerprint; };
+  const auto before = print();
+  EXPECT_EQ(before, print());
+  write_png(folder_ / "train/a/3.png", 8, 8, 77);
+  const auto after = print();
+  EXPECT_NE(before, after);
+  fs::rename(folder_ / "train/a/3.png", folder_ / "train/b/8.png");
+  EXPECT_NE(after, print());
+}
+
+TEST_F(PictureFolder, SayHowFarTheyAreRead) {
+  int64_t calls = 0;
+  open_data(settings(), folder_.path(), [&](int64_t done, int64_t all) {
+    ++calls;
+    EXPECT_LE(done, all);
+    EXPECT_EQ(all, 13);
+  });
+  EXPECT_EQ(calls, 0);  // less than a second
+}
+
+TEST_F(PictureFolder, ThatDoNotFitIntoMemoryAreRefused) {
   auto huge = settings();
   huge.image_size = 4'000'000;
   EXPECT_THAT(message_of<DataError>([&] { open_data(huge, folder_.path()); }),

@@ -12,19 +12,25 @@ namespace mfi {
 struct LabelledSets {
   std::string source;  // the folder or archive
   Dataset train, test;
-  Dataset validation;  // where the source itself holds some out
 };
 
 /// `place` is the folder that holds the record files, one that holds this folder or the archive, or
 /// the archive. Errors as in open_data.
 LabelledSets read_cifar(const CifarLayout& layout, const std::filesystem::path& place);
 
-/// Pictures of any size in folders or an archive (picture_list.h), decoded on all cores and brought to
-/// settings.image_size pixels along a side: the shorter side resized, the middle cut out. They are then held in memory.
-/// image_size 0: that of the pictures where all are the same square of at most 64 pixels, else 224.
+/// Pictures of any size in folders or an archive (picture_list.h).
+///
+/// settings.image_size 0: that of the pictures where all are the same square of at most 64 pixels, else 224.
+/// settings.cache "memory" or "disk": all are decoded at once, on all cores, and kept: those of the test and of the
+/// validation as evaluation sees them; those to train on too, or, where random parts are drawn of them, whole with
+/// their shorter side at most 8/7 of the image size (256 for 224). "none": decoded each time. On disk they lie in
+/// $XDG_CACHE_HOME/mfi/pictures, under a name that changes with files and settings.
+/// The fingerprint is made of the files' identity (FileTree), names, labels and settings, whatever the cache. The
+/// normalisation, where it is not given, is measured on up to 5,000 training pictures.
 /// Throws NotFoundError, or DataError naming up to five files that are broken and how many there are, or saying how
 /// much memory would be needed.
-LabelledSets read_pictures(const std::filesystem::path& place, const DataSettings& settings);
+DataSplits open_pictures(const std::filesystem::path& place, const DataSettings& settings,
+                         const DataProgress& progress);
 
 /// The same without decoding them.
 DataShape pictures_shape(const std::filesystem::path& place, const DataSettings& settings);

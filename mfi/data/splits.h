@@ -7,7 +7,7 @@
 
 namespace mfi {
 
-/// Copies of the samples at `indices` (int64 [M]), in that order.
+/// Copies of the samples at `indices` (int64 [M]), in that order. For images in memory.
 Dataset pick(const Dataset& data, const torch::Tensor& indices);
 
 /// Indices, ascending, of at most `limit` samples with the classes as even as possible: the first ones
@@ -18,10 +18,10 @@ struct HeldOut {
   torch::Tensor train, validation;  // indices, ascending; together all samples
 };
 
-/// Holds out round(share * N) samples, from each class its share, drawn by seed.
+/// Holds out round(share * N) samples, from each class its share, drawn by seed. Only labels are looked at.
 HeldOut hold_out(const Dataset& data, double share, uint64_t seed);
 
-/// Over shapes, pixels and labels: 64 hex digits (SHA-256).
+/// Over shapes, pixels and labels: 64 hex digits (SHA-256). For images in memory.
 std::string fingerprint(const Dataset& train, const Dataset& test);
 
 }  // namespace mfi

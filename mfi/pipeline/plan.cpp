@@ -59,14 +59,8 @@ std::vector<std::string> all_from(const Arch& arch, const std::string& step) {
 class Planner {
  public:
   Planner(const Recipe& recipe, const DataShape& data) : recipe_(recipe) {
-    const int64_t classes = data.classes;
     plan_.data = data;
-    plan_.teacher = teacher_arch(recipe, classes);
-    if (plan_.teacher.classes != classes)
-      throw RecipeError(format("network.model: %s has %lld classes, the dataset %s has %lld",
-                               recipe.network.model.c_str(), static_cast<long long>(plan_.teacher.classes),
-                               recipe.data.dataset.c_str(), static_cast<long long>(classes)));
-    plan_.teacher.image_size = data.image_size;
+    plan_.teacher = teacher_arch(recipe, data);
     const size_t stages = plan_.teacher.stages.size();
     if (recipe.pipeline.incubate_default) {
       for (size_t k = 1; k < stages; ++k) incubated_.push_back(k - 1);
@@ -127,9 +121,9 @@ class Planner {
 
   void add_teacher() {
     auto& step = add("teacher", "the network to make smaller", plan_.teacher, "teacher", recipe_.teacher);
-    if (recipe_.network.model.empty()) return;
-    step.kind = StepKind::given;
     step.model_file = recipe_.network.model;
+    if (step.model_file.empty() || recipe_.network.fine_tune) return;
+    step.kind = StepKind::given;
     step.settings.epochs = 0;
     step.learns.assign(step.learns.size(), Learns::nothing);
   }

@@ -32,7 +32,7 @@ struct PlannedStep {
   std::string section;                 // of the recipe that its settings come from
   StepSettings settings;
   ObjectiveSettings objective;  // of a mapping
-  std::string model_file;       // of a given model
+  std::string model_file;       // that it begins with; "": none. A part whose shape differs starts anew
 
   /// Steps that must be finished before, without repetition.
   std::vector<std::string> inputs() const;

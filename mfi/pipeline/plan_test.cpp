@@ -23,7 +23,7 @@ std::vector<std::string> names(const Plan& plan) {
 
 Recipe small_recipe() {
   Recipe recipe;
-  recipe.network = {"resnet18", 8};
+  recipe.network = {.arch = "resnet18", .width = 8};
   return recipe;
 }
 
@@ -61,7 +61,7 @@ TEST(Plan, IsThePapersOrderByDefault) {
 
 TEST(Plan, HasThreeStagesForTheCifarFamily) {
   auto recipe = small_recipe();
-  recipe.network = {"resnet20", 8};
+  recipe.network = {.arch = "resnet20", .width = 8};
   EXPECT_THAT(names(make_plan(recipe, 10)),
               ElementsAre("teacher", "map", "meta", "incubate-1", "incubate-2", "hybrid"));
 }
@@ -182,6 +182,30 @@ TEST(Plan, GivesTheTeacherTheShortcutsAsked) {
   EXPECT_EQ(teacher.name, "resnet56");
   for (const auto& stage : teacher.stages) EXPECT_EQ(std::get<BlocksArch>(stage.body).shortcut, ShortcutKind::padded);
   EXPECT_EQ(total_cost(teacher).parameters, 853018);  // He et al. (2015), table 6: 0.85 M
+}
+
+TEST(Plan, GivesTheTeacherTheStemOfItsImages) {
+  Recipe recipe;
+  EXPECT_EQ(make_plan(recipe, 10, 32).teacher.stem, StemKind::cifar);
+  EXPECT_EQ(make_plan(recipe, 10, 224).teacher.stem, StemKind::imagenet);
+  recipe.network.stem = "cifar";
+  EXPECT_EQ(make_plan(recipe, 10, 224).teacher.stem, StemKind::cifar);
+}
+
+TEST(Plan, TrainsAModelFileThatIsToBeFineTuned) {
+  const TestFolder folder;
+  const auto file = folder / "model.safetensors";
+  save_model(file, Network(resnet_arch("resnet20", 4, 100)), {});
+  Recipe recipe;
+  recipe.network.model = file.string();
+  recipe.network.fine_tune = true;
+  const auto plan = make_plan(recipe, 10);
+  EXPECT_EQ(plan.teacher.classes, 10);
+  EXPECT_EQ(plan.teacher.stem_channels, 4);
+  const auto& step = plan.step("teacher");
+  EXPECT_EQ(step.kind, StepKind::classify);
+  EXPECT_EQ(step.model_file, file);
+  EXPECT_EQ(step.settings.epochs, recipe.teacher.epochs);
 }
 
 TEST(Plan, RefusesAModelFileThatIsNoTeacher) {

@@ -14,6 +14,7 @@
 #include "mfi/core/text.h"
 #include "mfi/pipeline/recipe_table.h"
 #include "mfi/pipeline/teacher.h"
+#include "mfi/train/checkpoint.h"
 
 namespace mfi {
 namespace {
@@ -181,6 +182,8 @@ std::optional<Problem> check_stages(const Recipe& recipe) {
 }
 
 std::optional<Problem> check_steps(const Recipe& recipe) {
+  if (recipe.network.fine_tune && recipe.network.model.empty())
+    return Problem{"network.fine_tune", "network.fine_tune is true, expected a network.model beside it"};
   const std::pair<const char*, const StepSettings*> steps[] = {{"teacher", &recipe.teacher},
                                                                {"map", &recipe.map},
                                                                {"meta", &recipe.meta},
@@ -291,6 +294,7 @@ class Reader {
       // Paths in a file are meant from its folder, those on the command line from where one stands.
       const bool of_file = origins_.at("network.model").starts_with(file_);
       model = fs::absolute(of_file ? fs::path(file_).parent_path() / model : fs::path(model)).lexically_normal();
+      take_pictures_as(describe_model(model));
     }
     if (const auto problem = first_problem(recipe_)) {
       const auto origin = origins_.find(problem->path);
@@ -305,6 +309,14 @@ class Reader {
     std::string path;
     const toml::node* node;
   };
+
+  // What the recipe does not say of its pictures is as the given teacher was judged.
+  void take_pictures_as(const ModelDescription& teacher) {
+    const auto is_free = [&](const char* key) { return !origins_.contains(key); };
+    if (is_free("data.image_size")) recipe_.data.image_size = teacher.arch.image_size;
+    if (is_free("data.resize")) recipe_.data.resize = teacher.info.resize;
+    if (is_free("data.crop")) recipe_.data.crop = teacher.info.crop;
+  }
 
   [[noreturn]] static void fail(const std::string& where, const std::string& what) {
     throw RecipeError(where + ": " + what);

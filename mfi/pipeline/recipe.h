@@ -18,8 +18,10 @@ namespace mfi {
 struct NetworkSettings {
   std::string arch = "resnet34";
   int64_t width = 0;                    // 0: the usual width of that network
+  std::string stem = "auto";            // or cifar, imagenet; auto: by the images' size
   std::string shortcut = "projection";  // or padded: what a block's input becomes where stride or channels change
-  std::string model;  // a model file: the teacher as it is, instead of the three above and of training; "": none
+  std::string model = "";  // a model file: the teacher as it is, instead of the four above and of training; "": none
+  bool fine_tune = false;  // train it first, as [teacher] says
 };
 
 /// [flow]: what replaces a stage. Lists have one entry a stage, or one entry for all.

@@ -172,20 +172,36 @@ void add_run(Table& table) {
             "Of pictures: pixels along a side; 0: theirs where they are small squares of one size, else 224.");
   table.add("data.resize", MFI_FIELD(data.resize), one_of({"bicubic", "bilinear"}),
             "Of pictures: the filter that they are resized by, as Pillow does.");
-  table.add("data.crop", MFI_FIELD(data.crop), numbers("above 0 to 1", std::numeric_limits<double>::min(), 1),
+  table.add("data.crop", MFI_FIELD(data.crop), numbers("0.01 to 1", 0.01, 1),
             "Of pictures: share of the shorter side that is kept, in the middle.");
   table.add("data.test", MFI_FIELD(data.test), numbers("0.01 to 0.9", 0.01, 0.9),
             "Of pictures: share held out for the test where their folder has no part for it.");
+  table.add("data.cache", MFI_FIELD(data.cache), one_of({"memory", "disk", "none"}),
+            "Of pictures: where they are kept once decoded; none: decoded anew each epoch.");
+  table.add("data.augment", MFI_FIELD(data.augment), one_of({"auto", "shift", "resized-crop"}),
+            "Of pictures, in steps that augment: shift by up to 4 pixels, or a random part resized; auto: shift up to "
+            "64 pixels along a side.");
+  table.add("data.least_area", MFI_FIELD(data.least_area),
+            numbers("above 0 to 1", std::numeric_limits<double>::min(), 1),
+            "Of a resized crop: its least share of the picture.");
 
   table.add("network.arch", MFI_FIELD(network.arch), one_of(resnet_names()), "The teacher's ResNet.");
   table.add("network.width", MFI_FIELD(network.width), integers(0, 4096),
             "Channels of its first stage; 0: the usual width of that ResNet.");
+  table.add(
+      "network.stem", MFI_FIELD(network.stem), one_of({"auto", "cifar", "imagenet"}),
+      "cifar: 3x3 convolution; imagenet: 7x7 of stride 2 and pooling; auto: imagenet above 64 pixels along a side.");
   table.add("network.shortcut", MFI_FIELD(network.shortcut), one_of({"projection", "padded"}),
             "Where stride or channels change: a 1x1 convolution (option B of He et al.), or padding with zeros (A).");
+  table.add("network.model", MFI_FIELD(network.model), any_text(),
+            "Model file (mfi import makes one) to take as the teacher, trained as it is; then the keys above and "
+            "[teacher] do not matter, and pictures are sized as for it where [data] does not say. A path from the "
+            "recipe's folder.");
+
   table.add(
-      "network.model", MFI_FIELD(network.model), any_text(),
-      "Model file (mfi import makes one) to take as the teacher, trained as it is; then arch, width, shortcut and "
-      "[teacher] do not matter. A path from the recipe's folder.");
+      "network.fine_tune", MFI_FIELD(network.fine_tune), either(),
+      "Train network.model on the dataset, as [teacher] says, before it is the teacher; its last layer is new where "
+      "the classes differ.");
 
   table.add("flow.velocity", MFI_FIELD(flow.velocity), one_of({"bottleneck", "pointwise"}),
             "Velocity network: bottleneck has 3x3 convolutions in its middle, pointwise only 1x1.");
@@ -272,7 +288,7 @@ void add_step(Table& table, const std::string& section, StepSettings Recipe::*st
     add("temperature", &StepSettings::temperature,
         numbers("above 0, at most 1000", std::numeric_limits<double>::min(), 1000), "Temperature of the soft labels.");
   }
-  add("augment", &StepSettings::augment, either(), "Random crop (4 pixels of padding) and flip.");
+  add("augment", &StepSettings::augment, either(), "Random shift or crop (data.augment), and flip.");
 }
 
 void add_controls(Table& table) {

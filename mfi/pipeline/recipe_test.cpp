@@ -146,6 +146,7 @@ TEST_F(RecipeFile, KeepsEveryKeyThroughWritingAndReading) {
     Recipe recipe;
     const auto value = other_value(entry);
     ASSERT_NE(value, entry.default_value);
+    if (entry.key.path == "network.fine_tune") recipe.network.model = model_file();
     entry.set(recipe, value);
     const auto text = recipe_to_toml(recipe);
 
@@ -159,9 +160,27 @@ TEST_F(RecipeFile, KeepsEveryKeyThroughWritingAndReading) {
 TEST_F(RecipeFile, SetsEveryKeyByOverride) {
   for (const auto& entry : recipe_entries()) {
     const auto value = other_value(entry);
-    const auto recipe = read("", {entry.key.path + "=" + recipe_value_text(value)});
+    std::vector<std::string> overrides{entry.key.path + "=" + recipe_value_text(value)};
+    if (entry.key.path == "network.fine_tune") overrides.push_back("network.model=" + model_file());
+    const auto recipe = read("", overrides);
     EXPECT_EQ(entry.get(recipe), value) << entry.key.path;
   }
+}
+
+TEST_F(RecipeFile, TakesPicturesAsItsModelDoesWhereItSaysNothing) {
+  const TestFolder folder;
+  auto arch = resnet_arch("resnet18", 2, 10);
+  arch.image_size = 48;
+  ModelInfo info;
+  info.resize = "bilinear";
+  info.crop = 0.875;
+  save_model(folder / "model.safetensors", Network(arch), info);
+  const auto model = "network.model=" + (folder / "model.safetensors").string();
+  const auto recipe = read("", {model});
+  EXPECT_EQ(recipe.data.image_size, 48);
+  EXPECT_EQ(recipe.data.resize, "bilinear");
+  EXPECT_EQ(recipe.data.crop, 0.875);
+  EXPECT_EQ(read("[data]\ncrop = 1\n", {model}).data.crop, 1);
 }
 
 TEST_F(RecipeFile, OverridesInOrderAndTakesTextWithoutQuotes) {
@@ -240,9 +259,10 @@ TEST_F(RecipeFile, NamesTheSectionThatAKeyBelongsIn) {
 }
 
 TEST_F(RecipeFile, ListsTheKeysOfASectionWhenNoneIsNear) {
-  EXPECT_EQ(
-      error_of("[data]\nbrightness = 3\n"),
-      "x.toml:2: unknown key data.brightness; [data] has dataset, validation, limit, image_size, resize, crop, test");
+  EXPECT_EQ(error_of("[data]\nbrightness = 3\n"),
+            "x.toml:2: unknown key data.brightness; [data] has dataset, validation, limit, image_size, resize, crop, "
+            "test, cache, "
+            "augment, least_area");
 }
 
 TEST_F(RecipeFile, NamesTheSectionNearestToAnUnknownOne) {

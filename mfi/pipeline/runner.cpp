@@ -18,10 +18,35 @@ namespace {
 
 namespace fs = std::filesystem;
 
-DataSplits open_recipe_data(const Recipe& recipe, const fs::path& folder) {
+DataSplits open_recipe_data(const Recipe& recipe, const RunOptions& options, RunObserver& observer) {
   auto data = recipe.data;
   data.seed = recipe.seed;
-  return open_data(data, folder);
+  if (options.jobs > 1) {  // each step's process reads its own; here only what identifies them matters
+    data.cache = "none";
+    data.normalisation = Normalisation{};
+  }
+  // A given teacher's pictures were normalised in its way, and so everything that learns from it.
+  if (!recipe.network.model.empty()) data.normalisation = describe_model(recipe.network.model).info.normalisation;
+  int64_t tenths = 0;
+  auto splits = open_data(data, options.data, [&](int64_t done, int64_t all) {
+    if (10 * done / all == tenths) return;
+    tenths = 10 * done / all;
+    observer.on_message(
+        format("reading pictures: %lld of %lld", static_cast<long long>(done), static_cast<long long>(all)));
+  });
+  if (!splits.passed_over.empty())
+    observer.on_message(format("%zu files in %s are no pictures that mfi reads and are passed over, the first %s",
+                               splits.passed_over.size(), splits.source.c_str(), splits.passed_over.front().c_str()));
+  return splits;
+}
+
+void require_teachers_classes(const Recipe& recipe, const std::vector<std::string>& names) {
+  if (recipe.network.model.empty() || recipe.network.fine_tune) return;
+  const auto info = describe_model(recipe.network.model).info;
+  if (!info.may_have_classes(names))
+    throw RecipeError("network.model: the classes of " + recipe.network.model + " are " +
+                      shortened(join(info.class_names, ", ")) + ", those of the dataset " +
+                      shortened(join(names, ", ")) + "; network.fine_tune = true trains it on these first");
 }
 
 // One run: the data, the folder and its lock.
@@ -33,10 +58,10 @@ class Runner {
         observer_(observer),
         plan_(make_plan(recipe, data_shape(recipe.data, options.data))) {
     apply_runtime(recipe.runtime);
-    check_names();                                   // before any work
-    data_ = open_recipe_data(recipe, options.data);  // before the folder: without data nothing shall be left behind
-    // A given teacher's pictures were normalised in its way, and so everything that learns from it.
-    if (!recipe.network.model.empty()) data_.normalisation = describe_model(recipe.network.model).info.normalisation;
+    check_names();  // before any work
+    // Before the folder: without data nothing shall be left behind.
+    data_ = open_recipe_data(recipe, options, observer);
+    require_teachers_classes(recipe, data_.test.class_names);
     if (options.processes) require_same_everywhere();
     folder_.emplace(recipe_, plan_, data_, options.out);
     if (!is_first()) return;

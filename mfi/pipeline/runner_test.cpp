@@ -22,7 +22,7 @@ Recipe tiny_recipe() {
   recipe.name = "tiny";
   recipe.data.dataset = "sample";
   recipe.data.limit = 100;
-  recipe.network = {"resnet20", 4};
+  recipe.network = {.arch = "resnet20", .width = 4};
   recipe.flow.hidden = {4};
   recipe.runtime.precision = "fp32";
   for (auto* step : {&recipe.teacher, &recipe.map, &recipe.meta, &recipe.incubate, &recipe.hybrid}) {
@@ -241,7 +241,7 @@ TEST_F(FinishedRun, TakesAModelFileAsTheTeacherAsItIs) {
   save_model(file, *model.network, model.info);
 
   auto recipe = tiny_recipe();
-  recipe.network = {"resnet34", 0, file.string()};  // the file decides
+  recipe.network.model = file.string();  // it decides, not network.arch
   recipe.controls = {};
   Log log;
   const auto out = folder_->path() / "with-given";
@@ -264,6 +264,27 @@ TEST_F(FinishedRun, TakesAModelFileAsTheTeacherAsItIs) {
   Log changed;
   run_pipeline(recipe, options(out), changed);
   EXPECT_THAT(changed.skipped, testing::IsEmpty());
+}
+
+TEST_F(FinishedRun, TrainsAModelFileOfOtherClassesFirst) {
+  const auto file = folder_->path() / "seven.safetensors";
+  Network seven(resnet_arch("resnet20", 4, 7));
+  initialise(seven, 5);
+  save_model(file, seven, {});
+  auto recipe = tiny_recipe();
+  recipe.network.model = file.string();
+  recipe.network.fine_tune = true;
+  recipe.teacher.learning_rate = 1e-9;  // so that what it began with can be seen
+  recipe.teacher.weight_decay = 0;
+  recipe.controls = {};
+  Log log;
+  const auto out = folder_->path() / "fine-tuned";
+  const auto results = run_pipeline(recipe, options(out), log);
+  EXPECT_EQ(results.steps.front().epochs, recipe.teacher.epochs);
+  const auto teacher = load_model(out / "teacher/model.safetensors");
+  EXPECT_EQ(teacher.network->arch().classes, 10);
+  const auto weight = [](const Network& network) { return network.part(1)->parameters()[0]; };
+  EXPECT_TRUE(torch::allclose(weight(*teacher.network), weight(seven), 1e-5, 1e-5));
 }
 
 }  // namespace

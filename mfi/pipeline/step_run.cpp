@@ -57,13 +57,19 @@ std::shared_ptr<Network> model_of(const RunFolder& folder, const PlannedStep& st
   return load_for_all(folder.model_file(step.name), step.arch, processes);
 }
 
-// The recipe's model; its file says for which size of image it was made, the data decide.
-std::shared_ptr<Network> given_model(const PlannedStep& step, Processes* processes) {
+// The recipe's model, for the data's size of image, and for their classes where it is to be fine-tuned.
+std::shared_ptr<Network> given_model(const PlannedStep& step, uint64_t seed, const std::vector<std::string>& classes,
+                                     Processes* processes) {
+  const auto [file_arch, info] = describe_model(step.model_file);
   auto arch = step.arch;
-  arch.image_size = describe_model(step.model_file).arch.image_size;
+  arch.image_size = file_arch.image_size;
+  arch.classes = file_arch.classes;
   const auto given = load_for_all(step.model_file, arch, processes);
   const auto network = std::make_shared<Network>(step.arch);
-  for (size_t part = 0; part < network->part_count(); ++part) copy_part(*given, *network, part);
+  initialise(*network, seed);
+  const size_t head = network->part_count() - 1;
+  for (size_t part = 0; part < network->part_count(); ++part)
+    if (part != head || info.may_have_classes(classes)) copy_part(*given, *network, part);
   network->eval();
   return network;
 }
@@ -94,8 +100,8 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
     return model;
   };
   const auto teacher = step.teacher.empty() ? nullptr : find(step.teacher);
-  const auto student =
-      step.kind == StepKind::given ? given_model(step, processes) : assemble_student(step, recipe.seed, find);
+  const auto student = step.model_file.empty() ? assemble_student(step, recipe.seed, find)
+                                               : given_model(step, recipe.seed, data.test.class_names, processes);
   student->to(device);
   if (processes && recipe.runtime.sync_batch_norm) share_batch_statistics(*student, processes->batch_sums());
   std::unique_ptr<Task> task;
@@ -137,7 +143,8 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
   if (!is_first) return result;
 
   save_model(folder.model_file(step.name), *student,
-             {data.test.class_names, data.normalisation, data.name, step.name, recipe.data.resize, recipe.data.crop});
+             {data.test.class_names, data.normalisation, data.name, step.name, recipe.data.resize, recipe.data.crop,
+              recipe.data.test, recipe.seed});
   result.model_sha256 = sha256_file(folder.model_file(step.name));
   write_step_result(folder.record_file(step.name), result);
   fs::remove(folder.state_file(step.name), ignored);

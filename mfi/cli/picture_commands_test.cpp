@@ -1,12 +1,16 @@
 // Pictures on the command line: inspect, predict, eval and run on folders of them.
 #include <gmock/gmock.h>
 
+#include <nlohmann/json.hpp>
+
 #include "mfi/cli/program.h"
 #include "mfi/core/error.h"
+#include "mfi/core/text.h"
 #include "mfi/data/dataset.h"
 #include "mfi/formats/picture.h"
 #include "mfi/nn/network.h"
 #include "mfi/train/checkpoint.h"
+#include "mfi/train/evaluate.h"
 
 namespace mfi {
 namespace {
@@ -65,6 +69,10 @@ TEST_F(PictureFolder, GivesTheAccuracyOfTheSameImagesInTheirOwnFormat) {
   const auto own = open_data(settings, {}), files = open_data(from_files, pictures());
   EXPECT_TRUE(torch::equal(own.test.images, files.test.images));
   EXPECT_TRUE(torch::equal(own.train.labels, files.train.labels));
+  const auto network = load_model(model()).network;
+  const auto expected =
+      evaluate_classifier(*network, own.test, load_model(model()).info.normalisation, torch::kFloat32);
+  EXPECT_THAT(as_pictures.out, HasSubstr(format("top-1 %.2f %%, loss %.4f", expected.top1_percent, expected.loss)));
 }
 
 TEST_F(PictureFolder, IsInspected) {
@@ -94,9 +102,16 @@ TEST_F(PictureFolder, HasItsFaultsNamed) {
                            "notes.txt", "broken (1)", "broken.png"})
     EXPECT_THAT(ended.out, HasSubstr(part));
   EXPECT_THAT(ended.error, HasSubstr("1 of 123 pictures are broken"));
+  // A run needs all of them, an evaluation those of the test.
+  const auto not_run = run_program({"run", (fs::path(MFI_SOURCE_DIR) / "recipes/sample.toml").string(), "--data", copy,
+                                    "--set", "data.dataset=pictures", "--out", folder_->path() / "not-run"});
+  EXPECT_EQ(not_run.exit_code, static_cast<int>(ExitCode::bad_data));
+  EXPECT_THAT(not_run.error, HasSubstr("broken.png"));
+  EXPECT_FALSE(fs::exists(folder_->path() / "not-run"));
+  std::ofstream(copy / "test" / classes[2] / "empty.png").close();
   const auto refused = run_program({"eval", model(), "--dataset", "pictures", "--data", copy});
   EXPECT_EQ(refused.exit_code, static_cast<int>(ExitCode::bad_data));
-  EXPECT_THAT(refused.error, HasSubstr("broken.png"));
+  EXPECT_THAT(refused.error, HasSubstr("empty.png"));
 }
 
 TEST_F(PictureFolder, IsTrainedOn) {
@@ -120,12 +135,83 @@ TEST_F(PictureFolder, IsTrainedOn) {
   EXPECT_EQ(description.arch.classes, 10);
 }
 
+// Without folders for parts the run draws what it is judged on; a later evaluation must draw the same.
+TEST_F(PictureFolder, IsJudgedLaterOnWhatTheRunHeldOut) {
+  const auto flat = folder_->path() / "flat", out = folder_->path() / "flat-run";
+  fs::copy(pictures() / "train", flat, fs::copy_options::recursive);
+  const auto ended = run_program({"run",        (fs::path(MFI_SOURCE_DIR) / "recipes/sample.toml").string(),
+                                  "--data",     flat,
+                                  "--out",      out,
+                                  "--progress", "none",
+                                  "--only",     "teacher",
+                                  "--set",      "data.dataset=pictures",
+                                  "--set",      "data.test=0.5",
+                                  "--set",      "seed=7",
+                                  "--set",      "network.arch=resnet20",
+                                  "--set",      "network.width=4",
+                                  "--set",      "flow.hidden=[4]",
+                                  "--set",      "teacher.epochs=1",
+                                  "--set",      "teacher.batch_size=20",
+                                  "--set",      "teacher.warmup_epochs=0"});
+  ASSERT_EQ(ended.exit_code, 0) << ended.error;
+  const auto teacher = (out / "teacher/model.safetensors").string();
+  const auto info = describe_model(teacher).info;
+  EXPECT_EQ(info.seed, 7u);
+  EXPECT_EQ(info.test, 0.5);
+  const auto judged = run_program({"eval", teacher, "--data", flat});
+  ASSERT_EQ(judged.exit_code, 0) << judged.error;
+  const auto result = nlohmann::json::parse(file_text(out / "teacher/step.json"));
+  EXPECT_THAT(judged.out, HasSubstr(format("top-1 %.2f %%, loss %.4f", result["test_top1_percent"].get<double>(),
+                                           result["test_loss"].get<double>())));
+  // A model of other classes is not judged on them.
+  fs::rename(flat / info.class_names[0], flat / "another");
+  const auto other = run_program({"eval", teacher, "--data", flat});
+  EXPECT_EQ(other.exit_code, static_cast<int>(ExitCode::bad_data));
+  EXPECT_THAT(other.error, HasSubstr("the model's classes are"));
+}
+
+// Random parts, the stem of ImageNet's networks; and what is learnt is the same wherever the pictures are kept.
+TEST_F(PictureFolder, IsTrainedOnAsImageNetIs) {
+  std::string first;
+  for (const std::string cache : {"memory", "disk", "none"}) {
+    const auto out = folder_->path() / ("large-" + cache);
+    const auto ended = run_program({"run",        (fs::path(MFI_SOURCE_DIR) / "recipes/sample.toml").string(),
+                                    "--data",     pictures(),
+                                    "--out",      out,
+                                    "--progress", "none",
+                                    "--only",     "teacher",
+                                    "--set",      "data.dataset=pictures",
+                                    "--set",      "data.image_size=72",
+                                    "--set",      "data.cache=" + cache,
+                                    "--set",      "network.arch=resnet20",
+                                    "--set",      "network.width=4",
+                                    "--set",      "flow.hidden=[4]",
+                                    "--set",      "teacher.epochs=1",
+                                    "--set",      "teacher.batch_size=20",
+                                    "--set",      "teacher.warmup_epochs=0"},
+                                   {{"XDG_CACHE_HOME", (folder_->path() / "cache").string()}});
+    ASSERT_EQ(ended.exit_code, 0) << ended.error;
+    const auto description = describe_model(out / "teacher/model.safetensors");
+    EXPECT_EQ(description.arch.image_size, 72);
+    EXPECT_EQ(description.arch.stem, StemKind::imagenet);
+    const auto bytes = file_text(out / "teacher/model.safetensors");
+    if (first.empty()) first = bytes;
+    EXPECT_TRUE(bytes == first) << cache;
+  }
+  EXPECT_TRUE(fs::exists(folder_->path() / "cache/mfi/pictures"));
+}
+
 TEST_F(PictureFolder, IsPredicted) {
   const auto csv = run_program({"predict", model(), pictures() / "test", "--top", "2"});
   EXPECT_EQ(csv.exit_code, 0) << csv.error;
   EXPECT_THAT(csv.out, testing::StartsWith("path,class,probability,class2,probability2,problem\n"));
   EXPECT_EQ(std::count(csv.out.begin(), csv.out.end(), '\n'), 61);
   EXPECT_THAT(csv.error, HasSubstr("60 pictures, 0 of them broken"));
+  // A pattern that the shell has not replaced.
+  const auto pattern = run_program({"predict", model(), (pictures() / "test/*/*.png").string()});
+  EXPECT_EQ(std::count(pattern.out.begin(), pattern.out.end(), '\n'), 61);
+  const auto none = run_program({"predict", model(), (pictures() / "*.gif").string()});
+  EXPECT_EQ(none.exit_code, static_cast<int>(ExitCode::not_found));
 }
 
 TEST_F(PictureFolder, HasARowForAPictureThatIsBroken) {
