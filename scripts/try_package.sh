@@ -74,5 +74,7 @@ inside build/map_one_stage/map_one_stage
 
 echo "== removed again, nothing is left behind"
 quietly apt-get purge -y mfi mfi-dev
-inside "! ls -d /usr/lib/mfi /usr/share/mfi /usr/include/mfi* /usr/bin/mfi 2>/dev/null"
+inside 'for f in /usr/bin/mfi /usr/lib/*mfi* /usr/lib/cmake/mfi /usr/share/mfi /usr/share/doc/mfi* /usr/include/*mfi*; do
+  if [ -e "$f" ]; then echo "left behind: $f"; exit 1; fi
+done'
 echo "== all of it worked"
