@@ -76,7 +76,8 @@ def main():
         files = {name: Path(temporary) / f"{name}.onnx" for name in models}
         for name, model in models.items():
             run(a.mfi, "export", model, "--out", files[name])
-        size = onnxruntime.InferenceSession(str(files["teacher"])).get_inputs()[0].shape[-1]
+        facts = onnxruntime.InferenceSession(str(files["teacher"])).get_modelmeta().custom_metadata_map
+        size = json.loads(facts["mfi.preprocessing"])["image_size"]
 
         def mfi(precision):
             def measure(name, batch, threads):

@@ -134,7 +134,7 @@ void inspect_pictures(const std::filesystem::path& place, const std::string& she
   install_stop_handlers();
   const auto tree = open_file_tree(place);
   const std::string name = place.string();
-  const auto list = list_pictures(*tree, name, DataSettings{}.test, 0);
+  const auto list = list_pictures(*tree, name, DataSettings{}.test, 0, /*to_train_on=*/false);
   const auto items = all_items(list);
   const auto on_sheet = sheet.empty() ? std::set<size_t>{} : items_on_sheet(items);
   std::vector<Looked> looked(items.size());

@@ -26,8 +26,11 @@ DataSplits open_model_data(const Model& model, const std::string& dataset, const
   settings.cache = "none";  // each is looked at once
   settings.seed = info.seed;
   settings.test = info.test;
+  settings.to_train_on = purpose == ModelDataFor::calibration;
   if (purpose == ModelDataFor::judging && info.dataset != "pictures") settings.test = 1;
   auto data = open_data(settings, data_folder(folder, settings.dataset));
+  if (purpose == ModelDataFor::judging && data.test.size() == 0)
+    throw DataError(data.source + ": no pictures to test on; expected test/CLASS or val/CLASS, or CLASS");
   if (data.test.width() != arch.image_size)
     throw DataError(
         format("the model takes images of %lld pixels along a side, those of %s have %lld; as a folder of "

@@ -56,10 +56,11 @@ struct DataSettings {
   int64_t image_size = 0;          // pixels along a side; 0: see read_pictures
   std::string resize = "bicubic";  // or bilinear
   double crop = 1;                 // share of the shorter side that is kept, 0.01 to 1
-  double test = 0.2;  // share held out for the test where the folder has no part for it; 1: all, nothing to train on
-  std::string cache = "memory";  // where decoded pictures are kept: memory, disk, or none: decoded each time
-  std::string augment = "auto";  // shift, resized-crop, or auto: by their size (see random_parts)
-  double least_area = 0.08;      // of a resized crop, as a share of the picture, above 0 to 1
+  double test = 0.2;               // share held out for the test where the folder has no part for it; 1: all
+  bool to_train_on = true;         // else there need be no pictures but those of the test
+  std::string cache = "memory";    // where decoded pictures are kept: memory, disk, or none: decoded each time
+  std::string augment = "auto";    // shift, resized-crop, or auto: by their size (see random_parts)
+  double least_area = 0.08;        // of a resized crop, as a share of the picture, above 0 to 1
   // Of a model that has been trained with one; none: that of the training images.
   std::optional<Normalisation> normalisation = std::nullopt;
 };

@@ -145,7 +145,7 @@ class Lister {
  public:
   Lister(const FileTree& tree, const std::string& place) : tree_(tree), place_(place) {}
 
-  PictureList list(double test_share, uint64_t seed) {
+  PictureList list(double test_share, uint64_t seed, bool to_train_on) {
     skip_outer_folder();
     read_tables();
     for (size_t i = 0; i < tree_.names().size(); ++i) add(i);
@@ -157,7 +157,7 @@ class Lister {
     for (const auto& picture : found_) names.insert(picture.label);
     out_.class_names = sorted_names(names);
     share_out(test_share, seed);
-    require_pictures(/*to_train_on=*/test_share < 1);
+    if (to_train_on) require_pictures();
     return std::move(out_);
   }
 
@@ -262,12 +262,10 @@ class Lister {
     return std::any_of(found_.begin(), found_.end(), [](const auto& p) { return p.part != Part::whole; });
   }
 
-  void require_pictures(bool to_train_on) const {
-    if (to_train_on && out_.train.empty())
-      throw DataError(place_ + ": no pictures to train on (train/CLASS, or CLASS)");
+  void require_pictures() const {
+    if (out_.train.empty()) throw DataError(place_ + ": no pictures to train on (train/CLASS, or CLASS)");
     if (out_.test.empty())
       throw DataError(place_ + ": no pictures to test on; expected test/CLASS or val/CLASS beside train/CLASS");
-    if (!to_train_on) return;
     std::vector<bool> trained(out_.class_names.size());
     for (const auto& picture : out_.train) trained[static_cast<size_t>(picture.label)] = true;
     for (size_t c = 0; c < trained.size(); ++c)
@@ -285,8 +283,9 @@ class Lister {
 
 }  // namespace
 
-PictureList list_pictures(const FileTree& tree, const std::string& place, double test_share, uint64_t seed) {
-  return Lister(tree, place).list(test_share, seed);
+PictureList list_pictures(const FileTree& tree, const std::string& place, double test_share, uint64_t seed,
+                          bool to_train_on) {
+  return Lister(tree, place).list(test_share, seed, to_train_on);
 }
 
 }  // namespace mfi

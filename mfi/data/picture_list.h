@@ -23,12 +23,13 @@ struct PictureList {
 ///
 /// - train/CLASS/..., and val/CLASS/... or test/CLASS/... or both (also training, valid, validation). Where only one of
 ///   the two is there, it is what the run is judged on;
-/// - CLASS/...: `test_share` of each class is held out for the test, drawn by seed; 1: all of it, and then no layout
-///   needs anything to train on;
+/// - CLASS/...: `test_share` of each class is held out for the test, drawn by seed; 1: all of it;
 /// - metadata.csv, there or in train, val and test: columns file_name and label, as Hugging Face's imagefolder.
 ///
 /// One folder around all of it is no matter. Pictures are known by their endings (.jpg, .jpeg, .png, .webp).
-/// Throws DataError where there are none, where a class has none to train on, or where the CSV is not right.
-PictureList list_pictures(const FileTree& tree, const std::string& place, double test_share, uint64_t seed);
+/// Throws DataError where there are none, where the CSV is not right, or, where the list is to train on, where a class
+/// has none to do so or there are none for the test.
+PictureList list_pictures(const FileTree& tree, const std::string& place, double test_share, uint64_t seed,
+                          bool to_train_on = true);
 
 }  // namespace mfi

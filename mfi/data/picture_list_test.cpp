@@ -72,11 +72,13 @@ TEST(PictureList, HoldsOutAShareOfEachClassWhereThereAreNoParts) {
   EXPECT_NE(texts(t, list.test), texts(t, other.test));
 }
 
-TEST(PictureList, NeedsNothingToTrainOnWhereAllIsTest) {
+TEST(PictureList, NeedsNothingToTrainOnToBeJudgedOn) {
   const auto flat = tree({"a/1.png", "a/2.png", "b/3.png"}), val = tree({"val/a/1.png", "val/b/2.png"});
-  EXPECT_EQ(list_pictures(flat, "DIR", 1, 0).test.size(), 3u);
-  EXPECT_TRUE(list_pictures(flat, "DIR", 1, 0).train.empty());
-  EXPECT_EQ(list_pictures(val, "DIR", 1, 0).test.size(), 2u);
+  const auto all = list_pictures(flat, "DIR", 1, 0, /*to_train_on=*/false);
+  EXPECT_EQ(all.test.size(), 3u);
+  EXPECT_TRUE(all.train.empty());
+  EXPECT_EQ(list_pictures(val, "DIR", 0.2, 0, /*to_train_on=*/false).test.size(), 2u);
+  EXPECT_THAT(refusal(val), HasSubstr("no pictures to train on"));
 }
 
 TEST(PictureList, ReadsLabelsFromMetadata) {

@@ -117,7 +117,7 @@ class Source {
  public:
   Source(const std::filesystem::path& place, const DataSettings& settings)
       : tree_(open_file_tree(place)), name_(place.string()), settings_(settings) {
-    list_ = list_pictures(*tree_, name_, settings.test, settings.seed);
+    list_ = list_pictures(*tree_, name_, settings.test, settings.seed, settings.to_train_on);
     for (auto* part : {&list_.train, &list_.validation, &list_.test})
       limit_to(*part, settings.limit, list_.class_names.size());
     view_.side = choose_size();

@@ -68,7 +68,9 @@ TEST(Classifier, GivesTheSoftmaxOfTheNetworkOnThePictureAsTheModelSeesIt) {
     // The classifier's network is folded, which rounds differently.
     EXPECT_NEAR(p.probability, expected[p.index].item<double>(), 1e-4);
     EXPECT_EQ(p.class_name, model.info.class_names[static_cast<size_t>(p.index)]);
-    if (i > 0) EXPECT_LE(p.probability, predictions[i - 1].probability);
+    if (i > 0) {
+      EXPECT_LE(p.probability, predictions[i - 1].probability);
+    }
     sum += p.probability;
   }
   EXPECT_NEAR(sum, 1, 1e-5);
