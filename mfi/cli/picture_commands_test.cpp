@@ -53,6 +53,21 @@ class PictureFolder : public testing::Test {
     }
   }
 
+  // One epoch of a small teacher on a folder of pictures, with these settings beside.
+  static Ended train(const fs::path& data, const fs::path& out, const std::vector<std::string>& settings,
+                     const std::vector<std::pair<std::string, std::string>>& environment = {}) {
+    std::vector<std::string> words{"run",        (fs::path(MFI_SOURCE_DIR) / "recipes/sample.toml").string(),
+                                   "--data",     data,
+                                   "--out",      out,
+                                   "--only",     "teacher",
+                                   "--progress", "none"};
+    for (const char* setting : {"data.dataset=pictures", "network.arch=resnet20", "network.width=4", "flow.hidden=[4]",
+                                "teacher.epochs=1", "teacher.batch_size=20", "teacher.warmup_epochs=0"})
+      words.insert(words.end(), {"--set", setting});
+    for (const auto& setting : settings) words.insert(words.end(), {"--set", setting});
+    return run_program(words, environment);
+  }
+
   static inline TemporaryFolder* folder_ = nullptr;
 };
 
@@ -116,18 +131,7 @@ TEST_F(PictureFolder, HasItsFaultsNamed) {
 
 TEST_F(PictureFolder, IsTrainedOn) {
   const auto out = folder_->path() / "run";
-  const auto ended = run_program({"run",        (fs::path(MFI_SOURCE_DIR) / "recipes/sample.toml").string(),
-                                  "--data",     pictures(),
-                                  "--out",      out,
-                                  "--progress", "none",
-                                  "--only",     "teacher",
-                                  "--set",      "data.dataset=pictures",
-                                  "--set",      "network.arch=resnet20",
-                                  "--set",      "network.width=4",
-                                  "--set",      "flow.hidden=[4]",
-                                  "--set",      "teacher.epochs=1",
-                                  "--set",      "teacher.batch_size=20",
-                                  "--set",      "teacher.warmup_epochs=0"});
+  const auto ended = train(pictures(), out, {});
   ASSERT_EQ(ended.exit_code, 0) << ended.error;
   const auto description = describe_model(out / "teacher/model.safetensors");
   EXPECT_EQ(description.info.dataset, "pictures");
@@ -139,20 +143,7 @@ TEST_F(PictureFolder, IsTrainedOn) {
 TEST_F(PictureFolder, IsJudgedLaterOnWhatTheRunHeldOut) {
   const auto flat = folder_->path() / "flat", out = folder_->path() / "flat-run";
   fs::copy(pictures() / "train", flat, fs::copy_options::recursive);
-  const auto ended = run_program({"run",        (fs::path(MFI_SOURCE_DIR) / "recipes/sample.toml").string(),
-                                  "--data",     flat,
-                                  "--out",      out,
-                                  "--progress", "none",
-                                  "--only",     "teacher",
-                                  "--set",      "data.dataset=pictures",
-                                  "--set",      "data.test=0.5",
-                                  "--set",      "seed=7",
-                                  "--set",      "network.arch=resnet20",
-                                  "--set",      "network.width=4",
-                                  "--set",      "flow.hidden=[4]",
-                                  "--set",      "teacher.epochs=1",
-                                  "--set",      "teacher.batch_size=20",
-                                  "--set",      "teacher.warmup_epochs=0"});
+  const auto ended = train(flat, out, {"data.test=0.5", "seed=7"});
   ASSERT_EQ(ended.exit_code, 0) << ended.error;
   const auto teacher = (out / "teacher/model.safetensors").string();
   const auto info = describe_model(teacher).info;
@@ -175,21 +166,8 @@ TEST_F(PictureFolder, IsTrainedOnAsImageNetIs) {
   std::string first;
   for (const std::string cache : {"memory", "disk", "none"}) {
     const auto out = folder_->path() / ("large-" + cache);
-    const auto ended = run_program({"run",        (fs::path(MFI_SOURCE_DIR) / "recipes/sample.toml").string(),
-                                    "--data",     pictures(),
-                                    "--out",      out,
-                                    "--progress", "none",
-                                    "--only",     "teacher",
-                                    "--set",      "data.dataset=pictures",
-                                    "--set",      "data.image_size=72",
-                                    "--set",      "data.cache=" + cache,
-                                    "--set",      "network.arch=resnet20",
-                                    "--set",      "network.width=4",
-                                    "--set",      "flow.hidden=[4]",
-                                    "--set",      "teacher.epochs=1",
-                                    "--set",      "teacher.batch_size=20",
-                                    "--set",      "teacher.warmup_epochs=0"},
-                                   {{"XDG_CACHE_HOME", (folder_->path() / "cache").string()}});
+    const auto ended = train(pictures(), out, {"data.image_size=72", "data.cache=" + cache},
+                             {{"XDG_CACHE_HOME", (folder_->path() / "cache").string()}});
     ASSERT_EQ(ended.exit_code, 0) << ended.error;
     const auto description = describe_model(out / "teacher/model.safetensors");
     EXPECT_EQ(description.arch.image_size, 72);
