@@ -124,14 +124,17 @@ void run_python(const VerifyArguments& arguments, const std::vector<std::string>
   throw CheckpointError(message);
 }
 
+torch::Tensor logits_of(const Network& network, const torch::Tensor& images) {
+  const auto folded = fold(network);
+  std::vector<torch::Tensor> logits;
+  for (const auto& batch : images.split(100)) logits.push_back(folded->forward(batch));
+  return torch::cat(logits);
+}
+
 // What the file gives for images, which are normalised or not as it wants them.
 torch::Tensor exported_results(const VerifyArguments& arguments, const torch::Tensor& images, int64_t classes) {
-  if (fs::path(arguments.file).extension() == ".safetensors") {
-    const auto network = fold(*load_model(arguments.file).network);
-    std::vector<torch::Tensor> results;
-    for (const auto& batch : images.split(100)) results.push_back(network->forward(batch));
-    return torch::cat(results);
-  }
+  if (fs::path(arguments.file).extension() == ".safetensors")
+    return logits_of(*load_model(arguments.file).network, images);
   const WorkFolder folder;
   const auto pixels = images.contiguous();
   replace_file(folder / "images", std::string_view(static_cast<const char*>(pixels.const_data_ptr()), pixels.nbytes()));
@@ -172,10 +175,7 @@ void verify(const VerifyArguments& arguments) {
   const auto labels = data.test.labels.narrow(0, 0, count);
   const auto images = normalise(bytes, model.info.normalisation, torch::kFloat32);
 
-  std::vector<torch::Tensor> own;
-  const auto folded = fold(*model.network);
-  for (const auto& batch : images.split(100)) own.push_back(folded->forward(batch));
-  auto expected = torch::cat(own);
+  auto expected = logits_of(*model.network, images);
   if (probabilities) expected = expected.softmax(1);
   const auto given = normalised_inside ? normalise(bytes, Normalisation{}, torch::kFloat32) : images;
   const auto results = exported_results(arguments, given, model.network->arch().classes);
@@ -202,7 +202,7 @@ void verify(const VerifyArguments& arguments) {
 void add_verify_command(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("verify", "Run an exported file and compare it with its model");
   auto a = std::make_shared<VerifyArguments>();
-  command->add_option("EXPORT", a->file, "What 'mfi export' wrote: .onnx or .py")->required();
+  command->add_option("EXPORT", a->file, "What 'mfi export' wrote: .onnx, .py or .safetensors")->required();
   command->add_option("--against", a->against, "The model that it was made from")->required();
   command->add_option("--data", a->data, "Folder of the dataset; default: the environment's MFI_DATA");
   command->add_option("--dataset", a->dataset, "Another dataset than the model was trained on");

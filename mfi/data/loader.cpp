@@ -133,14 +133,13 @@ Loader::Loader(const Dataset& data, const LoaderSettings& settings) : state_(std
   if (data.pictures && data.pictures->size() != data.size())
     throw ShapeError(format("Loader: %lld pictures with %lld labels", static_cast<long long>(data.pictures->size()),
                             static_cast<long long>(data.size())));
-  if (data.pictures) {
-    state_->threads = static_cast<size_t>(settings.threads > 0 ? settings.threads : at::get_num_threads());
-  } else if (images.dim() != 4 || images.size(1) != 3 || images.scalar_type() != torch::kUInt8 ||
-             !images.is_contiguous() || images.size(0) != data.size() || data.labels.scalar_type() != torch::kInt64 ||
-             !data.labels.is_contiguous())
+  if (!data.pictures &&
+      (images.dim() != 4 || images.size(1) != 3 || images.scalar_type() != torch::kUInt8 || !images.is_contiguous() ||
+       images.size(0) != data.size() || data.labels.scalar_type() != torch::kInt64 || !data.labels.is_contiguous()))
     throw ShapeError("Loader: images are " + c10::str(images.sizes()) + ", labels " + c10::str(data.labels.sizes()) +
                      "; expected contiguous bytes [N, 3, H, W] and int64 [N]");
-  if (settings.threads > 0) state_->threads = static_cast<size_t>(settings.threads);
+  const int64_t usual_threads = data.pictures ? at::get_num_threads() : 1;
+  state_->threads = static_cast<size_t>(settings.threads > 0 ? settings.threads : usual_threads);
   if (settings.drop_last && data.size() < settings.batch_size)
     throw DataError("only " + std::to_string(data.size()) + " images for batches of " +
                     std::to_string(settings.batch_size) + ": choose a smaller batch_size or a larger limit");

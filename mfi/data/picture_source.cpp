@@ -97,12 +97,6 @@ std::vector<LabelledPicture> picked(const std::vector<LabelledPicture>& list, co
   return out;
 }
 
-std::string sha256_of(const std::string& text) {
-  Sha256 hash;
-  hash.update(text.data(), text.size());
-  return hash.hex_digest();
-}
-
 // Where stores of decoded pictures lie; the XDG base directory specification says so.
 std::filesystem::path cache_folder() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
@@ -148,7 +142,7 @@ class Source {
         {&splits.train, &list_.train}, {&splits.validation, &list_.validation}, {&splits.test, &list_.test}};
     for (const auto& [data, list] : parts) *data = labels_of(*list, list_.class_names);
     if (settings_.cache == "none") {
-      for (const auto& [data, list] : parts) data->pictures = pictures_in_files(tree_, name_, *list, view_);
+      for (const auto& [data, list] : parts) data->pictures = files(*list);
     } else if (settings_.cache == "disk") {
       keep_on_disk(splits, progress);
     } else {
@@ -194,7 +188,7 @@ class Source {
       std::vector<std::string> identities(part->size());
       on_all_cores(part->size(), [&](size_t i) {
         throw_if_stopped();
-        identities[i] = sha256_of(tree_->identity((*part)[i].file));
+        identities[i] = sha256_text(tree_->identity((*part)[i].file));
       });
       add("part");
       for (size_t i = 0; i < part->size(); ++i) {
@@ -234,7 +228,7 @@ class Source {
   }
 
   // All pictures of a list as evaluation sees them.
-  torch::Tensor squares(const std::vector<LabelledPicture>& list, Problems& problems, Counter* counter) const {
+  torch::Tensor squares(const std::vector<LabelledPicture>& list, Problems& problems, Counter& counter) const {
     const auto count = static_cast<int64_t>(list.size());
     auto images = torch::empty({count, 3, view_.side, view_.side}, torch::kUInt8);
     auto* const first = images.mutable_data_ptr<uint8_t>();
@@ -246,7 +240,7 @@ class Source {
       } catch (const Error& error) {
         problems.add(error.what());
       }
-      if (counter) counter->count_one();
+      counter.count_one();
     });
     return images;
   }
@@ -305,10 +299,10 @@ class Source {
           store_in_memory(count, [&](int64_t i) { return kept(*pictures, i, /*whole=*/true, problems, counter); });
       splits.train.pictures = pictures_in_store(store, 0, count, view_);
     } else {
-      splits.train.images = squares(list_.train, problems, &counter);
+      splits.train.images = squares(list_.train, problems, counter);
     }
-    splits.validation.images = squares(list_.validation, problems, &counter);
-    splits.test.images = squares(list_.test, problems, &counter);
+    splits.validation.images = squares(list_.validation, problems, counter);
+    splits.test.images = squares(list_.test, problems, counter);
     problems.throw_if_any();
   }
 
@@ -321,9 +315,9 @@ class Source {
     const auto train = static_cast<int64_t>(list_.train.size()),
                validation = static_cast<int64_t>(list_.validation.size());
     // What is held out changes the order.
-    const auto key = sha256_of(format("%s %lld %lld %.17g %llu", splits.fingerprint.c_str(),
-                                      static_cast<long long>(train), static_cast<long long>(validation),
-                                      settings_.validation, static_cast<unsigned long long>(settings_.seed)));
+    const auto key = sha256_text(format("%s %lld %lld %.17g %llu", splits.fingerprint.c_str(),
+                                        static_cast<long long>(train), static_cast<long long>(validation),
+                                        settings_.validation, static_cast<unsigned long long>(settings_.seed)));
     Problems problems;
     Counter counter(progress, picture_count());
     const auto store = store_in_file(
