@@ -58,6 +58,17 @@ seed('safetensors', 'huge-shape', safetensors({'a': tensor('F32', [2**62, 2**62]
 seed('safetensors', 'lying-length', struct.pack('<Q', 2**63) + b'{}')
 seed('safetensors', 'deep', safetensors('{"a":' + '[' * 40 + ']' * 40 + '}'))
 
+# ---- names of tensors ----
+
+seed('foreign_names', 'torchvision', b'conv1.weight\nbn1.running_var\nlayer3.22.bn2.num_batches_tracked\n'
+     b'layer4.0.downsample.1.bias\nfc.bias')
+seed('foreign_names', 'cifar', b'module.conv5_x.2.residual_function.7.running_mean\nlayer1.1.left.3.weight\n'
+     b'stage2.block1.conv1.weight\nstage_2.7.bn_b.weight\nconv_1_3x3.weight\nlinear.weight')
+seed('foreign_names', 'hugging_face', b'resnet.embedder.embedder.normalization.bias\n'
+     b'resnet.encoder.stages.0.layers.2.layer.1.convolution.weight\nclassifier.1.bias')
+seed('foreign_names', 'variants', b'layer1.0.se.fc1.weight\nstem.conv2.weight\nlayer2.0.downsample.2.weight\n'
+     b'blocks.0.attn.qkv.weight\nlayer1.0.conv2.fc.weight\nfeatures.0.weight\nblock.1.1.depthwise.weight')
+
 # ---- pickles, and what torch.save writes ----
 
 Point = collections.namedtuple('Point', 'x y')

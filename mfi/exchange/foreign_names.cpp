@@ -128,8 +128,9 @@ std::string likely_variant(const std::vector<std::string>& left_over) {
       {std::regex(".*(depthwise|dwconv|block\\.\\d+\\.\\d+).*"), "depthwise convolutions (MobileNet, EfficientNet)"},
   };
   for (const auto& [sign, variant] : signs)
-    if (std::any_of(left_over.begin(), left_over.end(),
-                    [&](const auto& key) { return key.size() <= kLongestName && std::regex_match(key, sign); }))
+    if (std::any_of(left_over.begin(), left_over.end(), [&sign = sign](const auto& key) {
+          return key.size() <= kLongestName && std::regex_match(key, sign);
+        }))
       return variant;
   return "";
 }

@@ -98,6 +98,8 @@ class PickleReader {
     push_text(Kind::global, std::string(module) + "." + std::string(name));
   }
   void push_object(const PickleValue* callee, const PickleValue* arguments) {
+    if (!arguments->is(Kind::tuple) && !arguments->is(Kind::list))
+      fail("it calls something with what are no arguments");
     push_items(Kind::object, {callee, arguments, nullptr});
   }
 

@@ -40,7 +40,7 @@ struct PickleValue {
   std::vector<const PickleValue*> items;
 
   bool is(Kind k) const { return kind == k; }
-  /// Of an object: what would be called, with what, and what would be set afterwards (null: nothing).
+  /// Of an object: what would be called, with what (a tuple or list), and what would be set afterwards (null: nothing).
   const PickleValue& callee() const { return *items[0]; }
   const PickleValue& arguments() const { return *items[1]; }
   const PickleValue* state() const { return items[2]; }

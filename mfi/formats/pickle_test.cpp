@@ -146,6 +146,7 @@ TEST(Pickle, RefusesWhatIsNotSound) {
                                                        {"K\x01K\x02\x93.", "whose name is not text"},
                                                        {"\x8a\x41", "cut off"},
                                                        {"(o.", "an object of no class"},
+                                                       {"ca\nb\nK\x01R.", "calls something with what are no"},
                                                        {"X\xff\xff\xff\xffhi.", "more bytes than follow"}};
   for (const auto& [bytes, part] : cases)
     EXPECT_NE(message_of(bytes).find(part), std::string::npos) << part << ": " << message_of(bytes);

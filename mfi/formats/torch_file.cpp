@@ -77,14 +77,18 @@ const ElementKind* element_of_dtype(std::string_view global) {
 
 // ---- values ----
 
+bool is_sequence(const PickleValue& value) { return value.is(Kind::tuple) || value.is(Kind::list); }
+
 using Entries = std::vector<std::pair<const PickleValue*, const PickleValue*>>;
 
 // As PickleValue::entries, and those that an OrderedDict of Python 2 has among its arguments: ([[key, value], ...],).
 Entries entries_of(const PickleValue& value) {
   auto out = value.entries();
   if (!out.empty() || !value.is_made_by("collections.OrderedDict") || value.arguments().items.size() != 1) return out;
-  for (const auto* pair : value.arguments().items[0]->items)
-    if (pair->items.size() == 2 && !pair->is(Kind::object)) out.emplace_back(pair->items[0], pair->items[1]);
+  const PickleValue& pairs = *value.arguments().items[0];
+  if (!is_sequence(pairs)) return out;
+  for (const auto* pair : pairs.items)
+    if (is_sequence(*pair) && pair->items.size() == 2) out.emplace_back(pair->items[0], pair->items[1]);
   return out;
 }
 
@@ -99,8 +103,6 @@ const PickleValue* find(const PickleValue* dict, std::string_view key) {
 bool holds_values(const PickleValue& value) {
   return value.is(Kind::list) || value.is(Kind::tuple) || value.is(Kind::dict) || value.is(Kind::object);
 }
-
-bool is_sequence(const PickleValue& value) { return value.is(Kind::tuple) || value.is(Kind::list); }
 
 // What a person would call it.
 std::string description(const PickleValue& value) {
