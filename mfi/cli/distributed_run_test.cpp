@@ -97,7 +97,7 @@ TEST_F(DistributedRun, LeavesTheRunFolderAndAllOutputToTheFirst) {
 
 TEST_F(DistributedRun, EndsSoonAfterAProcessIsKilledAndGoesOnWithTheOther) {
   const auto both = start_two("killed", 100000);
-  ASSERT_TRUE(both[0]->wait_for(out("killed") / "teacher/state.safetensors"));
+  ASSERT_TRUE(both[0]->wait_for(out("killed") / "teacher/state-a.safetensors"));
   both[1]->send(SIGKILL);
   const auto start = std::chrono::steady_clock::now();
   const auto first = both[0]->wait();
@@ -115,7 +115,7 @@ TEST_F(DistributedRun, EndsSoonAfterAProcessIsKilledAndGoesOnWithTheOther) {
 
 TEST_F(DistributedRun, EndsWhenTheFirstProcessIsKilled) {
   const auto both = start_two("first", 100000);
-  ASSERT_TRUE(both[0]->wait_for(out("first") / "teacher/state.safetensors"));
+  ASSERT_TRUE(both[0]->wait_for(out("first") / "teacher/state-a.safetensors"));
   both[0]->send(SIGKILL);
   const auto second = both[1]->wait();
   EXPECT_EQ(second.exit_code, static_cast<int>(ExitCode::lost));
@@ -125,7 +125,7 @@ TEST_F(DistributedRun, EndsWhenTheFirstProcessIsKilled) {
 
 TEST_F(DistributedRun, StopsAsAWholeWhenOneIsAskedTo) {
   const auto both = start_two("stopped", 100000);
-  ASSERT_TRUE(both[0]->wait_for(out("stopped") / "teacher/state.safetensors"));
+  ASSERT_TRUE(both[0]->wait_for(out("stopped") / "teacher/state-a.safetensors"));
   both[1]->send(SIGINT);
   for (const auto& program : both) {
     const auto ended = program->wait();

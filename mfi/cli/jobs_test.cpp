@@ -158,7 +158,7 @@ TEST_F(Jobs, SideBySideRunOnlyWhatIsNotDone) {
 TEST_F(Jobs, SideBySideStopTogetherAndGoOn) {
   copy_whole("stopped", {"teacher-longer", "no-mapping"});
   Program interrupted(arguments("stopped", {"--jobs", "2"}));
-  ASSERT_TRUE(interrupted.wait_for(run("stopped") / "teacher-longer/state.safetensors"));
+  ASSERT_TRUE(interrupted.wait_for(run("stopped") / "teacher-longer/state-a.safetensors"));
   interrupted.send(SIGINT);
   const auto first = interrupted.wait();
   EXPECT_EQ(first.exit_code, 130) << first.error;
@@ -175,7 +175,7 @@ TEST_F(Jobs, SideBySideStopTogetherAndGoOn) {
 TEST_F(Jobs, SideBySideDieWithTheirRunAndGoOn) {
   copy_whole("killed", {"teacher-longer", "no-mapping"});
   Program killed(arguments("killed", {"--jobs", "2"}));
-  ASSERT_TRUE(killed.wait_for(run("killed") / "teacher-longer/state.safetensors"));
+  ASSERT_TRUE(killed.wait_for(run("killed") / "teacher-longer/state-a.safetensors"));
   killed.send(SIGKILL);
   EXPECT_EQ(killed.wait().exit_code, 128 + SIGKILL);
 

@@ -23,8 +23,10 @@ namespace {
 
 struct RunArguments {
   std::string recipe, data, out, progress = "auto", only;
+  std::string on_nonfinite = "stop";
   std::vector<std::string> settings, force;
   int64_t jobs = 1;
+  bool yes = false, repeatable = false;
 };
 
 size_t terminal_width() {
@@ -57,7 +59,19 @@ std::vector<std::string> step_command(const RunOptions& options, const std::stri
       "/proc/self/exe", "run", options.out / "recipe.toml", "--out", options.out, "--progress", "json", "--only", step};
   if (!options.data.empty()) out.insert(out.end(), {"--data", options.data});
   if (forced) out.insert(out.end(), {"--force", step});
+  if (options.repeatable) out.push_back("--repeatable");
+  if (options.on_nonfinite == OnNonfinite::rewind) out.push_back("--on-nonfinite=rewind");
+  out.push_back("--yes");  // the run has asked
   return out;
+}
+
+// Whether trained steps may be replaced. Without a terminal nobody can answer.
+bool confirm(const std::string& text) {
+  if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) return false;
+  std::cerr << text << ".\nGo on? [y/N] " << std::flush;
+  std::string answer;
+  std::getline(std::cin, answer);
+  return answer == "y" || answer == "Y" || answer == "yes";
 }
 
 // For a process that others wait for no more: it may be stuck where no exception reaches it.
@@ -92,6 +106,9 @@ void run(const RunArguments& arguments) {
   options.force = arguments.force;
   options.only = arguments.only;
   options.jobs = arguments.jobs;
+  options.repeatable = arguments.repeatable;
+  if (arguments.on_nonfinite == "rewind") options.on_nonfinite = OnNonfinite::rewind;
+  if (!arguments.yes) options.confirm = confirm;
   options.step_command = [&](const std::string& step, bool forced) { return step_command(options, step, forced); };
 
   if (place && options.jobs > 1)
@@ -133,6 +150,15 @@ void add_run_command(CLI::App& program, Action& action) {
       ->allow_extra_args(false);
   command->add_option("--force", arguments->force, "STEP: run this step again although it is done")
       ->allow_extra_args(false);
+  command->add_flag("--yes", arguments->yes,
+                    "Replace trained steps whose settings or data have changed, without asking");
+  command->add_flag("--repeatable", arguments->repeatable,
+                    "Give the same bytes each time, or refuse: when an interrupted step was on another machine");
+  command
+      ->add_option("--on-nonfinite", arguments->on_nonfinite,
+                   "Where a loss, gradient or statistic is NaN or infinite: stop, or rewind: go back to the last "
+                   "state with half the learning rate")
+      ->check(CLI::IsMember({"stop", "rewind"}));
   auto* only = command->add_option("--only", arguments->only, "STEP: run just this step; what it needs must be done");
   command->add_option("--jobs", arguments->jobs, "Steps that may run at once, each with its share of the cores")
       ->check(CLI::Range(1, 1024))

@@ -1,6 +1,7 @@
 // The whole pipeline on a tiny network, through the program.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "mfi/cli/program.h"
@@ -120,7 +121,7 @@ TEST_F(Run, HasModelsThatCanBeInspected) {
 
 TEST_F(Run, EndsWithTheSameModelsWhenItWasKilledOnTheWay) {
   Program killed(arguments("killed"));
-  ASSERT_TRUE(killed.wait_for(run("killed") / "teacher/state.safetensors"));
+  ASSERT_TRUE(killed.wait_for(run("killed") / "teacher/state-a.safetensors"));
   killed.send(SIGKILL);
   EXPECT_EQ(killed.wait().exit_code, 128 + SIGKILL);
   ASSERT_FALSE(fs::exists(run("killed") / "hybrid"));
@@ -133,7 +134,7 @@ TEST_F(Run, EndsWithTheSameModelsWhenItWasKilledOnTheWay) {
 
 TEST_F(Run, StopsPolitelyOnSignalsAndGoesOn) {
   Program interrupted(arguments("stopped"));
-  ASSERT_TRUE(interrupted.wait_for(run("stopped") / "teacher/state.safetensors"));
+  ASSERT_TRUE(interrupted.wait_for(run("stopped") / "teacher/state-a.safetensors"));
   interrupted.send(SIGINT);
   const auto first = interrupted.wait();
   EXPECT_EQ(first.exit_code, 130);
@@ -147,6 +148,36 @@ TEST_F(Run, StopsPolitelyOnSignalsAndGoesOn) {
   const auto ended = run_program(arguments("stopped"));
   ASSERT_EQ(ended.exit_code, 0) << ended.error;
   expect_same_models("stopped");
+}
+
+TEST_F(Run, AsksBeforeAChangedRecipeReplacesWhatIsTrained) {
+  fs::copy(run("whole"), run("changed"), fs::copy_options::recursive);
+  auto words = arguments("changed");
+  words.insert(words.end(), {"--set", "hybrid.learning_rate=0.002"});
+  const auto refused = run_program(words);  // nobody is there to answer
+  EXPECT_EQ(refused.exit_code, 64);
+  EXPECT_THAT(refused.error,
+              HasSubstr("the recipe has changed (hybrid.learning_rate 0.001 -> 0.002), so these steps are "
+                        "trained again and replaced: hybrid (done). Nothing was changed; add --yes"));
+  expect_same_models("changed");
+  EXPECT_EQ(file_text(run("changed") / "recipe.toml"), file_text(run("whole") / "recipe.toml"));
+  words.push_back("--yes");
+  const auto ended = run_program(words);
+  EXPECT_EQ(ended.exit_code, 0) << ended.error;
+  EXPECT_THAT(ended.error, HasSubstr("incubate-2: already done"));
+  EXPECT_TRUE(model("changed", "hybrid") != model("whole", "hybrid"));
+}
+
+TEST_F(Run, IsExtendedByMoreEpochs) {
+  fs::copy(run("whole"), run("extended"), fs::copy_options::recursive);
+  auto words = arguments("extended");
+  words.insert(words.end(), {"--set", "hybrid.epochs=3", "--yes"});
+  const auto ended = run_program(words);
+  EXPECT_EQ(ended.exit_code, 0) << ended.error;
+  EXPECT_THAT(ended.error, HasSubstr("hybrid (done, now longer)"));
+  EXPECT_THAT(ended.error, HasSubstr("hybrid: extended from 2 to 3 epochs."));
+  EXPECT_THAT(ended.error, HasSubstr("hybrid: going on after epoch 2 of 2"));
+  EXPECT_EQ(std::ranges::count(file_text(run("extended") / "hybrid/metrics.csv"), '\n'), 4);
 }
 
 TEST_F(Run, RunsAStepAgainWhenForced) {

@@ -74,7 +74,7 @@ std::string step_job(const Recipe& recipe, const PlannedStep& step, const StepEs
   for (const auto& setting : settings.settings) words.insert(words.end(), {"--set", setting});
   // Said in so many words, since it moves results by rounding: nodes have different numbers of cores.
   words.insert(words.end(), {"--set", "runtime.threads=" + std::to_string(settings.threads)});
-  words.insert(words.end(), {"--progress", "plain", "--only", step.name});
+  words.insert(words.end(), {"--progress", "plain", "--yes", "--only", step.name});
 
   std::string limits, about;
   if (estimate.seconds >= 0) {

@@ -21,7 +21,7 @@ void on_stop(int signal) {
 }  // namespace
 
 void install_stop_handlers() {
-  for (const int signal : {SIGINT, SIGTERM}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) {
     struct sigaction action {};
     // nohup and background jobs of scripts ignore SIGINT on purpose; leave it so.
     if (sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) continue;
@@ -38,7 +38,8 @@ int stop_asked_for() { return stop_signal; }
 void throw_stopped(int signal) {
   if (signal == SIGINT)
     throw Error(ExitCode::interrupted, "stopped by Ctrl-C (SIGINT); the same command goes on from what was saved");
-  throw Error(ExitCode::terminated, "stopped by SIGTERM; the same command goes on from what was saved");
+  throw Error(ExitCode::terminated, std::string("stopped by ") + (signal == SIGUSR1 ? "SIGUSR1" : "SIGTERM") +
+                                        "; the same command goes on from what was saved");
 }
 
 void throw_if_stopped() {

@@ -1,17 +1,18 @@
-// Ending politely on Ctrl-C and on a scheduler's SIGTERM.
+// Ending politely on Ctrl-C and on a scheduler's SIGTERM or SIGUSR1.
 #pragma once
 
 #include "mfi/core/error.h"
 
 namespace mfi {
 
-/// From now on the first SIGINT or SIGTERM only sets a flag; a second one ends the process at once.
+/// From now on the first SIGINT, SIGTERM or SIGUSR1 (Slurm's --signal=USR1) only sets a flag; a second one ends the
+/// process at once.
 void install_stop_handlers();
 
-/// The signal by which a stop has been asked for, SIGINT or SIGTERM; 0 while there was none.
+/// The signal by which a stop has been asked for, SIGINT, SIGTERM or SIGUSR1; 0 while there was none.
 int stop_asked_for();
 
-/// Throws Error with exit code interrupted or terminated, by the signal.
+/// Throws Error with exit code interrupted or terminated, by the signal: SIGUSR1 counts as SIGTERM.
 [[noreturn]] void throw_stopped(int signal);
 
 /// throw_stopped(stop_asked_for()) when a stop has been asked for. Long loops call this between steps; what

@@ -86,6 +86,7 @@ struct Loader::State {
         torch::empty({count, 3, height, width},
                      torch::TensorOptions().dtype(settings.dtype).memory_format(torch::MemoryFormat::ChannelsLast));
     batch.labels = torch::empty({count}, torch::kInt64);
+    batch.indices.resize(static_cast<size_t>(count));
     const int64_t* labels = data.labels.const_data_ptr<int64_t>();
     char* const out = static_cast<char*>(batch.images.data_ptr());
     int64_t* const out_labels = batch.labels.data_ptr<int64_t>();
@@ -94,6 +95,7 @@ struct Loader::State {
       if (stop.stop_requested()) return;
       const auto i = static_cast<int64_t>(sample_in_batch);
       const int64_t index = first_index[share.index + i * share.count];
+      batch.indices[sample_in_batch] = index;
       thread_local std::vector<uint8_t> room;
       const auto [bytes, view] = sample(index, epoch, room);
       writer.write(bytes, height, width, view, out + i * bytes_each);
@@ -102,10 +104,10 @@ struct Loader::State {
     return batch;
   }
 
-  void work(const std::stop_token& stop, int64_t epoch) {
+  void work(const std::stop_token& stop, int64_t epoch, int64_t first_batch) {
     try {
       const std::vector<int64_t> order = order_of(epoch);
-      for (int64_t b = 0; b < batches && !stop.stop_requested(); ++b) {
+      for (int64_t b = first_batch; b < batches && !stop.stop_requested(); ++b) {
         const int64_t first = b * settings.batch_size;
         const int64_t whole = std::min(settings.batch_size, data.size() - first);
         if (settings.share.of(whole) == 0) continue;
@@ -153,7 +155,7 @@ int64_t Loader::batches_per_epoch() const { return state_->batches; }
 
 const LoaderSettings& Loader::settings() const { return state_->settings; }
 
-void Loader::start_epoch(int64_t epoch) {
+void Loader::start_epoch(int64_t epoch, int64_t first_batch) {
   // Assigning to the thread asks the old one to stop and joins it.
   state_->worker = std::jthread();
   {
@@ -163,8 +165,9 @@ void Loader::start_epoch(int64_t epoch) {
     state_->finished = false;
     state_->started = true;
   }
-  state_->worker =
-      std::jthread([state = state_.get(), epoch](const std::stop_token& stop) { state->work(stop, epoch); });
+  state_->worker = std::jthread([state = state_.get(), epoch, first_batch](const std::stop_token& stop) {
+    state->work(stop, epoch, first_batch);
+  });
 }
 
 std::optional<Batch> Loader::next() {

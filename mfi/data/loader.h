@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "mfi/core/batch_share.h"
 #include "mfi/data/dataset.h"
@@ -14,9 +15,10 @@ namespace mfi {
 
 /// One step's worth of images.
 struct Batch {
-  torch::Tensor images;  // [N, 3, H, W], channels-last, normalised, of LoaderSettings::dtype
-  torch::Tensor labels;  // int64 [N]
-  int64_t whole = 0;     // images of the whole batch, of which these are a share; N without shares
+  torch::Tensor images;          // [N, 3, H, W], channels-last, normalised, of LoaderSettings::dtype
+  torch::Tensor labels;          // int64 [N]
+  int64_t whole = 0;             // images of the whole batch, of which these are a share; N without shares
+  std::vector<int64_t> indices;  // of these images in the dataset
 };
 
 struct LoaderSettings {
@@ -46,8 +48,8 @@ class Loader {
   int64_t batches_per_epoch() const;
   const LoaderSettings& settings() const;
 
-  /// Starts epoch `epoch` (from 0), dropping what is left of the current one.
-  void start_epoch(int64_t epoch);
+  /// Starts epoch `epoch` (from 0) at batch `first_batch`, dropping what is left of the current one.
+  void start_epoch(int64_t epoch, int64_t first_batch = 0);
 
   /// The next batch of the epoch, or nothing at its end. A picture's file that cannot be read is an error here:
   /// NotFoundError, IoError, DataError naming it.

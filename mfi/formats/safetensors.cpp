@@ -14,6 +14,7 @@
 
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
+#include "mfi/formats/xxh3.h"
 
 namespace mfi {
 
@@ -213,6 +214,54 @@ Header parse_header(std::string_view text, const std::string& file) {
   return std::move(reader.header);
 }
 
+constexpr size_t kHashDigits = 16;
+
+std::string hash_text(const void* data, size_t bytes) {
+  return format("%016llx", static_cast<unsigned long long>(xxh3(data, bytes)));
+}
+
+/// Where the digits of a header's hash are in its text; npos when it has none. Quotes within JSON's strings have a
+/// backslash before them, so that no other text looks like this.
+size_t header_hash_position(std::string_view header) {
+  const std::string key = std::string("\"") + kHeaderHash + "\":\"";
+  const size_t at = header.find(key);
+  return at == std::string_view::npos || at + key.size() + kHashDigits > header.size() ? std::string_view::npos
+                                                                                       : at + key.size();
+}
+
+std::string header_hash(std::string header, size_t digits_at) {
+  header.replace(digits_at, kHashDigits, kHashDigits, '0');
+  const uint64_t length = header.size();
+  header.insert(0, reinterpret_cast<const char*>(&length), kLengthBytes);
+  return hash_text(header.data(), header.size());
+}
+
+[[noreturn]] void throw_damaged(const std::string& where) {
+  throw CheckpointError(where + " is not as it was written (its checksum differs); the file is damaged");
+}
+
+void check_header_hash(std::string_view text, const Header& header, const std::string& file) {
+  const auto found = header.metadata.find(kHeaderHash);
+  if (found == header.metadata.end()) return;
+  const size_t at = header_hash_position(text);
+  if (at == std::string_view::npos || found->second.size() != kHashDigits ||
+      header_hash(std::string(text), at) != found->second)
+    throw_damaged(file + ": its header");
+}
+
+void check_tensor_hashes(const std::vector<TensorBytes>& tensors, const Header& header, const std::string& file) {
+  const auto found = header.metadata.find(kTensorHashes);
+  if (found == header.metadata.end()) return;
+  if (found->second.size() != kHashDigits * tensors.size()) throw_damaged(file + ": its list of checksums");
+  // mfi writes the header's entries in the order of their data.
+  std::map<std::string, size_t> place;
+  for (const auto& entry : header.entries) place.emplace(entry.name, place.size());
+  for (const auto& tensor : tensors)
+    if (found->second.compare(kHashDigits * place.at(tensor.name), kHashDigits, hash_text(tensor.data, tensor.bytes)) !=
+        0)
+      throw_damaged(file + ": tensor \"" + shortened(tensor.name) + "\"");
+}
+
 /// The header's length, checked against the file's size.
 uint64_t header_length(const std::byte* first_eight, uint64_t file_bytes, const std::string& file) {
   uint64_t length;
@@ -314,7 +363,9 @@ class Input {
     std::string text(header_length(first.data(), size_, name_), '\0');
     read(text.data(), text.size());
     data_bytes = size_ - kLengthBytes - text.size();
-    return parse_header(text, name_);
+    Header header = parse_header(text, name_);
+    check_header_hash(text, header, name_);
+    return header;
   }
 
  private:
@@ -347,9 +398,11 @@ SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& nam
   const auto* all = reinterpret_cast<const std::byte*>(bytes.data());
   const uint64_t length = header_length(all, bytes.size(), name);
   Header header = parse_header(bytes.substr(kLengthBytes, length), name);
+  check_header_hash(bytes.substr(kLengthBytes, length), header, name);
   SafetensorsFile file;
   file.storage.assign(all + kLengthBytes + length, all + bytes.size());
   file.tensors = tensors_of(header, file.storage.data(), file.storage.size(), name);
+  check_tensor_hashes(file.tensors, header, name);
   file.metadata = std::move(header.metadata);
   return file;
 }
@@ -364,6 +417,7 @@ SafetensorsFile read_safetensors(const std::filesystem::path& path) {
   file.storage.resize(data_bytes);
   input.read(file.storage.data(), data_bytes);
   file.tensors = tensors_of(header, file.storage.data(), data_bytes, input.name());
+  check_tensor_hashes(file.tensors, header, input.name());
   file.metadata = std::move(header.metadata);
   return file;
 }
@@ -379,6 +433,15 @@ std::map<std::string, std::string> read_safetensors_metadata(const std::filesyst
 void write_safetensors(const std::filesystem::path& path, const std::vector<TensorBytes>& tensors,
                        const std::map<std::string, std::string>& metadata) {
   replace_file(path, [&](const ByteSink& sink) { write_safetensors(sink, tensors, metadata, path.string()); });
+}
+
+std::map<std::string, std::string> with_hashes(std::map<std::string, std::string> metadata,
+                                               const std::vector<TensorBytes>& tensors) {
+  std::string& hashes = metadata[kTensorHashes];
+  hashes.clear();
+  for (const auto& tensor : tensors) hashes += hash_text(tensor.data, tensor.bytes);
+  metadata[kHeaderHash] = std::string(kHashDigits, '0');
+  return metadata;
 }
 
 void write_safetensors(const ByteSink& sink, const std::vector<TensorBytes>& tensors,
@@ -409,6 +472,9 @@ void write_safetensors(const ByteSink& sink, const std::vector<TensorBytes>& ten
   header += "}";
   // Spaces at the end are allowed; with them the data begin at a multiple of 8 bytes.
   header.append((8 - header.size() % 8) % 8, ' ');
+  if (metadata.contains(kHeaderHash))
+    if (const size_t at = header_hash_position(header); at != std::string::npos)
+      header.replace(at, kHashDigits, header_hash(header, at));
 
   const uint64_t length = header.size();
   sink(&length, kLengthBytes);

@@ -2,6 +2,9 @@
 //
 // Layout (github.com/huggingface/safetensors): 8 bytes header length, header JSON
 // {"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {string: string}}, data.
+//
+// The format knows no checksums. mfi's own files carry them as metadata: kTensorHashes and kHeaderHash, XXH3 of 64 bits
+// as 16 hexadecimal digits (github.com/Cyan4973/xxHash). Where a file has them, reading checks them.
 #pragma once
 
 #include <cstddef>
@@ -46,15 +49,20 @@ struct SafetensorsFile {
   const TensorBytes* find(const std::string& name) const;
 };
 
+/// Metadata: the hash of each tensor's bytes, one behind the other in the order of their place in the file.
+inline constexpr const char* kTensorHashes = "mfi.xxh3.tensors";
+/// Metadata: the hash of the header's length and text, with these digits as zeros.
+inline constexpr const char* kHeaderHash = "mfi.xxh3.header";
+
 /// Reads and checks a file: offsets in range, without overlap or holes, sizes that match shapes, no
-/// duplicate keys; a header of at most 8 MB with at most 50,000 tensors. Throws NotFoundError, or CheckpointError
-/// naming file, tensor and what is wrong with it.
+/// duplicate keys, hashes that match where there are any; a header of at most 8 MB with at most 50,000 tensors. Throws
+/// NotFoundError, or CheckpointError naming file, tensor and what is wrong with it.
 SafetensorsFile read_safetensors(const std::filesystem::path& path);
 
 /// The same for bytes at hand; `name` stands for the file in messages.
 SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& name);
 
-/// Only the metadata: reads no further than the header, whose offsets are checked all the same.
+/// Only the metadata: reads no further than the header, whose offsets and hash are checked all the same.
 std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path);
 
 /// Writes a file by replace-on-success (see core/atomic_file.h). Tensors are laid out in the order
@@ -63,7 +71,13 @@ std::map<std::string, std::string> read_safetensors_metadata(const std::filesyst
 void write_safetensors(const std::filesystem::path& path, const std::vector<TensorBytes>& tensors,
                        const std::map<std::string, std::string>& metadata);
 
-/// Writes a file's bytes to `sink`; `name` stands for the file in messages.
+/// With the hashes of these tensors, written in this order, and of their header: then damage to any byte of the file is
+/// noticed when it is read.
+std::map<std::string, std::string> with_hashes(std::map<std::string, std::string> metadata,
+                                               const std::vector<TensorBytes>& tensors);
+
+/// Writes a file's bytes to `sink`; `name` stands for the file in messages. A kHeaderHash in the metadata, whatever it
+/// is, becomes that of what is written.
 void write_safetensors(const ByteSink& sink, const std::vector<TensorBytes>& tensors,
                        const std::map<std::string, std::string>& metadata, const std::string& name);
 

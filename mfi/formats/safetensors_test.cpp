@@ -203,5 +203,48 @@ TEST(SafetensorsHeader, RefusesALengthThatLies) {
   EXPECT_THAT(message_of<CheckpointError>([&] { parse_safetensors("", "m"); }), HasSubstr("empty"));
 }
 
+std::string checked_file() {
+  const std::vector<float> weights{1, 2, 3, 4, 5, 6};
+  const std::vector<int64_t> count{7};
+  const auto bytes = [](const auto& values) { return reinterpret_cast<const std::byte*>(values.data()); };
+  // Names not in order, and one without any bytes: hashes go by place.
+  const std::vector<TensorBytes> tensors{{"w", TensorType::f32, {2, 3}, bytes(weights), 24},
+                                         {"none", TensorType::f32, {0}, nullptr, 0},
+                                         {"a", TensorType::i64, {1}, bytes(count), 8}};
+  std::string out;
+  write_safetensors([&](const void* data, size_t size) { out.append(static_cast<const char*>(data), size); }, tensors,
+                    with_hashes({{"mfi.format", "x"}}, tensors), "m");
+  return out;
+}
+
+TEST(SafetensorsHashes, AreReadAgain) {
+  const auto file = parse_safetensors(checked_file(), "m");
+  EXPECT_EQ(file.metadata.at("mfi.format"), "x");
+  EXPECT_EQ(file.find("a")->bytes, 8u);
+}
+
+TEST(SafetensorsHashes, NoticeDamageToAnyByte) {
+  const auto whole = checked_file();
+  for (size_t at = 0; at < whole.size(); ++at)
+    for (const int change : {0x01, 0x20, 0x80, 0xff}) {
+      auto damaged = whole;
+      damaged[at] = static_cast<char>(damaged[at] ^ change);
+      try {
+        const auto file = parse_safetensors(damaged, "m");
+        // Only where the hashes' own names are no longer there; who needs them looks whether they are.
+        EXPECT_FALSE(file.metadata.contains(kHeaderHash) && file.metadata.contains(kTensorHashes))
+            << "byte " << at << " changed by " << change;
+      } catch (const CheckpointError&) {
+      }
+    }
+}
+
+TEST(SafetensorsHashes, NameTheTensorThatIsDamaged) {
+  auto damaged = checked_file();
+  damaged[damaged.size() - 9] ^= 1;  // the last byte of w
+  EXPECT_THAT(message_of<CheckpointError>([&] { parse_safetensors(damaged, "m"); }),
+              HasSubstr("m: tensor \"w\" is not as it was written"));
+}
+
 }  // namespace
 }  // namespace mfi

@@ -79,6 +79,10 @@ void EventWriter::write_progress(const Progress& progress) {
   write_line(out_, json);
 }
 
+void EventWriter::on_phase(const std::string& step, const std::string& phase) {
+  write_line(out_, {{"event", "phase"}, {"step", step}, {"phase", phase}});
+}
+
 void EventWriter::on_epoch(const std::string& step, const Metrics& row) {
   if (pending_) write_progress(Progress(*pending_));
   Json metrics = Json::object();
@@ -95,6 +99,8 @@ bool replay_event(const std::string& line, Observer& observer) {
     const std::string event = json.at("event");
     if (event == "progress") {
       observer.on_progress(progress_from_json(json));
+    } else if (event == "phase") {
+      observer.on_phase(json.at("step"), json.at("phase"));
     } else if (event == "epoch") {
       Metrics row;
       for (const auto& item : json.at("metrics").items()) row.emplace_back(item.key(), number(item.value()));

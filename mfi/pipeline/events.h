@@ -11,7 +11,7 @@
 
 namespace mfi {
 
-/// Writes one JSON object a line for every event, `event` first: start, progress, epoch, message, done, failed.
+/// Writes one JSON object a line for every event, `event` first: start, phase, progress, epoch, message, done, failed.
 /// docs/commands.md lists their members. Progress at most every `progress_seconds`, and once more
 /// before an epoch's row.
 class EventWriter : public RunObserver {
@@ -24,6 +24,7 @@ class EventWriter : public RunObserver {
   void on_step_done(const StepResult& result, bool was_already_done) override;
   void on_step_failed(const std::string& step, const std::string& text) override;
   void on_progress(const Progress& progress) override;
+  void on_phase(const std::string& step, const std::string& phase) override;
   void on_epoch(const std::string& step, const Metrics& row) override;
   void on_message(const std::string& text) override;
 

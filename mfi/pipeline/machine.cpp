@@ -64,11 +64,19 @@ std::string machine_text() {
 
 std::string version_text() { return "mfi " MFI_VERSION ", LibTorch " TORCH_VERSION; }
 
-void apply_runtime(const RuntimeSettings& runtime) {
+std::string environment_text() { return format("%s on %s", version_text().c_str(), machine_text().c_str()); }
+
+void apply_runtime(const RuntimeSettings& runtime, bool repeatable) {
   if (runtime.device == "cuda" && !torch::cuda::is_available())
     throw RecipeError(
         "runtime.device is \"cuda\", but this LibTorch sees no CUDA device; "
         "use runtime.device = \"cpu\", or a LibTorch with CUDA on a machine that has a GPU");
+  if (repeatable) {
+    at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+    at::globalContext().setBenchmarkCuDNN(false);
+    // Or cuBLAS refuses to compute.
+    if (runtime.device == "cuda") setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  }
   if (runtime.threads > 0) at::set_num_threads(static_cast<int>(runtime.threads));
 }
 

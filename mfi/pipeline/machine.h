@@ -14,9 +14,13 @@ std::string machine_text();
 /// "mfi 0.1.0, LibTorch 2.11.0".
 std::string version_text();
 
+/// Both: what moves a result by rounding, and so where a run has to go on to end with the same bytes.
+std::string environment_text();
+
 /// Sets the number of compute threads. Call it before anything is computed: the order in which
-/// threads add numbers up is part of what makes two runs equal.
+/// threads add numbers up is part of what makes two runs equal. repeatable: only operations that give the same bytes
+/// each time, where a GPU has others too.
 /// Throws RecipeError when the device is not there.
-void apply_runtime(const RuntimeSettings& runtime);
+void apply_runtime(const RuntimeSettings& runtime, bool repeatable = false);
 
 }  // namespace mfi

@@ -56,7 +56,8 @@ struct Recipe {
   NetworkSettings network;
   FlowSettings flow;
   PipelineSettings pipeline;
-  RuntimeSettings runtime;      // [runtime]: device, threads, precision
+  RuntimeSettings runtime;  // [runtime]: device, threads, precision
+  CheckpointSettings checkpoint;
   ObjectiveSettings objective;  // [objective]: what a mapping minimises
   // A plain SGD recipe for the teacher; the later steps start from trained weights and stay short.
   StepSettings teacher{
@@ -89,6 +90,10 @@ const std::vector<RecipeKey>& recipe_keys();
 /// Throws NotFoundError, or RecipeError as "FILE:LINE: KEY is VALUE, expected RANGE"; an unknown key
 /// names the nearest known one.
 Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+/// The keys in which two recipes differ, as "teacher.epochs 24 -> 48". Not name, runtime and checkpoint, which decide
+/// no result.
+std::vector<std::string> recipe_differences(const Recipe& before, const Recipe& after);
 
 /// The recipe as TOML with every key; read_recipe of it gives the same recipe.
 std::string recipe_to_toml(const Recipe& recipe);

@@ -231,6 +231,11 @@ void add_run(Table& table) {
             "Compute threads of a step; 0: one a core, or its share of them with --jobs.");
   table.add("runtime.sync_batch_norm", MFI_FIELD(runtime.sync_batch_norm), either(),
             "With several processes, batch norms use the whole batch's statistics, not each process's share's.");
+
+  table.add("checkpoint.minutes", MFI_FIELD(checkpoint.minutes), at_least_zero(),
+            "The state is saved after each epoch, and within epochs at least so often; 0: after epochs only.");
+  table.add("checkpoint.final_state", MFI_FIELD(checkpoint.final_state), either(),
+            "Keep the last state of a step that is done, so that more epochs can be added to it.");
 }
 
 void add_objective(Table& table) {

@@ -24,8 +24,6 @@ Json to_json(const StepResult& r) {
           {"macs", r.macs},
           {"test_top1_percent", r.test_top1_percent},
           {"test_loss", r.test_loss},
-          {"seconds", r.seconds},
-          {"seconds_per_step", r.seconds_per_step},
           {"details", details},
           {"fingerprint", r.fingerprint},
           {"model_sha256", r.model_sha256}};
@@ -44,12 +42,35 @@ StepResult step_from_json(const Json& json) {
   r.macs = json.at("macs");
   r.test_top1_percent = json.at("test_top1_percent");
   r.test_loss = json.at("test_loss");
-  r.seconds = json.at("seconds");
-  r.seconds_per_step = json.at("seconds_per_step");
+  r.seconds = json.value("seconds", 0.0);  // of records from before timing.json
+  r.seconds_per_step = json.value("seconds_per_step", 0.0);
   for (const auto& item : json.at("details").items()) r.details.emplace_back(item.key(), item.value());
   r.fingerprint = json.at("fingerprint");
   r.model_sha256 = json.at("model_sha256");
   return r;
+}
+
+std::filesystem::path timing_file(const std::filesystem::path& file) { return file.parent_path() / "timing.json"; }
+
+// Of steps by name. A file that is not there or not sound costs the times, nothing else.
+void read_times(const std::filesystem::path& file, std::vector<StepResult>& steps) {
+  try {
+    const auto json = Json::parse(read_file(timing_file(file)));
+    for (auto& step : steps) {
+      if (!json.contains(step.step)) continue;
+      step.seconds = json.at(step.step).at("seconds");
+      step.seconds_per_step = json.at(step.step).at("seconds_per_step");
+    }
+  } catch (const Error&) {
+  } catch (const nlohmann::json::exception&) {
+  }
+}
+
+void write_times(const std::filesystem::path& file, const std::vector<StepResult>& steps) {
+  Json json = Json::object();
+  for (const auto& step : steps)
+    json[step.step] = {{"seconds", step.seconds}, {"seconds_per_step", step.seconds_per_step}};
+  replace_file(timing_file(file), json.dump(2) + "\n");
 }
 
 template <typename Read>
@@ -73,13 +94,15 @@ void write_results(const std::filesystem::path& file, const RunResults& results)
             {"machine", results.machine},
             {"version", results.version},
             {"precision", results.precision},
+            {"data_fingerprint", results.data_fingerprint},
             {"steps", Json::array()}};
   for (const auto& step : results.steps) json["steps"].push_back(to_json(step));
+  write_times(file, results.steps);
   replace_file(file, json.dump(2) + "\n");
 }
 
 RunResults read_results(const std::filesystem::path& file) {
-  return read_json(file, [](const Json& json) {
+  auto results = read_json(file, [](const Json& json) {
     RunResults out;
     out.run = json.at("run");
     out.dataset = json.at("dataset");
@@ -88,17 +111,23 @@ RunResults read_results(const std::filesystem::path& file) {
     out.machine = json.at("machine");
     out.version = json.at("version");
     out.precision = json.at("precision");
+    out.data_fingerprint = json.value("data_fingerprint", std::string());  // older records have none
     for (const auto& step : json.at("steps")) out.steps.push_back(step_from_json(step));
     return out;
   });
+  read_times(file, results.steps);
+  return results;
 }
 
 void write_step_result(const std::filesystem::path& file, const StepResult& result) {
+  write_times(file, {result});
   replace_file(file, to_json(result).dump(2) + "\n");
 }
 
 StepResult read_step_result(const std::filesystem::path& file) {
-  return read_json(file, [](const Json& json) { return step_from_json(json); });
+  std::vector<StepResult> steps{read_json(file, [](const Json& json) { return step_from_json(json); })};
+  read_times(file, steps);
+  return steps.front();
 }
 
 }  // namespace mfi

@@ -36,14 +36,16 @@ struct RunResults {
   std::string machine;  // processor, cores in use, vector instructions
   std::string version;  // of mfi and LibTorch
   std::string precision;
+  std::string data_fingerprint;
   std::vector<StepResult> steps;
 };
 
+/// Writes `file` and, for what the clock said (seconds), timing.json beside it: so the former is the same in every run.
 void write_results(const std::filesystem::path& file, const RunResults& results);
-/// Throws NotFoundError or DataError naming the file.
+/// Throws NotFoundError or DataError naming the file. Without its timing.json all times are 0.
 RunResults read_results(const std::filesystem::path& file);
 
-/// One step's record, in its own folder.
+/// One step's record, in its own folder; timing.json as above, and before it: the record says that a step is done.
 void write_step_result(const std::filesystem::path& file, const StepResult& result);
 StepResult read_step_result(const std::filesystem::path& file);
 

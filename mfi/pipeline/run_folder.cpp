@@ -20,14 +20,13 @@ const LockOptions kFilesLock{.patience_seconds = 60, .name = ".files.lock"};
 
 std::string number_text(double value) { return format("%.17g", value); }
 
-// All that decides what a step's training does, as text: what the fingerprint is taken of. The
-// number of epochs is among it; threads and device are not, although they may move a result by
-// rounding.
-std::string settings_text(const StepSettings& s) {
-  return join({std::to_string(s.epochs), std::to_string(s.batch_size), s.optimiser, number_text(s.learning_rate),
-               number_text(s.weight_decay), number_text(s.momentum), s.schedule, number_text(s.warmup_epochs),
-               number_text(s.label_smoothing), number_text(s.ema), number_text(s.distillation),
-               number_text(s.temperature), s.augment ? "augment" : "plain"},
+// All that decides what a step's training does, as text: what the fingerprint is taken of. Threads and device
+// are not, although they may move a result by rounding.
+std::string settings_text(const StepSettings& s, bool with_epochs) {
+  return join({with_epochs ? std::to_string(s.epochs) : "any", std::to_string(s.batch_size), s.optimiser,
+               number_text(s.learning_rate), number_text(s.weight_decay), number_text(s.momentum), s.schedule,
+               number_text(s.warmup_epochs), number_text(s.label_smoothing), number_text(s.ema),
+               number_text(s.distillation), number_text(s.temperature), s.augment ? "augment" : "plain"},
               " ");
 }
 
@@ -81,9 +80,35 @@ void RunFolder::read_record(const std::string& step) {
 const StepResult* RunFolder::done(const PlannedStep& step) const {
   const auto found = records_.find(step.name);
   if (found == records_.end()) return nullptr;
-  for (const auto& input : step.inputs())
-    if (!done(plan_.step(input))) return nullptr;
-  return found->second.fingerprint == fingerprint(step) ? &found->second : nullptr;
+  return inputs_done(step) && found->second.fingerprint == fingerprint(step) ? &found->second : nullptr;
+}
+
+bool RunFolder::inputs_done(const PlannedStep& step) const {
+  const auto inputs = step.inputs();
+  return std::all_of(inputs.begin(), inputs.end(), [&](const auto& input) { return done(plan_.step(input)); });
+}
+
+std::vector<std::string> RunFolder::invalidated() const {
+  std::vector<std::string> out;
+  std::set<std::string> anew;
+  for (const auto& step : plan_.steps) {
+    const auto inputs = step.inputs();
+    const bool builds_on_one =
+        std::any_of(inputs.begin(), inputs.end(), [&](const auto& input) { return anew.contains(input); });
+    const bool recorded = records_.contains(step.name);
+    const bool ready = inputs_done(step);
+    if (recorded && done(step)) continue;
+    const auto state = states(step.name).peek();
+    const bool goes_on = ready && state && state->identity.family == family(step);
+    if (recorded && (builds_on_one || ready))
+      out.push_back(step.name + (goes_on ? " (done, now longer)" : " (done)"));
+    else if (!recorded && state && !goes_on && (builds_on_one || ready))
+      out.push_back(step.name + " (" + state->position.text(state->identity.epochs) + " trained)");
+    else
+      continue;
+    anew.insert(step.name);
+  }
+  return out;
 }
 
 bool RunFolder::has_changed(const PlannedStep& step) const {
@@ -98,9 +123,13 @@ std::vector<const PlannedStep*> RunFolder::remaining() const {
   return out;
 }
 
-std::string RunFolder::fingerprint(const PlannedStep& step) const {
+std::string RunFolder::fingerprint(const PlannedStep& step) const { return hash(step, /*with_epochs=*/true); }
+
+std::string RunFolder::family(const PlannedStep& step) const { return hash(step, /*with_epochs=*/false); }
+
+std::string RunFolder::hash(const PlannedStep& step, bool with_epochs) const {
   std::vector<std::string> parts{arch_to_json(step.arch),
-                                 settings_text(step.settings),
+                                 settings_text(step.settings, with_epochs),
                                  learns_text(step.learns),
                                  data_fingerprint_,
                                  std::to_string(recipe_.seed),
@@ -128,6 +157,7 @@ RunResults RunFolder::results() const {
   out.machine = machine_text();
   out.version = version_text();
   out.precision = recipe_.runtime.precision;
+  out.data_fingerprint = data_fingerprint_;
   for (const auto& step : plan_.steps)
     if (const auto* result = done(step)) out.steps.push_back(*result);
   return out;

@@ -9,6 +9,7 @@
 #include "mfi/data/dataset.h"
 #include "mfi/pipeline/plan.h"
 #include "mfi/pipeline/results.h"
+#include "mfi/train/training_state.h"
 
 namespace mfi {
 
@@ -24,7 +25,7 @@ class RunFolder {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path step_folder(const std::string& step) const { return path_ / step; }
   std::filesystem::path model_file(const std::string& step) const { return path_ / step / "model.safetensors"; }
-  std::filesystem::path state_file(const std::string& step) const { return path_ / step / "state.safetensors"; }
+  StateFiles states(const std::string& step) const { return StateFiles(path_ / step); }
   std::filesystem::path record_file(const std::string& step) const { return path_ / step / "step.json"; }
 
   /// Reads the records of all steps but those of `forced`, which are thereby not done.
@@ -40,11 +41,17 @@ class RunFolder {
   /// Whether there is a record that does not match although the inputs are done.
   bool has_changed(const PlannedStep& step) const;
 
+  /// What settings and data as they are now replace, of what has been trained: "teacher (done)", "meta (epoch 3 of 9
+  /// trained)", "hybrid (done, now longer)", and what builds on them.
+  std::vector<std::string> invalidated() const;
+
   /// Steps that are not done. One may still be found done, when what it needs comes out as before.
   std::vector<const PlannedStep*> remaining() const;
 
   /// What decides what a step's training does, as a hash. All inputs must be done.
   std::string fingerprint(const PlannedStep& step) const;
+  /// The same but for the number of epochs: two trainings of a family differ in how long they are.
+  std::string family(const PlannedStep& step) const;
 
   /// The steps that are done, in the plan's order.
   RunResults results() const;
@@ -58,6 +65,9 @@ class RunFolder {
   void write_results_of_all();
 
  private:
+  bool inputs_done(const PlannedStep& step) const;
+  std::string hash(const PlannedStep& step, bool with_epochs) const;
+
   const Recipe& recipe_;
   const Plan& plan_;
   std::filesystem::path path_;

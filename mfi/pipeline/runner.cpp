@@ -57,7 +57,7 @@ class Runner {
         options_(options),
         observer_(observer),
         plan_(make_plan(recipe, data_shape(recipe.data, options.data))) {
-    apply_runtime(recipe.runtime);
+    apply_runtime(recipe.runtime, options.repeatable);
     check_names();  // before any work
     // Before the folder: without data nothing shall be left behind.
     data_ = open_recipe_data(recipe, options, observer);
@@ -68,8 +68,9 @@ class Runner {
     make_folder(options.out);
     const bool alone = options.only.empty();
     lock_.emplace(options.out, LockOptions{.shared = !alone, .parents_will_do = !alone});
-    folder_->write_recipe();
     folder_->read_records(options.force);
+    ask_before_replacing();
+    folder_->write_recipe();
   }
 
   RunResults run() {
@@ -108,7 +109,7 @@ class Runner {
     for (;;) {
       const auto step = options_.processes->broadcast(std::string());
       if (step.empty()) return {};
-      run_step(recipe_, plan_, data_, *folder_, plan_.step(step), /*anew=*/false, options_.processes, observer_);
+      run_step(recipe_, plan_, data_, *folder_, plan_.step(step), options_, observer_);
     }
   }
 
@@ -121,6 +122,27 @@ class Runner {
         throw UsageError("--force " + name + " beside --only " + options_.only + ": only that step is run");
   }
 
+  void ask_before_replacing() const {
+    auto steps = folder_->invalidated();
+    if (!options_.only.empty()) {
+      const bool replaces = folder_->has_changed(plan_.step(options_.only));
+      steps = replaces ? std::vector{options_.only + " (done)"} : std::vector<std::string>();
+    }
+    if (steps.empty()) return;
+    std::vector<std::string> changes;
+    try {
+      changes = recipe_differences(read_recipe(options_.out / "recipe.toml"), recipe_);
+    } catch (const Error&) {  // of another version of mfi, or gone
+    }
+    const auto text =
+        options_.out.string() + ": " +
+        (changes.empty() ? "data or inputs have changed" : "the recipe has changed (" + join(changes, ", ") + ")") +
+        ", so these steps are trained again and replaced: " + join(steps, ", ");
+    if (options_.confirm && !options_.confirm(text))
+      throw UsageError(text + ". Nothing was changed; add --yes to go on, or choose another folder with --out");
+    observer_.on_message(text);
+  }
+
   void run_unless_done(const PlannedStep& step) {
     if (const auto* done = folder_->done(step)) {
       observer_.on_step_done(*done, /*was_already_done=*/true);
@@ -130,8 +152,7 @@ class Runner {
       observer_.on_message(step.name + ": settings or inputs have changed since it was done; running it again");
     observer_.on_step_start(step, options_.only.empty() ? folder_->remaining() : std::vector{&step});
     announce(step.name);
-    const auto result =
-        run_step(recipe_, plan_, data_, *folder_, step, options_.forces(step.name), options_.processes, observer_);
+    const auto result = run_step(recipe_, plan_, data_, *folder_, step, options_, observer_);
     folder_->add(result);
     observer_.on_step_done(result, /*was_already_done=*/false);
   }

@@ -37,6 +37,11 @@ struct RunOptions {
   // to standard error; forced: although it is done.
   std::function<std::vector<std::string>(const std::string& step, bool forced)> step_command;
   Processes* processes = nullptr;  // those that run the recipe together
+  bool repeatable = false;         // refuse to go on where the bytes could be others than without an interruption
+  OnNonfinite on_nonfinite = OnNonfinite::stop;
+  // Asked before trained steps are replaced because settings or data have changed, with a sentence that says which and
+  // why; false: leave everything as it is, which throws UsageError. Empty: nobody is asked.
+  std::function<bool(const std::string& text)> confirm;
 
   bool forces(const std::string& step) const { return std::find(force.begin(), force.end(), step) != force.end(); }
 };

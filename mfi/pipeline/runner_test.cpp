@@ -87,7 +87,7 @@ TEST_F(FinishedRun, LeavesAModelMetricsAndARecordOfEachStepAndNoState) {
   for (const auto& step : first_->done) {
     for (const auto* name : {"model.safetensors", "metrics.csv", "step.json"})
       EXPECT_TRUE(std::filesystem::exists(copy() / step / name)) << step << "/" << name;
-    EXPECT_FALSE(std::filesystem::exists(copy() / step / "state.safetensors")) << step;
+    EXPECT_FALSE(std::filesystem::exists(copy() / step / "state-b.safetensors")) << step << ": keeps one state only";
   }
 }
 

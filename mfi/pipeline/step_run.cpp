@@ -11,6 +11,7 @@
 #include "mfi/core/run_lock.h"
 #include "mfi/core/sha256.h"
 #include "mfi/nn/cost.h"
+#include "mfi/pipeline/machine.h"
 #include "mfi/pipeline/student.h"
 #include "mfi/train/checkpoint.h"
 #include "mfi/train/evaluate.h"
@@ -77,16 +78,17 @@ std::shared_ptr<Network> given_model(const PlannedStep& step, uint64_t seed, con
 }  // namespace
 
 StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& data, const RunFolder& folder,
-                    const PlannedStep& step, bool anew, Processes* processes, Observer& observer) {
+                    const PlannedStep& step, const RunOptions& options, Observer& observer) {
+  Processes* const processes = options.processes;
   const bool is_first = !processes || processes->is_first();
   std::optional<RunLock> lock;
   if (is_first) {
     make_folder(folder.step_folder(step.name));
     lock.emplace(folder.step_folder(step.name), LockOptions{.patience_seconds = kPatienceSeconds});
   }
-  std::error_code ignored;  // a state that stays behind costs space, nothing else
   // Only the state goes: the old model stays until the new one replaces it.
-  if (is_first && anew) fs::remove(folder.state_file(step.name), ignored);
+  const auto states = folder.states(step.name);
+  if (is_first && options.forces(step.name)) states.remove();
 
   const auto device = processes ? processes->device(recipe.runtime.device) : torch::Device(recipe.runtime.device);
   std::map<std::string, std::shared_ptr<const Network>> models;
@@ -117,7 +119,14 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
   job.validation = &data.validation;
   job.normalisation = data.normalisation;
   job.folder = folder.step_folder(step.name);
-  if (is_first) job.fingerprint = folder.fingerprint(step);
+  if (is_first) {
+    job.fingerprint = folder.fingerprint(step);
+    job.family = folder.family(step);
+  }
+  job.environment = environment_text();
+  job.repeatable = options.repeatable;
+  job.checkpoint = recipe.checkpoint;
+  job.on_nonfinite = options.on_nonfinite;
   job.processes = processes;
   const auto outcome = task ? train(*task, job, observer) : TrainOutcome{};
 
@@ -135,6 +144,7 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
   result.seconds = outcome.seconds;
   result.seconds_per_step = outcome.seconds_per_step;
   result.fingerprint = job.fingerprint;
+  observer.on_phase(step.name, "evaluate");
   // The one time that this step looks at the test images.
   const auto accuracy = evaluate_classifier(*student, data.test, data.normalisation, torch::kFloat32, processes);
   result.test_top1_percent = accuracy.top1_percent;
@@ -142,12 +152,15 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
   if (step.kind == StepKind::map) result.details = task->evaluate(data.test);
   if (!is_first) return result;
 
+  observer.on_phase(step.name, "save");
   save_model(folder.model_file(step.name), *student,
              {data.test.class_names, data.normalisation, data.name, step.name, recipe.data.resize, recipe.data.crop,
               recipe.data.test, recipe.seed});
   result.model_sha256 = sha256_file(folder.model_file(step.name));
   write_step_result(folder.record_file(step.name), result);
-  fs::remove(folder.state_file(step.name), ignored);
+  recipe.checkpoint.final_state ? states.keep_newest() : states.remove();
+  std::error_code ignored;  // of an attempt that failed; it costs nothing
+  fs::remove(folder.step_folder(step.name) / "nonfinite.json", ignored);
   return result;
 }
 

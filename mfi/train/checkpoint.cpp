@@ -39,6 +39,9 @@ void copy_checked(const std::filesystem::path& path, const SafetensorsFile& file
                                           into[i].second.scalar_type()));
 }
 
+// Files of "model-1" had no hashes.
+constexpr const char* kModelFormat = "model-2";
+
 // Beyond what JSON itself requires, all that other code relies on.
 void check(const ModelDescription& model) {
   const auto& info = model.info;
@@ -62,11 +65,12 @@ void check(const ModelDescription& model) {
 }
 
 ModelDescription description_in(const std::map<std::string, std::string>& metadata, const std::filesystem::path& path) {
-  const auto arch = metadata.find("mfi.arch"), info = metadata.find("mfi.info");
+  const auto arch = metadata.find("mfi.arch"), info = metadata.find("mfi.info"), written = metadata.find("mfi.format");
   if (arch == metadata.end() || info == metadata.end())
     throw CheckpointError(path.string() +
                           ": no description of the network inside; expected a model that mfi saved "
                           "('mfi import' makes one from another program's)");
+  if (written == metadata.end() || written->second != "model-1") require_hashes(metadata, path);
   try {
     ModelDescription out;
     out.arch = arch_from_json(arch->second);
@@ -98,7 +102,13 @@ void save_tensors(const std::filesystem::path& file, const NamedTensors& tensors
     bytes.push_back({name, file_type(t.scalar_type()), t.sizes().vec(), static_cast<const std::byte*>(t.data_ptr()),
                      static_cast<size_t>(t.nbytes())});
   }
-  write_safetensors(file, bytes, metadata);
+  write_safetensors(file, bytes, with_hashes(metadata, bytes));
+}
+
+void require_hashes(const std::map<std::string, std::string>& metadata, const std::filesystem::path& file) {
+  for (const char* key : {kTensorHashes, kHeaderHash})
+    if (!metadata.contains(key))
+      throw CheckpointError(file.string() + ": its checksums (" + key + ") are missing; the file is damaged");
 }
 
 std::map<std::string, std::string> load_tensors(const std::filesystem::path& path, const NamedTensors& into) {
@@ -121,7 +131,7 @@ void save_model(const std::filesystem::path& file, const Network& network, const
   if (info.class_names.empty())
     for (int64_t i = 0; i < network.arch().classes; ++i) json["class_names"].push_back(std::to_string(i));
   save_tensors(file, named_tensors(network),
-               {{"mfi.format", "model-1"}, {"mfi.arch", arch_to_json(network.arch())}, {"mfi.info", json.dump()}});
+               {{"mfi.format", kModelFormat}, {"mfi.arch", arch_to_json(network.arch())}, {"mfi.info", json.dump()}});
 }
 
 bool ModelInfo::may_have_classes(const std::vector<std::string>& names) const {

@@ -17,7 +17,7 @@ namespace mfi {
 
 using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
 
-/// Writes tensors (any device, any strides) and text by replace-on-success.
+/// Writes tensors (any device, any strides) and text by replace-on-success, with their hashes.
 void save_tensors(const std::filesystem::path& file, const NamedTensors& tensors,
                   const std::map<std::string, std::string>& metadata);
 
@@ -25,6 +25,10 @@ void save_tensors(const std::filesystem::path& file, const NamedTensors& tensors
 /// type, and none may be left over. Throws CheckpointError naming file, tensor and the difference;
 /// `into` is then unchanged. Returns the metadata.
 std::map<std::string, std::string> load_tensors(const std::filesystem::path& file, const NamedTensors& into);
+
+/// Throws CheckpointError unless a file's metadata hold the hashes that save_tensors writes. Where they are there,
+/// reading has checked them.
+void require_hashes(const std::map<std::string, std::string>& metadata, const std::filesystem::path& file);
 
 /// What a model file holds beside its weights.
 struct ModelInfo {

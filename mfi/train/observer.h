@@ -28,6 +28,8 @@ class Observer {
   virtual ~Observer() = default;
   /// Several times a second.
   virtual void on_progress(const Progress&) {}
+  /// What a step does from now on: "load", "train", "evaluate" or "save".
+  virtual void on_phase(const std::string& step, const std::string& phase) {}
   /// After each epoch, with its row of metrics.
   virtual void on_epoch(const std::string& step, const Metrics& row) {}
   /// A sentence for the user: "resuming at epoch 3 of 24".

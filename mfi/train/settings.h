@@ -14,6 +14,18 @@ struct RuntimeSettings {
   bool sync_batch_norm = false;    // with several processes: statistics of the whole batch, not of each share
 };
 
+/// [checkpoint]: what a run keeps on its way.
+struct CheckpointSettings {
+  double minutes = 10;      // at least so often the state is saved within an epoch too; 0: after epochs only
+  bool final_state = true;  // a step that is done keeps its last state, so that it may be trained longer
+};
+
+/// What to do when a loss, a gradient or a batch norm's statistics are no longer finite.
+enum class OnNonfinite {
+  stop,
+  rewind,  // go back to the last state, with half the learning rate
+};
+
 /// Settings of one training step: [teacher], [map], [meta], [incubate] or [hybrid].
 struct StepSettings {
   int64_t epochs = 1;

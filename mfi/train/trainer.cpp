@@ -10,16 +10,17 @@
 
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
+#include "mfi/core/free_space.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/core/text.h"
-#include "mfi/formats/safetensors.h"
 #include "mfi/nn/network.h"
 #include "mfi/train/checkpoint.h"
+#include "mfi/train/finite.h"
 #include "mfi/train/gradient_exchange.h"
-#include "mfi/train/metrics_file.h"
 #include "mfi/train/moving_average.h"
 #include "mfi/train/optimiser.h"
 #include "mfi/train/schedule.h"
+#include "mfi/train/training_state.h"
 
 namespace mfi {
 namespace {
@@ -49,7 +50,31 @@ LoaderSettings loader_settings(const TrainJob& job) {
   return out;
 }
 
-// One training in progress: what the checkpoint holds, and the loop over it.
+constexpr int64_t kMostRewinds = 5;
+
+// A loss, a gradient or a statistic is not finite.
+class NotFiniteError : public DivergedError {
+ public:
+  using DivergedError::DivergedError;
+};
+
+// Exchanges weights and their average for a scope; null: does nothing.
+class Averaged {
+ public:
+  explicit Averaged(std::optional<MovingAverage>& average) : average_(average) {
+    if (average_) average_->swap();
+  }
+  ~Averaged() {
+    if (average_) average_->swap();
+  }
+  Averaged(const Averaged&) = delete;
+  Averaged& operator=(const Averaged&) = delete;
+
+ private:
+  std::optional<MovingAverage>& average_;
+};
+
+// One training in progress: what its state holds, and the loop over it.
 class Training {
  public:
   Training(Task& task, const TrainJob& job, Observer& observer)
@@ -58,43 +83,41 @@ class Training {
         observer_(observer),
         loader_(*job.train, loader_settings(job)),
         schedule_(job.settings, loader_.batches_per_epoch()),
-        device_(job.processes ? job.processes->device(job.runtime.device) : torch::Device(job.runtime.device)) {
-    std::vector<torch::Tensor> parameters;
+        device_(job.processes ? job.processes->device(job.runtime.device) : torch::Device(job.runtime.device)),
+        states_(job.folder) {
     for (const auto& set : task.parameter_sets()) {
       set_names_.push_back(set.name);
       optimisers_.emplace_back(set, job.settings);
-      for (const auto& [name, parameter] : set.parameters) parameters.push_back(parameter);
+      parameters_.insert(parameters_.end(), set.parameters.begin(), set.parameters.end());
     }
-    if (job.processes) exchange_.emplace(parameters, *job.processes);
+    for (const auto& item : task.student().named_buffers()) statistics_.emplace_back(item.key(), item.value());
+    if (job.processes) {
+      std::vector<torch::Tensor> parameters;
+      for (const auto& [name, parameter] : parameters_) parameters.push_back(parameter);
+      exchange_.emplace(parameters, *job.processes);
+    }
     if (job.settings.ema > 0) average_.emplace(task.student(), job.settings.ema);
   }
 
   TrainOutcome run() {
-    resume();
-    while (epoch_ < job_.settings.epochs) {
-      const auto start = Clock::now();
-      auto row = run_epoch();
-      ++epoch_;
-      if (job_.processes) agree_on_statistics();
-      if (job_.validation && job_.validation->size() > 0) {
-        if (average_) average_->swap();
-        for (const auto& [name, value] : task_.evaluate(*job_.validation))
-          row.emplace_back("validation_" + name, value);
-        if (average_) average_->swap();
+    if (is_first()) require_room();
+    const bool resumed = resume();
+    // Something to go back to, from the first batch on.
+    if (!resumed && job_.on_nonfinite == OnNonfinite::rewind) save();
+    while (position_.epoch < job_.settings.epochs) {
+      try {
+        train_batches();
+        finish_epoch();
+      } catch (const NotFiniteError& error) {
+        rewind(error);
       }
-      outcome_.seconds += seconds_since(start);
-      outcome_.rows.push_back(row);
-      save();
-      observer_.on_epoch(job_.step, row);
     }
     if (average_) average_->swap();
     task_.student().eval();
-    return outcome_;
+    return {position_.rows, position_.seconds, position_.seconds_per_step};
   }
 
  private:
-  std::filesystem::path state_file() const { return job_.folder / "state.safetensors"; }
-
   NamedTensors state() const {
     NamedTensors out;
     const auto add = [&](const std::string& prefix, const NamedTensors& tensors) {
@@ -106,7 +129,18 @@ class Training {
     return out;
   }
 
+  TrainingIdentity identity() const { return {job_.fingerprint, job_.family, job_.settings.epochs, job_.environment}; }
+
   bool is_first() const { return !job_.processes || job_.processes->is_first(); }
+
+  // For both states and the model; with them a little for logs and records.
+  void require_room() const {
+    uint64_t state_bytes = 0, model_bytes = 1'000'000;
+    for (const auto& [name, tensor] : state()) state_bytes += tensor.nbytes();
+    for (const auto& [name, tensor] : named_tensors(task_.student())) model_bytes += tensor.nbytes();
+    const uint64_t needed = 2 * state_bytes + model_bytes, there = states_.bytes();
+    if (needed > there) require_space(job_.folder, needed - there, "the step " + job_.step);
+  }
 
   // Weights are the same in all processes by themselves; what batch norms have seen is not.
   void agree_on_statistics() {
@@ -116,100 +150,176 @@ class Training {
     job_.processes->broadcast(tensors);
   }
 
-  void save() const {
+  void save() {
+    last_saved_ = Clock::now();
     if (!is_first()) return;
-    save_tensors(state_file(), state(),
-                 {{"mfi.format", "state-1"},
-                  {"mfi.fingerprint", job_.fingerprint},
-                  {"mfi.position", nlohmann::json{{"epoch", epoch_},
-                                                  {"seed", job_.seed},
-                                                  {"seconds", outcome_.seconds},
-                                                  {"seconds_per_step", outcome_.seconds_per_step}}
-                                       .dump()},
-                  {"mfi.metrics", metrics_to_json(outcome_.rows)}});
-    write_metrics_csv(job_.folder / "metrics.csv", outcome_.rows);
+    observer_.on_phase(job_.step, "save");
+    states_.save(identity(), position_, state());
+    observer_.on_phase(job_.step, "train");
   }
 
-  // Puts a saved state into place; its position and its metrics, or nothing when there is none.
-  std::optional<std::pair<std::string, std::string>> load_state() {
-    if (!std::filesystem::exists(state_file())) return std::nullopt;
-    const auto metadata = read_safetensors_metadata(state_file());
-    const auto found = metadata.find("mfi.fingerprint");
-    if (found == metadata.end() || found->second != job_.fingerprint) {
-      observer_.on_message(job_.step + ": settings or inputs have changed since it was interrupted; starting it anew");
+  // Puts a saved state into place; its position, or nothing when there is none.
+  std::optional<TrainingPosition> load_state() {
+    observer_.on_phase(job_.step, "load");
+    const auto found = states_.load(identity(), state());
+    observer_.on_phase(job_.step, "train");
+    if (!found) {
+      if (states_.peek())
+        observer_.on_message(job_.step +
+                             ": settings or inputs have changed since it was interrupted; starting it anew");
       return std::nullopt;
     }
-    load_tensors(state_file(), state());
-    return std::pair(metadata.at("mfi.position"), metadata.at("mfi.metrics"));
+    const auto where = found->position.text(found->identity.epochs);
+    if (!found->damaged.empty())
+      observer_.on_message("warning: " + found->damaged + "; taking the state before it, saved after " + where);
+    if (found->identity.environment != job_.environment) {
+      const auto text = format("%s: its state was saved by %s, this is %s", job_.step.c_str(),
+                               found->identity.environment.c_str(), job_.environment.c_str());
+      if (job_.repeatable)
+        throw UsageError(text +
+                         "; with --repeatable both have to be the same, since the bytes may differ. Go on there, " +
+                         "without --repeatable, or from the start with --force " + job_.step);
+      observer_.on_message(text + "; the result may differ by rounding from that of a run without a change");
+    }
+    if (found->identity.epochs != job_.settings.epochs)
+      observer_.on_message(format(
+          "%s: extended from %lld to %lld epochs. Its learning rate follows the longer schedule from here on, so "
+          "the result is not that of %lld epochs in one go",
+          job_.step.c_str(), static_cast<long long>(found->identity.epochs),
+          static_cast<long long>(job_.settings.epochs), static_cast<long long>(job_.settings.epochs)));
+    observer_.on_message(job_.step + ": going on after " + where);
+    return found->position;
   }
 
-  void resume() {
-    std::optional<std::pair<std::string, std::string>> found;
+  bool resume() {
+    std::optional<TrainingPosition> found;
     if (is_first()) found = load_state();
     if (job_.processes) {
-      const auto position = job_.processes->broadcast(found ? found->first : "");
-      if (position.empty()) return;
-      found = {position, job_.processes->broadcast(found ? found->second : "")};
+      const auto text = job_.processes->broadcast(found ? position_to_json(*found) : "");
+      if (text.empty()) return false;
+      found = position_from_json(text);
       std::vector<torch::Tensor> tensors;
       for (const auto& [name, tensor] : state()) tensors.push_back(tensor);
       job_.processes->broadcast(tensors);
     }
-    if (!found) return;
-    const auto position = nlohmann::json::parse(found->first);
-    epoch_ = position.at("epoch");
-    outcome_.seconds = position.at("seconds");
-    outcome_.seconds_per_step = position.at("seconds_per_step");
-    outcome_.rows = metrics_from_json(found->second);
-    observer_.on_message(format("%s: going on after epoch %lld of %lld", job_.step.c_str(),
-                                static_cast<long long>(epoch_), static_cast<long long>(job_.settings.epochs)));
+    if (!found) return false;
+    position_ = *found;
+    // They may have been interrupted between the state and these.
+    if (is_first()) write_logs(job_.folder, position_);
+    return true;
   }
 
-  Metrics run_epoch() {
+  // Back to the last state, with half the learning rate. Throws `error` where that is not to be done, or not any more.
+  void rewind(const NotFiniteError& error) {
+    const double factor = position_.rate_factor / 2;
+    const int64_t rewinds = position_.rewinds + 1;
+    if (job_.on_nonfinite != OnNonfinite::rewind) throw error;
+    if (rewinds > kMostRewinds)
+      throw DivergedError(std::string(error.what()) +
+                          format("; given up after going back %lld times", static_cast<long long>(kMostRewinds)));
+    observer_.on_message(std::string("warning: ") + error.what());
+    resume();
+    position_.rate_factor = factor;
+    position_.rewinds = rewinds;
+    observer_.on_message(format("%s: from here on with %g times the learning rate", job_.step.c_str(), factor));
+    save();
+  }
+
+  double rate() const {
+    return position_.rate_factor * schedule_.at(position_.epoch * loader_.batches_per_epoch() + position_.batch);
+  }
+
+  // What is left of the epoch.
+  void train_batches() {
+    auto& sums = position_.sums;
     const int64_t batches = loader_.batches_per_epoch();
-    const auto start = Clock::now();
-    std::vector<double> loss_sums(optimisers_.size(), 0), step_seconds;
-    int64_t images = 0, correct = 0, batch_index = 0;
-    bool classifies = false;
-    double rate = 0;
+    if (position_.batch == 0) sums = {.losses = std::vector<double>(optimisers_.size(), 0)};
+    if (position_.batch == batches) return;
+    std::vector<double> step_seconds;
     task_.set_training_mode();
-    loader_.start_epoch(epoch_);
-    for (auto batch = loader_.next(); batch; batch = loader_.next(), ++batch_index) {
-      if (!job_.processes) throw_if_stopped();  // else step() finds it out, for all of them
+    loader_.start_epoch(position_.epoch, position_.batch);
+    auto start = Clock::now();
+    while (auto batch = loader_.next()) {
       const auto step_start = Clock::now();
       batch->images = batch->images.to(device_);
       batch->labels = batch->labels.to(device_);
-      rate = schedule_.at(epoch_ * batches + batch_index);
-      const auto result = step(*batch, batch_index, rate);
-      for (size_t i = 0; i < result.losses.size(); ++i) loss_sums[i] += result.losses[i];
-      images += batch->whole;
-      classifies = result.correct >= 0;
-      correct += std::max<int64_t>(result.correct, 0);
+      const auto result = step(*batch);
+      for (size_t i = 0; i < result.losses.size(); ++i) sums.losses[i] += result.losses[i];
+      sums.images += batch->whole;
+      if (result.correct >= 0) sums.correct = std::max<int64_t>(sums.correct, 0) + result.correct;
+      ++position_.batch;
       step_seconds.push_back(seconds_since(step_start));
-      report(batch_index + 1, batches, loss_sums, images, classifies ? correct : -1, seconds_since(start));
+      const double seconds = seconds_since(start);
+      start = Clock::now();
+      sums.seconds += seconds;
+      position_.seconds += seconds;
+      report();
+      if (const int stop = job_.processes ? result.stop : stop_asked_for(); stop != 0) {
+        save();
+        throw_stopped(stop);
+      }
+      if (job_.checkpoint.minutes > 0 && position_.batch < batches &&
+          seconds_since(last_saved_) >= 60 * job_.checkpoint.minutes) {
+        save();
+        position_.seconds += seconds_since(start);
+        start = Clock::now();
+      }
     }
+    TORCH_INTERNAL_ASSERT(position_.batch == batches);
     std::nth_element(step_seconds.begin(), step_seconds.begin() + step_seconds.size() / 2, step_seconds.end());
-    outcome_.seconds_per_step = step_seconds[step_seconds.size() / 2];
+    position_.seconds_per_step = step_seconds[step_seconds.size() / 2];
+  }
 
-    const double seconds = seconds_since(start), steps = static_cast<double>(batch_index);
-    Metrics row{{"epoch", static_cast<double>(epoch_ + 1)}, {"learning_rate", rate}};
-    for (size_t i = 0; i < loss_sums.size(); ++i)
-      row.emplace_back(loss_sums.size() == 1 ? "loss" : set_names_[i] + "_loss", loss_sums[i] / steps);
-    if (classifies)
-      row.emplace_back("train_percent", 100.0 * static_cast<double>(correct) / static_cast<double>(images));
-    row.emplace_back("seconds", seconds);
-    row.emplace_back("images_per_second", static_cast<double>(images) / seconds);
-    return row;
+  void finish_epoch() {
+    const auto start = Clock::now();
+    const auto& sums = position_.sums;
+    // Of the last batch.
+    --position_.batch;
+    Metrics row{{"epoch", static_cast<double>(position_.epoch + 1)}, {"learning_rate", rate()}};
+    ++position_.batch;
+    for (size_t i = 0; i < sums.losses.size(); ++i)
+      row.emplace_back(sums.losses.size() == 1 ? "loss" : set_names_[i] + "_loss",
+                       sums.losses[i] / static_cast<double>(position_.batch));
+    if (sums.correct >= 0)
+      row.emplace_back("train_percent", 100.0 * static_cast<double>(sums.correct) / static_cast<double>(sums.images));
+    if (job_.processes) agree_on_statistics();
+    require_finite_state();
+    if (job_.validation && job_.validation->size() > 0)
+      for (const auto& [name, value] : validate()) row.emplace_back("validation_" + name, value);
+    ++position_.epoch;
+    position_.batch = 0;
+    position_.rows.push_back(row);
+    position_.times.push_back(
+        {sums.seconds, static_cast<double>(sums.images) / sums.seconds,
+         std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count()});
+    position_.seconds += seconds_since(start);
+    save();
+    if (is_first()) write_logs(job_.folder, position_);
+    observer_.on_epoch(job_.step, row);
+  }
+
+  // A stop in its midst leaves an epoch whose batches are all trained.
+  Metrics validate() {
+    observer_.on_phase(job_.step, "evaluate");
+    try {
+      const Averaged averaged(average_);
+      return task_.evaluate(*job_.validation);
+    } catch (const Error& error) {
+      if (stop_asked_for() != 0) save();
+      throw;
+    }
   }
 
   // What a step came to, as plain numbers: reading them is what waits for a GPU, so it is done once.
   struct StepValues {
     std::vector<double> losses;
     int64_t correct;
+    int stop = 0;  // with several processes: a signal that one of them had, so that all end behind this batch
   };
 
-  StepValues step(const Batch& batch, int64_t batch_index, double rate) {
+  StepValues step(const Batch& batch) {
     for (auto& optimiser : optimisers_) optimiser.zero_grad();
-    const auto result = task_.step(batch, {epoch_, batch_index});
+    const auto result = task_.step(batch, {position_.epoch, position_.batch});
     StepValues values{{}, result.correct};
     torch::Tensor total;
     for (const auto& loss : result.losses) {
@@ -218,12 +328,13 @@ class Training {
     }
     if (job_.processes) {
       backward_together(total, batch, values);
-      refuse_divergence(values, batch_index);
+      require_finite_losses(values, batch);
     } else {
-      refuse_divergence(values, batch_index);
+      require_finite_losses(values, batch);
       total.backward();
     }
-    for (auto& optimiser : optimisers_) optimiser.step(rate);
+    require_finite_gradients(batch);
+    for (auto& optimiser : optimisers_) optimiser.step(rate());
     if (average_) average_->update();
     return values;
   }
@@ -233,7 +344,7 @@ class Training {
     const double weight = static_cast<double>(batch.labels.size(0)) / static_cast<double>(batch.whole);
     // Beside the values, whether anybody has been asked to stop: all have to do so behind the same batch.
     const int stop = stop_asked_for();
-    std::vector<double> numbers{stop == SIGINT ? 1.0 : 0.0, stop == SIGTERM ? 1.0 : 0.0,
+    std::vector<double> numbers{stop == SIGINT ? 1.0 : 0.0, stop != SIGINT && stop != 0 ? 1.0 : 0.0,
                                 static_cast<double>(values.correct)};
     for (const double value : values.losses) numbers.push_back(weight * value);
     const auto sums = torch::tensor(numbers, torch::kFloat64);
@@ -242,37 +353,94 @@ class Training {
     exchange_->finish();
     job_.processes->wait(pending);
     const auto* sum = sums.const_data_ptr<double>();
-    if (sum[0] > 0) throw_stopped(SIGINT);
-    if (sum[1] > 0) throw_stopped(SIGTERM);
+    values.stop = sum[0] > 0 ? SIGINT : sum[1] > 0 ? SIGTERM : 0;
     if (values.correct >= 0) values.correct = std::llround(sum[2]);
     for (size_t i = 0; i < values.losses.size(); ++i) values.losses[i] = sum[3 + i];
   }
 
-  void refuse_divergence(const StepValues& values, int64_t batch_index) const {
+  void require_finite_losses(const StepValues& values, const Batch& batch) const {
     for (size_t i = 0; i < values.losses.size(); ++i)
       if (!std::isfinite(values.losses[i]))
-        throw DivergedError(format(
-            "%s: the loss of %s is %g in epoch %lld, batch %lld; expected a finite number. The state after epoch %lld "
-            "is kept. Try a lower learning rate (%s.learning_rate is %g) or runtime.precision = \"fp32\"",
-            job_.step.c_str(), set_names_[i].c_str(), values.losses[i], static_cast<long long>(epoch_ + 1),
-            static_cast<long long>(batch_index + 1), static_cast<long long>(epoch_), job_.step.c_str(),
-            job_.settings.learning_rate));
+        refuse(format("the loss of %s is %g", set_names_[i].c_str(), values.losses[i]), &batch);
   }
 
-  void report(int64_t batch, int64_t batches, const std::vector<double>& loss_sums, int64_t images, int64_t correct,
-              double seconds) {
+  void require_finite_gradients(const Batch& batch) const {
+    std::vector<std::pair<std::string, torch::Tensor>> gradients;
+    for (const auto& [name, parameter] : parameters_)
+      if (parameter.grad().defined()) gradients.emplace_back(name, parameter.grad());
+    if (const auto name = first_not_finite(gradients); !name.empty())
+      refuse("the gradient of " + name + " is not finite", &batch);
+    // With several processes each has its own, of which the first one's count; agree_on_statistics hands them on.
+    if (job_.processes) return;
+    if (const auto name = first_not_finite(statistics_); !name.empty())
+      refuse("the statistic " + name + " is not finite", &batch);
+  }
+
+  // Before an epoch's state is saved, whatever came into it.
+  void require_finite_state() const {
+    if (const auto name = first_not_finite(named_tensors(task_.student())); !name.empty())
+      refuse(name + " is not finite", nullptr);
+  }
+
+  // batch: in which it was found; null: some time in the epoch.
+  [[noreturn]] void refuse(const std::string& what, const Batch* batch) const {
+    std::string images;
+    if (batch) {
+      images = batch_text(*batch);
+      if (is_first()) write_nonfinite(what, *batch);
+    }
+    const auto kept = states_.peek();
+    throw NotFiniteError(
+        format("%s: %s in epoch %lld, batch %lld%s; expected a finite number. %s. Try a lower learning rate "
+               "(%s.learning_rate is %g), runtime.precision = \"fp32\", or --on-nonfinite=rewind",
+               job_.step.c_str(), what.c_str(), static_cast<long long>(position_.epoch + 1),
+               static_cast<long long>(position_.batch + (batch ? 1 : 0)), images.c_str(),
+               kept ? ("The state after " + kept->position.text(kept->identity.epochs) + " is kept").c_str()
+                    : "There is no state before it",
+               job_.step.c_str(), job_.settings.learning_rate));
+  }
+
+  // " (image 7 of the training images is not finite)", or which the batch has.
+  static std::string batch_text(const Batch& batch) {
+    constexpr size_t kMostNamed = 8;
+    std::vector<std::string> bad, all;
+    for (size_t i = 0; i < batch.indices.size(); ++i) {
+      if (all.size() < kMostNamed) all.push_back(std::to_string(batch.indices[i]));
+      if (bad.size() < kMostNamed && !all_finite(batch.images[static_cast<int64_t>(i)]))
+        bad.push_back(std::to_string(batch.indices[i]));
+    }
+    if (!bad.empty()) return " (not finite themselves: training images " + join(bad, ", ") + ")";
+    const size_t more = batch.indices.size() - all.size();
+    return " (training images " + join(all, ", ") + (more > 0 ? format(" and %zu more", more) : "") + ")";
+  }
+
+  void write_nonfinite(const std::string& what, const Batch& batch) const {
+    const nlohmann::ordered_json json{{"step", job_.step},
+                                      {"what", what},
+                                      {"epoch", position_.epoch + 1},
+                                      {"batch", position_.batch + 1},
+                                      {"learning_rate", rate()},
+                                      {"training_images", batch.indices}};
+    replace_file(job_.folder / "nonfinite.json", json.dump(2) + "\n");
+  }
+
+  void report() {
+    const auto& sums = position_.sums;
+    const int64_t batches = loader_.batches_per_epoch();
+    const auto trained = static_cast<double>(position_.batch);
     Progress progress;
     progress.step = job_.step;
-    progress.epoch = epoch_ + 1;
+    progress.epoch = position_.epoch + 1;
     progress.epochs = job_.settings.epochs;
-    progress.batch = batch;
+    progress.batch = position_.batch;
     progress.batches = batches;
-    for (const double sum : loss_sums) progress.loss += sum / static_cast<double>(batch);
-    if (correct >= 0) progress.accuracy_percent = 100.0 * static_cast<double>(correct) / static_cast<double>(images);
-    progress.images_per_second = static_cast<double>(images) / seconds;
+    for (const double sum : sums.losses) progress.loss += sum / trained;
+    if (sums.correct >= 0)
+      progress.accuracy_percent = 100.0 * static_cast<double>(sums.correct) / static_cast<double>(sums.images);
+    progress.images_per_second = static_cast<double>(sums.images) / sums.seconds;
     const double epochs_left =
-        static_cast<double>(job_.settings.epochs - epoch_) - static_cast<double>(batch) / static_cast<double>(batches);
-    progress.seconds_left_in_step = epochs_left * static_cast<double>(batches) * seconds / static_cast<double>(batch);
+        static_cast<double>(job_.settings.epochs - position_.epoch) - trained / static_cast<double>(batches);
+    progress.seconds_left_in_step = epochs_left * static_cast<double>(batches) * sums.seconds / trained;
     observer_.on_progress(progress);
   }
 
@@ -282,12 +450,14 @@ class Training {
   Loader loader_;
   LearningRateSchedule schedule_;
   torch::Device device_;
+  StateFiles states_;
   std::vector<std::string> set_names_;
+  NamedTensors parameters_, statistics_;
   std::vector<Optimiser> optimisers_;
   std::optional<MovingAverage> average_;
   std::optional<GradientExchange> exchange_;
-  int64_t epoch_ = 0;  // epochs finished
-  TrainOutcome outcome_;
+  TrainingPosition position_;
+  Clock::time_point last_saved_ = Clock::now();
 };
 
 }  // namespace

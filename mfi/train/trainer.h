@@ -22,24 +22,30 @@ struct TrainJob {
   const Dataset* train = nullptr;
   const Dataset* validation = nullptr;  // may be nullptr or empty: no evaluation between epochs
   Normalisation normalisation;
-  std::filesystem::path folder;    // state.safetensors and metrics.csv go here
-  std::string fingerprint;         // of inputs and settings; a state with another one is not resumed
+  std::filesystem::path folder;  // states and logs go here
+  std::string fingerprint;       // of inputs and settings; a state with another one is not resumed
+  std::string family;            // the same without the number of epochs; "": trainings are never extended
+  std::string environment;       // program, machine and threads, for a message where a state is of others
+  bool repeatable = false;       // then a state of another environment is refused
+  CheckpointSettings checkpoint;
+  OnNonfinite on_nonfinite = OnNonfinite::stop;
   Processes* processes = nullptr;  // those that train together, each with its share of every batch
 };
 
 struct TrainOutcome {
   std::vector<Metrics> rows;    // one an epoch
-  double seconds = 0;           // spent on training, over all attempts, up to the last saved state
+  double seconds = 0;           // spent on training, over all attempts
   double seconds_per_step = 0;  // median of the last epoch
 };
 
 /// Trains `task` to the end, from the saved state if there is one.
 ///
-/// After each epoch the whole state (weights, statistics, optimisers, moving average, position,
-/// metrics) replaces "<folder>/state.safetensors" in one move, and metrics.csv is written anew from
-/// it. Random streams are addressed by seed, epoch and index, so the position is all of their state.
-/// A training that was interrupted therefore ends with the same bytes as one that was not, given the
-/// same machine and number of threads.
+/// After each epoch, and within epochs as often as job.checkpoint says, the whole state (weights, statistics,
+/// optimisers, moving average, position, metrics) is saved (training_state.h), and metrics.csv is written anew from it.
+/// Random streams are addressed by seed, epoch and index, so the position is all of their state. A training that was
+/// interrupted, however and wherever, therefore ends with the same bytes as one that was not, given the same machine
+/// and number of threads. A stop signal takes effect behind the batch that is being trained, or within an evaluation,
+/// after the state has been saved.
 ///
 /// With several processes all call this together. Only the first one reads and writes files; the state that it
 /// has found goes to the others, and a state is the same whatever the number of processes. A batch's images,
@@ -48,7 +54,10 @@ struct TrainOutcome {
 /// then handed on after each epoch. A stop signal in any of them ends all behind the same batch.
 ///
 /// When it returns, the student holds the final weights: their moving average where settings.ema > 0.
-/// Throws DivergedError (the last good state stays), or Error with exit code interrupted.
+/// Throws DivergedError when a loss, a gradient or a batch norm's statistics are not finite, naming step, batch and
+/// images, which nonfinite.json lists (the last good state stays); CheckpointError when only damaged states are left;
+/// IoError when the folder has no room for the states, or writing them fails; Error with exit code interrupted or
+/// terminated.
 TrainOutcome train(Task& task, const TrainJob& job, Observer& observer);
 
 /// Element type of activations for a precision: bf16 or fp32.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <limits>
 #include <sstream>
@@ -13,6 +14,7 @@
 #include "mfi/train/checkpoint.h"
 #include "mfi/train/classification_task.h"
 #include "mfi/train/test_data.h"
+#include "mfi/train/training_state.h"
 
 namespace mfi {
 namespace {
@@ -57,6 +59,44 @@ struct SmallTraining {
   }
 };
 
+enum class Poison { loss, gradient, statistic, input };
+
+// A task in which something turns into NaN in one batch.
+class PoisonedTask : public ClassificationTask {
+ public:
+  PoisonedTask(SmallTraining& training, int64_t epoch, int64_t batch, Poison poison)
+      : ClassificationTask(training.net, std::vector<Learns>(training.net->part_count(), Learns::all),
+                           training.job.settings, nullptr, training.job.normalisation, torch::kFloat32),
+        epoch_(epoch),
+        batch_(batch),
+        poison_(poison) {}
+
+  int64_t times = 1;  // how often it does so
+  int64_t at = -1;    // which image of the batch, of an input
+
+  StepLosses step(const Batch& batch, const StepPosition& position) override {
+    const bool now = times > 0 && position.epoch == epoch_ && position.batch == batch_;
+    if (now && poison_ == Poison::input) batch.images[at].fill_(std::numeric_limits<float>::infinity());
+    auto out = ClassificationTask::step(batch, position);
+    if (!now) return out;
+    --times;
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    if (poison_ == Poison::loss) out.losses[0] = out.losses[0] * nan;
+    // The loss stays what it is; its gradient does not.
+    if (poison_ == Poison::gradient) out.losses[0].register_hook([=](torch::Tensor g) { return g * nan; });
+    if (poison_ == Poison::statistic) student().buffers()[1].fill_(nan);
+    return out;
+  }
+
+ private:
+  int64_t epoch_, batch_;
+  Poison poison_;
+};
+
+PoisonedTask poisoned(SmallTraining& training, int64_t epoch, int64_t batch, Poison poison) {
+  return PoisonedTask(training, epoch, batch, poison);
+}
+
 // The process dies after epoch `epoch`: nothing after that line of code runs.
 class StopAfter : public Observer {
  public:
@@ -94,6 +134,12 @@ std::string text_of(const std::filesystem::path& file) {
   std::stringstream out;
   out << in.rdbuf();
   return out.str();
+}
+
+std::filesystem::path newest_state(const std::filesystem::path& folder) {
+  const auto found = StateFiles(folder).peek();
+  EXPECT_TRUE(found);
+  return found ? found->file : "";
 }
 
 class Resume : public testing::TestWithParam<std::tuple<const char*, double, const char*>> {};
@@ -157,8 +203,10 @@ TEST(Metrics, HaveOneLineAnEpochAndNoneTwiceAfterResuming) {
   train(task, b.job, messages);
   const auto csv = text_of(folder.path() / "metrics.csv");
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 5) << csv;
-  EXPECT_THAT(csv, testing::StartsWith("epoch,learning_rate,loss,train_percent,seconds,images_per_second,"
-                                       "validation_top1_percent,validation_loss\n1,"));
+  EXPECT_THAT(
+      csv, testing::StartsWith("epoch,learning_rate,loss,train_percent,validation_top1_percent,validation_loss\n1,"));
+  EXPECT_THAT(text_of(folder.path() / "timing.csv"),
+              testing::StartsWith("epoch,seconds,images_per_second,wall_time\n1,"));
 }
 
 TEST(Resume, StartsAnewWhenSettingsHaveChanged) {
@@ -178,21 +226,9 @@ TEST(Training, StopsAtALossThatIsNotFiniteAndKeepsTheLastState) {
   const TestFolder folder;
   SmallTraining a(folder.path(), "sgd", 0, "fp32");
   interrupt(a, 2);
-  const auto before = text_of(folder.path() / "state.safetensors");
-  // A task whose loss turns into NaN from its third epoch on.
-  class Poisoned : public ClassificationTask {
-   public:
-    using ClassificationTask::ClassificationTask;
-    StepLosses step(const Batch& batch, const StepPosition& position) override {
-      auto out = ClassificationTask::step(batch, position);
-      if (position.epoch == 2 && position.batch == 1)
-        out.losses[0] = out.losses[0] * std::numeric_limits<double>::quiet_NaN();
-      return out;
-    }
-  };
+  const auto before = text_of(newest_state(folder.path()));
   SmallTraining b(folder.path(), "sgd", 0, "fp32");
-  Poisoned task(b.net, std::vector<Learns>(b.net->part_count(), Learns::all), b.job.settings, nullptr,
-                b.job.normalisation, torch::kFloat32);
+  auto task = poisoned(b, 2, 1, Poison::loss);
   Messages messages;
   try {
     train(task, b.job, messages);
@@ -201,28 +237,224 @@ TEST(Training, StopsAtALossThatIsNotFiniteAndKeepsTheLastState) {
     EXPECT_THAT(error.what(), HasSubstr("epoch 3, batch 2"));
     EXPECT_EQ(error.exit_code(), ExitCode::diverged);
   }
-  EXPECT_EQ(text_of(folder.path() / "state.safetensors"), before);
+  EXPECT_EQ(text_of(newest_state(folder.path())), before);
 }
 
-TEST(Training, EndsPolitelyOnSigterm) {
+class NotFinite : public testing::TestWithParam<std::pair<Poison, const char*>> {};
+
+TEST_P(NotFinite, StopsTheStepBeforeItReachesAStateAndNamesBatchAndImages) {
+  const auto [poison, what] = GetParam();
   const TestFolder folder;
   SmallTraining a(folder.path(), "sgd", 0, "fp32");
-  auto task = a.task();
+  a.job.checkpoint.minutes = 1e-9;  // after every batch
+  auto task = poisoned(a, 1, 2, poison);
+  task.at = 5;
   Messages messages;
-  // In a child: the flag that a signal sets stays set.
+  const auto message = message_of<DivergedError>([&] { train(task, a.job, messages); });
+  EXPECT_THAT(message, HasSubstr(what));
+  EXPECT_THAT(message, HasSubstr("in epoch 2, batch 3 ("));
+  EXPECT_THAT(message, HasSubstr("The state after batch 2 of epoch 2 of 4 is kept"));
+  EXPECT_THAT(text_of(folder.path() / "nonfinite.json"), HasSubstr("\"training_images\": ["));
+  SmallTraining b(folder.path(), "sgd", 0, "fp32");
+  auto healthy = b.task();
+  train(healthy, b.job, messages);
+  EXPECT_THAT(messages.all, HasSubstr("going on after batch 2 of epoch 2 of 4"));
+  for (const auto& [name, tensor] : named_tensors(*b.net)) EXPECT_TRUE(at::isfinite(tensor).all().item<bool>()) << name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Wherever, NotFinite,
+                         testing::Values(std::pair{Poison::loss, "the loss of network is nan"},
+                                         std::pair{Poison::gradient, "the gradient of "},
+                                         std::pair{Poison::statistic, "running_"},
+                                         std::pair{Poison::input, "not finite themselves: training images "}));
+
+TEST(NotFinite, IsRewoundWithALowerLearningRate) {
+  const TestFolder folder;
+  SmallTraining a(folder.path(), "sgd", 0, "fp32");
+  a.job.on_nonfinite = OnNonfinite::rewind;
+  auto task = poisoned(a, 2, 1, Poison::loss);
+  Messages messages;
+  const auto outcome = train(task, a.job, messages);
+  EXPECT_EQ(outcome.rows.size(), 4u);
+  EXPECT_THAT(messages.all,
+              HasSubstr("going on after epoch 2 of 4\nteacher: from here on with 0.5 times the learning"));
+  SmallTraining b(folder / "whole", "sgd", 0, "fp32");
+  auto healthy = b.task();
+  const auto whole = train(healthy, b.job, messages);
+  EXPECT_EQ(outcome.rows[1], whole.rows[1]);
+  EXPECT_EQ(outcome.rows[2][1].second, whole.rows[2][1].second / 2);  // learning_rate
+}
+
+TEST(NotFinite, EndsWhenGoingBackDoesNotHelp) {
+  const TestFolder folder;
+  SmallTraining a(folder.path(), "sgd", 0, "fp32");
+  a.job.on_nonfinite = OnNonfinite::rewind;
+  auto task = poisoned(a, 0, 1, Poison::loss);
+  task.times = 100;
+  Messages messages;
+  EXPECT_THAT(message_of<DivergedError>([&] { train(task, a.job, messages); }),
+              HasSubstr("given up after going back 5 times"));
+}
+
+// The process dies in the batch of this number, over all epochs.
+class DiesInBatch : public Observer {
+ public:
+  explicit DiesInBatch(int64_t batch) : batch_(batch) {}
+  void on_progress(const Progress&) override {
+    if (--batch_ == 0) throw std::runtime_error("killed");
+  }
+
+ private:
+  int64_t batch_;
+};
+
+// 4 batches an epoch; with a state after each batch, whichever of them was the last.
+TEST(Resume, WithinAnEpochEqualsNeverInterruptedToTheByte) {
+  const TestFolder folder;
+  SmallTraining whole(folder / "whole", "adamw", 0.9, "bf16");
+  Messages messages;
+  auto task = whole.task();
+  const auto expected = train(task, whole.job, messages);
+  for (const int64_t batch : {1, 2, 4, 5, 7, 16}) {
+    SmallTraining cut(folder / std::to_string(batch), "adamw", 0.9, "bf16");
+    cut.job.checkpoint.minutes = 1e-9;
+    DiesInBatch dies(batch);
+    auto first = cut.task();
+    EXPECT_THROW(train(first, cut.job, dies), std::runtime_error);
+    SmallTraining rest(folder / std::to_string(batch), "adamw", 0.9, "bf16");
+    auto second = rest.task();
+    const auto outcome = train(second, rest.job, messages);
+    expect_same_weights(*whole.net, *rest.net);
+    EXPECT_EQ(outcome.rows, expected.rows) << batch;
+    EXPECT_EQ(text_of(folder / std::to_string(batch) / "metrics.csv"), text_of(folder / "whole/metrics.csv")) << batch;
+  }
+  EXPECT_THAT(messages.all, HasSubstr("going on after batch 2 of epoch 2 of 4"));
+}
+
+TEST(Resume, TakesTheStateBeforeADamagedOneWithAWarning) {
+  const TestFolder folder;
+  SmallTraining whole(folder / "whole", "sgd", 0, "fp32"), cut(folder / "cut", "sgd", 0, "fp32");
+  Messages messages;
+  auto task = whole.task();
+  train(task, whole.job, messages);
+  interrupt(cut, 3);
+  const auto newest = newest_state(folder / "cut");
+  auto bytes = text_of(newest);
+  bytes[bytes.size() / 2] ^= 1;
+  std::ofstream(newest) << bytes;
+  SmallTraining rest(folder / "cut", "sgd", 0, "fp32");
+  auto again = rest.task();
+  train(again, rest.job, messages);
+  EXPECT_THAT(messages.all,
+              HasSubstr("is not as it was written (its checksum differs); the file is damaged; taking the "
+                        "state before it, saved after epoch 2 of 4"));
+  expect_same_weights(*whole.net, *rest.net);
+}
+
+TEST(Resume, EndsWhenBothStatesAreDamaged) {
+  const TestFolder folder;
+  SmallTraining cut(folder.path(), "sgd", 0, "fp32");
+  interrupt(cut, 3);
+  for (const char* name : {"state-a.safetensors", "state-b.safetensors"}) std::ofstream(folder / name) << "damaged";
+  SmallTraining rest(folder.path(), "sgd", 0, "fp32");
+  auto task = rest.task();
+  Messages messages;
+  EXPECT_THAT(message_of<CheckpointError>([&] { train(task, rest.job, messages); }), HasSubstr("or use --force"));
+}
+
+TEST(Resume, ExtendsATrainingAndSaysWhatThatChanges) {
+  const TestFolder folder;
+  SmallTraining shorter(folder.path(), "sgd", 0, "fp32");
+  shorter.job.family = "family";
+  Messages messages;
+  auto task = shorter.task();
+  train(task, shorter.job, messages);
+  SmallTraining longer(folder.path(), "sgd", 0, "fp32");
+  longer.job.family = "family";
+  longer.job.fingerprint = "of six epochs";
+  longer.job.settings.epochs = 6;
+  auto more = longer.task();
+  EXPECT_EQ(train(more, longer.job, messages).rows.size(), 6u);
+  EXPECT_THAT(messages.all, HasSubstr("extended from 4 to 6 epochs. Its learning rate follows the longer schedule"));
+  EXPECT_THAT(messages.all, HasSubstr("going on after epoch 4 of 4"));
+}
+
+TEST(Resume, IsRefusedOnAnotherMachineWhereTheBytesHaveToBeTheSame) {
+  const TestFolder folder;
+  SmallTraining cut(folder.path(), "sgd", 0, "fp32");
+  cut.job.environment = "one machine";
+  interrupt(cut, 2);
+  SmallTraining rest(folder.path(), "sgd", 0, "fp32");
+  rest.job.environment = "another machine";
+  rest.job.repeatable = true;
+  auto task = rest.task();
+  Messages messages;
+  EXPECT_THAT(message_of<UsageError>([&] { train(task, rest.job, messages); }),
+              HasSubstr("saved by one machine, this is another machine; with --repeatable"));
+  rest.job.repeatable = false;
+  auto again = rest.task();
+  train(again, rest.job, messages);
+  EXPECT_THAT(messages.all, HasSubstr("may differ by rounding"));
+}
+
+// The whole training in another process, for the flag that a signal sets stays set; and one that has no threads yet,
+// for OpenMP's do not survive a fork.
+class StopsItself : public Observer {
+ public:
+  StopsItself(int signal, const std::string& phase) : signal_(signal), phase_(phase) {}
+  void on_progress(const Progress& progress) override {
+    if (phase_ == "train" && progress.epoch == 2 && progress.batch == 2) std::raise(signal_);
+  }
+  void on_phase(const std::string&, const std::string& phase) override {
+    if (phase_ != "train" && phase_ == phase && ++phases_ == 2) std::raise(signal_);
+  }
+
+ private:
+  int signal_;
+  std::string phase_;
+  int phases_ = 0;
+};
+
+using Stop = std::tuple<int, const char*, int>;
+class Stopped : public testing::TestWithParam<Stop> {};
+
+TEST_P(Stopped, SavesAndGoesOnToTheByte) {
+  const auto [signal, phase, exit_code] = GetParam();
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const TestFolder folder;
+  // The process that the death test starts comes this way too, and has to use the same folder.
+  const char* given = std::getenv("MFI_TEST_STOPPED");
+  const std::filesystem::path place = given ? std::filesystem::path(given) : folder / "cut";
+  if (!given) setenv("MFI_TEST_STOPPED", place.c_str(), 1);
   EXPECT_EXIT(
       {
         install_stop_handlers();
-        std::raise(SIGTERM);
+        SmallTraining cut(place, "sgd", 0.9, "fp32");
+        StopsItself stops(signal, phase);
+        auto task = cut.task();
         try {
-          train(task, a.job, messages);
+          train(task, cut.job, stops);
         } catch (const Error& error) {
           std::exit(static_cast<int>(error.exit_code()));
         }
         std::exit(0);
       },
-      testing::ExitedWithCode(143), "");
+      testing::ExitedWithCode(exit_code), "");
+  SmallTraining whole(folder / "whole", "sgd", 0.9, "fp32"), rest(place, "sgd", 0.9, "fp32");
+  Messages messages;
+  auto task = whole.task(), again = rest.task();
+  train(task, whole.job, messages);
+  train(again, rest.job, messages);
+  EXPECT_THAT(messages.all, HasSubstr(std::string("going on after batch ") +
+                                      (std::string(phase) == "evaluate" ? "4" : "2") + " of epoch 2 of 4"));
+  expect_same_weights(*whole.net, *rest.net);
+  EXPECT_EQ(text_of(place / "metrics.csv"), text_of(folder / "whole/metrics.csv"));
+  unsetenv("MFI_TEST_STOPPED");
 }
+
+INSTANTIATE_TEST_SUITE_P(Wherever, Stopped,
+                         testing::Values(Stop{SIGTERM, "train", 143}, Stop{SIGINT, "train", 130},
+                                         Stop{SIGUSR1, "train", 143}, Stop{SIGTERM, "evaluate", 143}));
 
 }  // namespace
 }  // namespace mfi
