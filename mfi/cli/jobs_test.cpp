@@ -168,7 +168,7 @@ TEST_F(Jobs, SideBySideStopTogetherAndGoOn) {
 
   const auto ended = run_program(arguments("stopped", {"--jobs", "2"}));
   ASSERT_EQ(ended.exit_code, 0) << ended.error;
-  EXPECT_THAT(ended.error, HasSubstr("teacher-longer: going on after epoch "));
+  EXPECT_THAT(ended.error, HasSubstr("teacher-longer: going on after "));
   expect_same_models("stopped");
 }
 

@@ -113,7 +113,7 @@ std::vector<std::string> RunFolder::invalidated() const {
 
 bool RunFolder::has_changed(const PlannedStep& step) const {
   const auto found = records_.find(step.name);
-  return found != records_.end() && found->second.fingerprint != fingerprint(step);
+  return found != records_.end() && inputs_done(step) && found->second.fingerprint != fingerprint(step);
 }
 
 std::vector<const PlannedStep*> RunFolder::remaining() const {
