@@ -196,8 +196,9 @@ TEST(SeveralProcesses, GoOnWhereAnotherNumberOfThemStopped) {
                                                      Kind::classify, &processes);
                               Messages messages;
                               const auto outcome = train(*training.task, training.job, messages);
-                              if (processes.is_first())
+                              if (processes.is_first()) {
                                 EXPECT_THAT(messages.all, HasSubstr("going on after epoch 1 of 3"));
+                              }
                               EXPECT_EQ(outcome.rows.size(), 3u);
                               if (processes.is_first()) leave(folder.path(), outcome);
                             }),

@@ -60,6 +60,7 @@ TEST(Disk, ThatFillsUpMeanwhileEndsTheRunAndKeepsWhatWasSaved) {
   EXPECT_EQ(ended.exit_code, 74) << ended.error;
   EXPECT_THAT(ended.error, AnyOf(HasSubstr("no space left on device"), HasSubstr(" free, the step ")));
   EXPECT_THAT(runs.broken("filling"), IsEmpty());
+  other.close();
   fs::remove(runs.path("filling") / "other");
   EXPECT_EQ(runs.finish("filling").exit_code, 0);
   EXPECT_THAT(runs.differences("filling"), IsEmpty());

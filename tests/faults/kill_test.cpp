@@ -55,7 +55,7 @@ TEST(Kill, AtAnyMomentCostsNoByte) {
                                 ":KILL";
       environment = {{"LD_PRELOAD", MFI_FAULT_IO}, {"MFI_FAULT", fault}};
     }
-    Program program(runs.arguments("killed"), environment);
+    Program program(runs.arguments("killed", by_clock ? "0.001" : "1e-9"), environment);
     if (by_clock) {
       std::this_thread::sleep_for(std::chrono::milliseconds(200 + below(2500)));
       program.send(SIGKILL);

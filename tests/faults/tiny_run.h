@@ -60,10 +60,11 @@ class TinyRun {
   fs::path path(const std::string& run) const { return folder_.path() / run; }
   fs::path recipe() const { return folder_.path() / "tiny.toml"; }
 
-  /// A state is saved after every batch.
-  std::vector<std::string> arguments(const std::string& run) const {
-    return {"run",   recipe().string(),         "--out",      path(run).string(),
-            "--set", "checkpoint.minutes=1e-9", "--progress", "json"};
+  /// Saves a state after every batch, or less often.
+  std::vector<std::string> arguments(const std::string& run, const std::string& minutes = "1e-9") const {
+    return {
+        "run", recipe().string(), "--out", path(run).string(), "--set", "checkpoint.minutes=" + minutes, "--progress",
+        "json"};
   }
 
   Ended finish(const std::string& run) const { return run_program(arguments(run)); }
