@@ -81,8 +81,11 @@ std::string option_description(const CommandOption& option) {
 std::string usage_text(const Command& command) {
   auto out = command.spoken();
   if (!command.commands.empty()) return out + " COMMAND";
-  for (const auto& option : command.options)
-    if (option.is_argument()) out += " " + (option.required ? option_text(option) : "[" + option_text(option) + "]");
+  for (const auto& option : command.arguments()) {
+    const auto choices = short_choices(option);
+    const auto text = choices.empty() ? option_text(option) : choices;
+    out += " " + (option.required ? text : "[" + text + "]");
+  }
   bool others = false;
   for (const auto& option : command.flags()) {
     if (option.required)

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "mfi/cli/help_facts.h"
+#include "mfi/cli/help_text.h"
 
 namespace mfi {
 namespace {
@@ -51,7 +52,10 @@ std::string table_json(const Command& root, const std::vector<CompletionKey>& ke
   Json out;
   out["commands"] = Json::array();
   for (const auto* command : all_commands(root)) {
-    Json each{{"command", command->spoken()}, {"description", command->description}, {"options", Json::array()}};
+    Json each{{"command", command->spoken()},
+              {"usage", usage_text(*command)},
+              {"description", command->description},
+              {"options", Json::array()}};
     for (const auto& option : command->options) each["options"].push_back(option_json(option));
     out["commands"].push_back(each);
   }
