@@ -14,7 +14,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::Not;
 
 TEST(CommandTable, KnowsChoicesKindsAndWhatIsRequired) {
   MadeUpProgram program;

@@ -13,14 +13,11 @@
 namespace mfi {
 namespace {
 
-using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::IsSupersetOf;
-using testing::Not;
-using testing::StartsWith;
 using testing::UnorderedElementsAre;
 
 // What a shell command prints, standard error too, and its exit code.
