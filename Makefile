@@ -18,7 +18,7 @@ BUILD = build/$(PRESET)
 MFI = $(BUILD)/bin/mfi
 
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build test demo install package bench asan fuzz tidy format clean
+.PHONY: help setup configure build test demo install package docs bench asan fuzz tidy format clean
 
 help: ## This list
 	@echo "usage: make WHAT [NAME=VALUE ...]"
@@ -58,6 +58,16 @@ install: build ## Set up, compile and install into PREFIX
 
 package: build ## Debian packages mfi and mfi-dev, in build/PRESET/packages
 	cd $(BUILD) && cpack
+
+docs: ## The site of the documentation, in build/site; fetches mkdocs from PyPI once
+	@scripts/install_packages.sh docs
+	@test -x build/docs-venv/bin/mkdocs && cmp -s docs/site/requirements.txt build/docs-venv/requirements.txt || { \
+	  rm -rf build/docs-venv && python3 -m venv build/docs-venv && \
+	  build/docs-venv/bin/pip install -q --disable-pip-version-check -r docs/site/requirements.txt && \
+	  cp docs/site/requirements.txt build/docs-venv/; }
+	python3 docs/site/make_source.py build/site-source
+	NO_MKDOCS_2_WARNING=1 build/docs-venv/bin/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 bench: ## Measure against PyTorch and the machine's peak; writes docs/benchmarks.md (about 50 minutes)
 	@scripts/install_packages.sh bench

@@ -3,6 +3,8 @@
 #   bin/mfi                program                                                      component mfi
 #   lib/mfi/               libmfi.so.0.1, and the LibTorch libraries that both need     component mfi
 #   share/mfi/             sample, recipes                                              component mfi
+#   share/man/man1/        manual pages, of the program and of each command             component mfi
+#   share/bash-completion, share/zsh, share/fish    completions                         component mfi
 #   include/mfi/           public headers                                               component dev
 #   include/mfi-libtorch/  LibTorch's headers, which ours include                       component dev
 #   lib/cmake/mfi/         find_package(mfi)                                            component dev
@@ -33,6 +35,28 @@ install(RUNTIME_DEPENDENCY_SET mfi_runtime
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/sample" "${PROJECT_SOURCE_DIR}/recipes"
   DESTINATION share/mfi COMPONENT mfi)
+
+# The program writes its own manual pages and completions. Where Debian's shells and man(1) look for them.
+set(_share "${PROJECT_BINARY_DIR}/share")
+set(_pages "${_share}/man/man1")
+# A sanitizer would end the build for what LibTorch leaves to the end of its process.
+set(_mfi ${CMAKE_COMMAND} -E env ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0 $<TARGET_FILE:mfi>)
+find_program(MFI_GZIP gzip REQUIRED)
+add_custom_command(OUTPUT "${_share}/written"
+  COMMAND ${CMAKE_COMMAND} -E rm -rf "${_share}"
+  COMMAND ${_mfi} man --into "${_pages}"
+  COMMAND ${MFI_GZIP} -9nr "${_pages}"
+  COMMAND ${CMAKE_COMMAND} -E make_directory
+    "${_share}/bash-completion/completions" "${_share}/zsh/vendor-completions" "${_share}/fish/vendor_completions.d"
+  COMMAND ${_mfi} completion bash > "${_share}/bash-completion/completions/mfi"
+  COMMAND ${_mfi} completion zsh > "${_share}/zsh/vendor-completions/_mfi"
+  COMMAND ${_mfi} completion fish > "${_share}/fish/vendor_completions.d/mfi.fish"
+  COMMAND ${CMAKE_COMMAND} -E touch "${_share}/written"
+  DEPENDS mfi
+  COMMENT "Writing manual pages and completions"
+  VERBATIM)
+add_custom_target(help_files ALL DEPENDS "${_share}/written")
+install(DIRECTORY "${_share}/" DESTINATION share COMPONENT mfi PATTERN written EXCLUDE)
 
 foreach(_header IN LISTS MFI_PUBLIC_HEADERS)
   cmake_path(GET _header PARENT_PATH _room)

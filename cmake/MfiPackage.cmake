@@ -1,6 +1,6 @@
 # `cpack` in the build folder: two Debian packages.
 #
-#   mfi      program, libraries, sample, recipes; what a program built on mfi needs to run
+#   mfi      program, manual pages, completions, libraries, sample, recipes; what a program built on mfi needs to run
 #   mfi-dev  headers, find_package(mfi), examples; what building one needs
 #
 # LibTorch goes along, headers and libraries: Debian 12 has an older one without what mfi uses, and a wheel of PyPI

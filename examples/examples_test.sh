@@ -21,6 +21,15 @@ while read -r header; do
   [ -e "$prefix/include/$header" ] || fail "$header is included but not installed; see cmake/MfiPublicHeaders.cmake"
 done <"$work/included"
 
+echo "-- the manual pages and completions are installed, and are those of this program"
+for page in mfi mfi-run mfi-data-get; do
+  gzip -dc "$prefix/share/man/man1/$page.1.gz" >"$work/page" || fail "no manual page $page"
+  "$prefix/bin/mfi" man $(echo "$page" | tr - ' ' | cut -d' ' -f2- | sed 's/^mfi$//') | cmp - "$work/page" || fail "$page is another page"
+done
+for file in bash:bash-completion/completions/mfi zsh:zsh/vendor-completions/_mfi fish:fish/vendor_completions.d/mfi.fish; do
+  "$prefix/bin/mfi" completion "${file%%:*}" | cmp - "$prefix/share/${file#*:}" || fail "${file#*:} is another script"
+done
+
 echo "-- the library keeps its headers-only libraries to itself"
 nm -DC --defined-only "$prefix/lib/mfi/libmfi.so" >"$work/symbols"
 grep -q 'mfi::Classifier::load' "$work/symbols" || fail "libmfi.so does not have mfi::Classifier"

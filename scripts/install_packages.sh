@@ -8,7 +8,8 @@ set -euo pipefail
 list="$(dirname "$0")/../cmake/debian-packages.txt"
 group="${1:-}"
 
-wanted=$(awk -v group="$group" '/^[^#]/ && (NF == 1 || $2 == group) { print $1 }' "$list")
+wanted=$(awk -v group="$group" '/^[^#]/ { wanted = NF == 1; for (i = 2; i <= NF; i++) if ($i == group) wanted = 1
+                                  if (wanted) print $1 }' "$list")
 
 if ! command -v dpkg-query >/dev/null; then
   echo "install_packages.sh: not a Debian system; taking it that these, or what they are called here," \

@@ -58,6 +58,8 @@ quietly apt-get install -y --no-install-recommends "/packages/$(basename "${prog
 inside "dpkg -s mfi | grep -E '^(Package|Version|Installed-Size|Depends)'"
 inside mfi --help
 inside mfi version
+inside "zcat /usr/share/man/man1/mfi-run.1.gz | head -n 3"
+inside bash -c "'source /usr/share/bash-completion/completions/mfi; complete -p mfi'"
 inside "mfi run /usr/share/mfi/recipes/sample.toml --out runs/sample --progress none \
   --set data.limit=500 --set network.width=8 --set 'flow.hidden=[6,12,24]' \
   --set teacher.epochs=2 --set map.epochs=1 --set meta.epochs=1 --set hybrid.epochs=1"
@@ -74,7 +76,8 @@ inside build/map_one_stage/map_one_stage
 
 echo "== removed again, nothing is left behind"
 quietly apt-get purge -y mfi mfi-dev
-inside 'for f in /usr/bin/mfi /usr/lib/*mfi* /usr/lib/cmake/mfi /usr/share/mfi /usr/share/doc/mfi* /usr/include/*mfi*; do
+inside 'for f in /usr/bin/mfi /usr/lib/*mfi* /usr/lib/cmake/mfi /usr/share/mfi /usr/share/doc/mfi* /usr/include/*mfi* \
+    /usr/share/man/man1/mfi* /usr/share/bash-completion/completions/mfi; do
   if [ -e "$f" ]; then echo "left behind: $f"; exit 1; fi
 done'
 echo "== all of it worked"

@@ -10,12 +10,14 @@
 
 #include "mfi/cli/bench_loading.h"
 #include "mfi/cli/commands.h"
+#include "mfi/cli/help_facts.h"
 #include "mfi/cli/operation_profile.h"
 #include "mfi/cli/random_step.h"
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/core/text.h"
 #include "mfi/data/loader.h"
+#include "mfi/nn/arch.h"
 #include "mfi/nn/fold.h"
 #include "mfi/pipeline/machine.h"
 #include "mfi/train/checkpoint.h"
@@ -204,21 +206,28 @@ void load(const BenchArguments& arguments) {
 void add_bench_command(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("bench", "Images per second of a training, inference or mapping step");
   auto arguments = std::make_shared<BenchArguments>();
+  constexpr const char *kEval = "For eval", *kLoad = "For load";
   command
       ->add_option("WORK", arguments->work,
                    "train: one training step; eval: one forward pass of the folded network; map: one mapping step of "
                    "all stages; load: pictures of a folder as batches")
       ->required()
       ->check(CLI::IsMember({"train", "eval", "map", "load"}));
-  command->add_option("--arch", arguments->arch, "Network of random weights")->capture_default_str();
+  command->add_option("--arch", arguments->arch, "Network of random weights")
+      ->type_name("NAME")
+      ->check(CLI::IsMember(resnet_names()))
+      ->capture_default_str();
   command->add_option("--width", arguments->width, "Channels of its first stage")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_option("--model", arguments->model, "eval: this model file instead of random weights");
-  command->add_option("--data", arguments->data, "load: the folder of pictures");
-  command->add_option("--image-size", arguments->image_size, "load: pixels along a side; default: as a run chooses it")
+  command->add_option("--model", arguments->model, "This model file instead of random weights")
+      ->type_name("MODEL")
+      ->group(kEval);
+  command->add_option("--data", arguments->data, "The folder of pictures")->type_name("DIR")->group(kLoad);
+  command->add_option("--image-size", arguments->image_size, "Pixels along a side; default: as a run chooses it")
+      ->group(kLoad)
       ->check(CLI::Range(1, 4096));
-  command->add_flag("--augment", arguments->augment, "load: as in training, not as evaluation sees them");
+  command->add_flag("--augment", arguments->augment, "As in training, not as evaluation sees them")->group(kLoad);
   command->add_option("--batch", arguments->batch, "Images a step, random 32x32 ones where nothing else is said")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -228,7 +237,7 @@ void add_bench_command(CLI::App& program, Action& action) {
   command->add_option("--threads", arguments->runtime.threads, "Compute threads")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_option("--device", arguments->runtime.device, "cpu or cuda")
+  command->add_option("--device", arguments->runtime.device, "What computes")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
   command->add_option("--seconds", arguments->seconds, "Time to measure for, after a warm-up")
@@ -242,7 +251,8 @@ void add_bench_command(CLI::App& program, Action& action) {
       "Also show in a table which operations a step's time goes to; recording it slows a step down a bit");
   command->footer(
       "Prints one line of JSON; images_per_s is by the median step, faults are counted after the warm-up.\n\n"
-      "Example:\n  mfi bench train --width 64 --seconds 20");
+      "Example:\n  mfi bench train --width 64 --seconds 20" +
+      exit_codes_section({ExitCode::usage, ExitCode::not_found, ExitCode::checkpoint}));
   command->callback(
       [=, &action] { action = [=] { arguments->work == "load" ? load(*arguments) : bench(*arguments); }; });
 }

@@ -24,13 +24,16 @@ void add_report_command(CLI::App& program, Action& action);
 void add_data_command(CLI::App& program, Action& action);
 void add_bench_command(CLI::App& program, Action& action);
 void add_version_command(CLI::App& program, Action& action);
+void add_explain_command(CLI::App& program, Action& action);
+void add_completion_command(CLI::App& program, Action& action);
+void add_man_command(CLI::App& program, Action& action);
 
 /// Where a dataset lies: the folder given, else the environment's MFI_DATA; "" for the sample.
 /// Throws NotFoundError saying how to get the data when there is neither.
 std::filesystem::path data_folder(const std::string& given, const std::string& dataset);
 
-/// Refuses a command or flag that `program` does not have, naming the nearest one. CLI11 alone would
-/// complain about whatever it misses first. Returns the command as spoken, "mfi data get".
+/// Refuses a command, a flag or a value of a fixed set that `program` does not have, naming the nearest one. CLI11
+/// alone would complain about whatever it misses first. Returns the command as spoken, "mfi data get".
 std::string check_words(const CLI::App& program, int argc, const char* const* argv);
 
 }  // namespace mfi

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "mfi/cli/commands.h"
+#include "mfi/cli/help_facts.h"
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/core/text.h"
@@ -44,10 +45,12 @@ void add_data_command(CLI::App& program, Action& action) {
   get_command->add_option("DATASET", *dataset, "cifar-10 or cifar-100")
       ->required()
       ->check(CLI::IsMember({"cifar-10", "cifar-100"}));
-  get_command->add_option("--into", *folder, "Folder to put it in")->required();
+  get_command->add_option("--into", *folder, "Folder to put it in")->required()->type_name("DIR");
   get_command->footer(
       "An interrupted download goes on where it stopped. The archive is read in place.\n\n"
-      "Example:\n  mfi data get cifar-10 --into ~/data");
+      "Example:\n  mfi data get cifar-10 --into ~/data" +
+      exit_codes_section({ExitCode::bad_data, ExitCode::io, ExitCode::busy, ExitCode::interrupted}) +
+      environment_section({"MFI_DATA_URL"}));
   get_command->callback([=, &action] { action = [=] { get(*dataset, *folder); }; });
 
   auto* list_command = command->add_subcommand("list", "The datasets that recipes can name");

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "mfi/cli/commands.h"
+#include "mfi/cli/help_facts.h"
 #include "mfi/cli/model_data.h"
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
@@ -139,19 +140,35 @@ void eval(const EvalArguments& arguments) {
 void add_eval_command(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("eval", "Accuracy of a model on its dataset's test images");
   auto arguments = std::make_shared<EvalArguments>();
+  constexpr const char* kMore = "More than the accuracy";
   command->add_option("MODEL", arguments->model, "Model file, as runs/NAME/hybrid/model.safetensors")->required();
-  command->add_option("--data", arguments->data, "Folder of the dataset; default: the environment's MFI_DATA");
+  command->add_option("--data", arguments->data, "Folder of the dataset; default: the environment's MFI_DATA")
+      ->type_name("DIR");
   command->add_option("--dataset", arguments->dataset, "Another dataset than the model was trained on")
-      ->check(CLI::IsMember({"cifar-10", "cifar-100", "sample", "pictures"}));
-  command->add_option("--precision", arguments->precision, "fp32 (default) or bf16, which may move it by hundredths")
+      ->type_name("NAME")
+      ->check(CLI::IsMember(dataset_names()));
+  command
+      ->add_option("--precision", arguments->precision,
+                   "Default: fp32; bf16 may move the accuracy by hundredths of a point")
       ->check(CLI::IsMember({"fp32", "bf16"}));
-  command->add_flag("--classes", arguments->classes, "Also each class's accuracy, and what it is taken for");
-  command->add_option("--confusion", arguments->confusion, "Write the confusion matrix to this CSV file");
-  command->add_option("--logits", arguments->logits, "Write logits and labels of all images to this safetensors file");
-  auto* against = command->add_option("--against", arguments->against, "Another model: where do the two disagree?");
+  command->add_flag("--classes", arguments->classes, "Also each class's accuracy, and what it is taken for")
+      ->group(kMore);
+  command->add_option("--confusion", arguments->confusion, "Write the confusion matrix to this CSV file")
+      ->type_name("FILE")
+      ->group(kMore);
+  command->add_option("--logits", arguments->logits, "Write logits and labels of all images to this safetensors file")
+      ->type_name("FILE")
+      ->group(kMore);
+  auto* against = command->add_option("--against", arguments->against, "Another model: where do the two disagree?")
+                      ->type_name("MODEL")
+                      ->group(kMore);
   command->add_option("--differences", arguments->differences, "Write the images on which they do to this CSV file")
+      ->type_name("FILE")
+      ->group(kMore)
       ->needs(against);
-  command->footer("Example:\n  mfi eval runs/cifar10-resnet34-w16/hybrid/model.safetensors --data ~/data");
+  command->footer("Example:\n  mfi eval runs/cifar10-resnet34-w16/hybrid/model.safetensors --data ~/data" +
+                  exit_codes_section({ExitCode::bad_data, ExitCode::not_found, ExitCode::checkpoint}) +
+                  environment_section({"MFI_DATA"}));
   command->callback([=, &action] { action = [=] { eval(*arguments); }; });
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "mfi/cli/commands.h"
+#include "mfi/cli/help_facts.h"
 #include "mfi/cli/model_data.h"
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
@@ -140,23 +141,33 @@ void run_export(const ExportArguments& arguments) {
 void add_export_command(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("export", "A model as a file that other programs run");
   auto a = std::make_shared<ExportArguments>();
+  constexpr const char *kOnnx = "ONNX", *kInt8 = "ONNX in 8 bits";
   command->add_option("MODEL", a->model, "Model file, as runs/NAME/hybrid/model.safetensors")->required();
-  command->add_option("--out", a->out, "File to write")->required();
-  command
-      ->add_option("--format", a->format,
-                   "onnx, pytorch (a .py and its weights) or safetensors; default: by --out's ending")
+  command->add_option("--out", a->out, "File to write")->required()->type_name("FILE");
+  command->add_option("--format", a->format, "pytorch: a .py and its weights; default: by --out's ending")
+      ->type_name("FORMAT")
       ->check(CLI::IsMember({"onnx", "pytorch", "safetensors"}));
-  command->add_option("--precision", a->precision, "onnx: fp32 (default), fp16 or int8 (calibrated on training images)")
+  command->add_option("--precision", a->precision, "Default: fp32; int8 is calibrated on training images")
+      ->group(kOnnx)
       ->check(CLI::IsMember({"fp32", "fp16", "int8"}));
-  command->add_flag("--normalise", a->normalise, "onnx: take pixels from 0 to 1, and normalise them inside");
-  command->add_flag("--softmax", a->softmax, "onnx: give probabilities instead of logits");
-  command->add_option("--calibration", a->calibration, "int8: training images to take ranges from; default 512")
+  command->add_flag("--normalise", a->normalise, "Take pixels from 0 to 1, and normalise them inside")->group(kOnnx);
+  command->add_flag("--softmax", a->softmax, "Give probabilities instead of logits")->group(kOnnx);
+  command->add_option("--calibration", a->calibration, "Training images to take ranges from; default: 512")
+      ->group(kInt8)
       ->check(CLI::Range(1, 1000000));
-  command->add_option("--data", a->data, "int8: folder of the dataset; default: the environment's MFI_DATA");
-  command->add_option("--dataset", a->dataset, "int8: another dataset than the model was trained on");
+  command->add_option("--data", a->data, "Folder of the dataset; default: the environment's MFI_DATA")
+      ->type_name("DIR")
+      ->group(kInt8);
+  command->add_option("--dataset", a->dataset, "Another dataset than the model was trained on")
+      ->type_name("NAME")
+      ->group(kInt8)
+      ->check(CLI::IsMember(dataset_names()));
   command->footer(
       "Batch norms and time embeddings are folded: what comes out is one plain network.\n\n"
-      "Example:\n  mfi export runs/cifar10-resnet34-w16/hybrid/model.safetensors --out hybrid.onnx");
+      "Example:\n  mfi export runs/cifar10-resnet34-w16/hybrid/model.safetensors \\\n"
+      "    --out hybrid.onnx" +
+      exit_codes_section({ExitCode::usage, ExitCode::not_found, ExitCode::cannot_write, ExitCode::checkpoint}) +
+      environment_section({"MFI_DATA"}));
   command->callback([=, &action] { action = [=] { run_export(*a); }; });
 }
 

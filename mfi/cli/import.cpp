@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "mfi/cli/commands.h"
+#include "mfi/cli/help_facts.h"
 #include "mfi/cli/network_table.h"
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
@@ -163,16 +164,20 @@ void import(const ImportArguments& arguments) {
 void add_import_command(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("import", "A model of mfi from a network that another program trained");
   auto a = std::make_shared<ImportArguments>();
+  constexpr const char* kPictures = "The pictures that it was trained on";
   std::vector<std::string> normalisations;
   for (const auto& [name, normalisation] : known_normalisations()) normalisations.push_back(name);
   command->add_option("FILE", a->file, "What torch.save wrote (.pt, .pth, .th, .tar, .bin), or .safetensors")
       ->required();
-  command->add_option("--out", a->out, "Model file to write, as teacher.safetensors")->required();
-  command->add_option("--key", a->key,
-                      "Which dict of tensors in the file, as state_dict or ema; default: chosen, and said");
+  command->add_option("--out", a->out, "Model file to write, as teacher.safetensors")->required()->type_name("MODEL");
+  command
+      ->add_option("--key", a->key,
+                   "Which dict of tensors in the file, as state_dict or ema; default: chosen, and said")
+      ->type_name("KEY");
   command->add_option("--arch", a->arch, "The network, where its tensors could be another's; default: by their shapes")
+      ->type_name("NAME")
       ->check(CLI::IsMember(resnet_names()));
-  command->add_option("--stem", a->stem, "cifar (3x3) or imagenet (7x7, pooling); default: by the kernel")
+  command->add_option("--stem", a->stem, "cifar: 3x3; imagenet: 7x7, pooling; default: by the kernel")
       ->check(CLI::IsMember({"cifar", "imagenet"}));
   command
       ->add_option("--shortcut", a->shortcut,
@@ -180,32 +185,51 @@ void add_import_command(CLI::App& program, Action& action) {
                    "default: projection where there is one, else padded")
       ->check(CLI::IsMember({"projection", "padded", "padded-end"}));
   command->add_option("--image-size", a->image_size, "Pixels along a side; default 32, or 224 with an ImageNet stem")
+      ->group(kPictures)
       ->check(CLI::Range(1, 4096));
-  command->add_option("--ignore", a->ignore,
-                      "Leave out tensors whose names begin like this; may be given several times");
+  command->add_option("--ignore", a->ignore, "Leave out tensors whose names begin like this")
+      ->type_name("PREFIX")
+      ->allow_extra_args(false);
   command->add_option("--dataset", a->dataset, "What it was trained on, as 'mfi eval' and recipes call it")
+      ->type_name("NAME")
+      ->group(kPictures)
       ->check(CLI::IsMember({"cifar-10", "cifar-100", "imagenet", "pictures", "sample"}));
   auto* normalisation =
       command->add_option("--normalisation", a->normalisation, "How its images were normalised: a set of usual numbers")
+          ->type_name("NAME")
+          ->group(kPictures)
           ->check(CLI::IsMember(normalisations));
-  command->add_option("--mean", a->mean, "The same in numbers, for pixels from 0 to 1: R,G,B")
+  command->add_option("--mean", a->mean, "The same in numbers, for pixels from 0 to 1")
+      ->type_name("R,G,B")
+      ->group(kPictures)
+      ->allow_extra_args(false)
       ->delimiter(',')
       ->excludes(normalisation);
-  command->add_option("--stddev", a->stddev, "Standard deviations that go with --mean: R,G,B")->delimiter(',');
+  command->add_option("--stddev", a->stddev, "Standard deviations that go with --mean")
+      ->type_name("R,G,B")
+      ->group(kPictures)
+      ->allow_extra_args(false)
+      ->delimiter(',');
   command
       ->add_option("--resize", a->resize,
                    "How pictures are resized; default bilinear with an ImageNet stem, else bicubic")
+      ->group(kPictures)
       ->check(CLI::IsMember({"bicubic", "bilinear"}));
   command
       ->add_option("--crop", a->crop,
                    "Share of the shorter side that is kept; default 0.875 with an ImageNet stem (224 of 256), else 1")
+      ->type_name("SHARE")
+      ->group(kPictures)
       ->check(CLI::Range(0.01, 1.0));
-  command->add_option("--classes", a->classes, "Text file with the classes' names, one a line; default: numbers");
+  command->add_option("--classes", a->classes, "Text file with the classes' names, one a line; default: numbers")
+      ->type_name("FILE")
+      ->group(kPictures);
   command->footer(
       "Nothing in the file is run: it may come from anywhere. What the shapes cannot tell is said in the report, with "
       "the "
       "flag that changes it.\n\n"
-      "Example:\n  mfi import resnet56-cifar10.pth --out teacher.safetensors");
+      "Example:\n  mfi import resnet56-cifar10.pth --out teacher.safetensors" +
+      exit_codes_section({ExitCode::bad_data, ExitCode::not_found, ExitCode::cannot_write, ExitCode::checkpoint}));
   command->callback([=, &action] { action = [=] { import(*a); }; });
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "mfi/cli/commands.h"
+#include "mfi/cli/help_facts.h"
 #include "mfi/cli/inspect_pictures.h"
 #include "mfi/cli/network_table.h"
 #include "mfi/core/error.h"
@@ -182,12 +183,15 @@ void add_inspect_command(CLI::App& program, Action& action) {
       ->add_option("PATH", *path,
                    "A model (.safetensors), a recipe (.toml), a dataset's folder or archive, or 'sample'")
       ->required();
-  command->add_option("--against", *against,
-                      "Of a model: another to hold it against; default: the teacher of the run that it lies in");
-  command->add_option("--sheet", *sheet, "Of pictures: write some of each class to this PNG file");
+  command
+      ->add_option("--against", *against,
+                   "Of a model: another to hold it against; default: the teacher of the run that it lies in")
+      ->type_name("MODEL");
+  command->add_option("--sheet", *sheet, "Of pictures: write some of each class to this PNG file")->type_name("FILE");
   command->footer(
       "A dataset is read whole and every record checked. A recipe shows every key with its value.\n\n"
-      "Example:\n  mfi inspect runs/cifar10-resnet34-w16/hybrid/model.safetensors");
+      "Example:\n  mfi inspect runs/cifar10-resnet34-w16/hybrid/model.safetensors" +
+      exit_codes_section({ExitCode::bad_data, ExitCode::not_found, ExitCode::recipe, ExitCode::checkpoint}));
   command->callback([=, &action] { action = [=] { inspect(*path, *sheet, *against); }; });
 }
 

@@ -9,6 +9,8 @@
 #include <new>
 
 #include "mfi/cli/commands.h"
+#include "mfi/cli/help_facts.h"
+#include "mfi/cli/help_text.h"
 #include "mfi/core/error.h"
 #include "mfi/pipeline/machine.h"
 
@@ -25,11 +27,36 @@ void keep_freed_memory() {
   mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
 }
 
+// What belongs together stands together in --help, in the order of the commands above.
+void group_commands(CLI::App& program) {
+  const std::vector<std::pair<const char*, std::vector<const char*>>> groups{
+      {"Make a smaller network", {"run", "plan", "report", "watch"}},
+      {"Judge it and use it", {"eval", "predict", "export", "verify"}},
+      {"Networks and data from elsewhere", {"import", "data", "inspect"}},
+      {"The program itself", {"bench", "version", "explain", "completion", "man"}}};
+  for (const auto& [title, names] : groups)
+    for (const char* name : names)
+      for (auto* command : program.get_subcommands([&](const CLI::App* app) { return app->get_name() == name; }))
+        command->group(title);
+}
+
+std::string program_footer() {
+  return "'mfi COMMAND --help' shows a command's flags and an example; 'man mfi-run' says the same. Progress and "
+         "errors go "
+         "to standard error, results to standard output. A command that fails writes one message and ends with an exit "
+         "code: 'mfi explain' lists them, 'mfi explain CODE' says what to do, and docs/errors.md has them all.\n\n"
+         "Examples:\n"
+         "  mfi plan recipes/sample.toml\n"
+         "  mfi run recipes/sample.toml" +
+         environment_section({"MFI_DATA", "MFI_SAMPLE", "MFI_DATA_URL", "OMP_NUM_THREADS", "XDG_CACHE_HOME", "TERM"});
+}
+
 int command_line(int argc, char** argv) {
   CLI::App program("Makes a trained image classifier smaller: MeanFlow compression of ResNets.", "mfi");
-  program.set_version_flag("--version", version_text());
+  program.set_version_flag("--version", version_text(), "Print the versions of mfi and LibTorch");
   program.require_subcommand(1);
-  program.footer("'mfi COMMAND --help' shows a command's flags and an example.");
+  use_help_text(program);
+  program.footer(program_footer());
   Action action;
   add_run_command(program, action);
   add_plan_command(program, action);
@@ -43,6 +70,10 @@ int command_line(int argc, char** argv) {
   add_data_command(program, action);
   add_bench_command(program, action);
   add_version_command(program, action);
+  add_explain_command(program, action);
+  add_completion_command(program, action);
+  add_man_command(program, action);
+  group_commands(program);
 
   if (argc < 2) {
     std::cerr << program.help();

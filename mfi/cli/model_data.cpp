@@ -8,11 +8,16 @@
 
 namespace mfi {
 
+const std::vector<std::string>& dataset_names() {
+  static const std::vector<std::string> names{"cifar-10", "cifar-100", "sample", "pictures"};
+  return names;
+}
+
 DataSplits open_model_data(const Model& model, const std::string& dataset, const std::string& folder,
                            ModelDataFor purpose, int64_t limit) {
   const auto& info = model.info;
   const auto& arch = model.network->arch();
-  const std::vector<std::string> known{"cifar-10", "cifar-100", "sample", "pictures"};
+  const auto& known = dataset_names();
   DataSettings settings;
   settings.dataset = dataset.empty() ? info.dataset : dataset;
   if (std::find(known.begin(), known.end(), settings.dataset) == known.end())

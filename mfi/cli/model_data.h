@@ -8,6 +8,9 @@
 
 namespace mfi {
 
+/// What --dataset may be.
+const std::vector<std::string>& dataset_names();
+
 enum class ModelDataFor {
   judging,      // the test images; all pictures of a folder without parts that the model was not trained on
   calibration,  // the training images

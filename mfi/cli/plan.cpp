@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "mfi/cli/commands.h"
+#include "mfi/cli/help_facts.h"
 #include "mfi/cli/network_table.h"
 #include "mfi/cli/probe.h"
 #include "mfi/cli/slurm_script.h"
@@ -206,26 +207,37 @@ void add_plan_command(CLI::App& program, Action& action) {
   auto* command =
       program.add_subcommand("plan", "What a recipe means: steps, networks, and an estimate of time and memory");
   auto arguments = std::make_shared<PlanArguments>();
+  constexpr const char* kJobs = "Jobs of a cluster";
   command->add_option("RECIPE", arguments->recipe, "Recipe file (docs/recipes.md)")->required();
-  command->add_option("--set", arguments->settings, "SECTION.KEY=VALUE: another value for a key of the recipe")
+  command->add_option("--set", arguments->settings, "Another value for a key of the recipe")
+      ->type_name("SECTION.KEY=VALUE")
       ->allow_extra_args(false);
   command->add_flag("--probe,!--no-probe", arguments->probe,
                     "Train a few batches to estimate time and memory (default), or do not");
   auto* json = command->add_flag("--json", arguments->json, "Print JSON");
   auto* slurm = command->add_option("--slurm", arguments->slurm,
-                                    "FILE: write a shell script that submits the steps as Slurm jobs; -: print it");
-  slurm->excludes(json);
+                                    "Write a shell script that submits the steps as Slurm jobs; -: print it");
+  slurm->type_name("FILE")->group(kJobs)->excludes(json);
   command->add_option("--out", arguments->out, "Run folder of those jobs; default: runs/NAME, by the recipe's name")
+      ->type_name("RUN")
+      ->group(kJobs)
       ->needs(slurm);
-  command->add_option("--data", arguments->data,
-                      "Folder of the dataset, which is looked at if it is of pictures; default: MFI_DATA");
-  command->add_option("--sbatch", arguments->sbatch, "ARGUMENT: another one for each of those sbatch")
+  command
+      ->add_option("--data", arguments->data,
+                   "Folder of the dataset, which is looked at if it is of pictures; default: MFI_DATA")
+      ->type_name("DIR");
+  command->add_option("--sbatch", arguments->sbatch, "Another one for each of those sbatch")
+      ->type_name("ARGUMENT")
+      ->group(kJobs)
       ->allow_extra_args(false)
       ->needs(slurm);
   command->footer(
-      "Needs no data but for pictures, whose classes and sizes it has to know.\n\nExample:\n"
+      "Needs no data but for pictures, whose classes and sizes it has to know.\n\nExamples:\n"
       "  mfi plan recipes/paper/cifar10-resnet50.toml --no-probe\n"
-      "  mfi plan recipes/paper/cifar10-resnet50.toml --data ~/data --slurm jobs.sh --sbatch=--partition=long");
+      "  mfi plan recipes/paper/cifar10-resnet50.toml --data ~/data --slurm jobs.sh \\\n"
+      "    --sbatch=--partition=long" +
+      exit_codes_section({ExitCode::not_found, ExitCode::recipe}) +
+      environment_section({"MFI_DATA", "OMP_NUM_THREADS"}));
   command->callback([=, &action] { action = [=] { plan_command(*arguments); }; });
 }
 

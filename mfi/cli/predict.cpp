@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "mfi/cli/commands.h"
+#include "mfi/cli/help_facts.h"
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/core/text.h"
@@ -173,14 +174,18 @@ void add_predict_command(CLI::App& program, Action& action) {
       ->add_option("PATH", a->paths,
                    "Pictures (.jpg, .png, .webp), folders of them, patterns in quotes, or -: a list on standard input")
       ->required();
-  command->add_option("--top", a->top, "So many classes, the most probable first; default 1")
+  command->add_option("--top", a->top, "So many classes, the most probable first; default: 1")
       ->check(CLI::Range(1, 1000));
-  command->add_option("--format", a->format, "csv, json (a line each) or table; default: table on a terminal, else csv")
+  command
+      ->add_option("--format", a->format,
+                   "What is printed; json: a line each; auto: a table on a terminal, else csv; default: auto")
       ->check(CLI::IsMember({"auto", "csv", "json", "table"}));
-  command->add_option("--precision", a->precision, "fp32 (default) or bf16")->check(CLI::IsMember({"fp32", "bf16"}));
+  command->add_option("--precision", a->precision, "Of the activations; default: fp32")
+      ->check(CLI::IsMember({"fp32", "bf16"}));
   command->footer(
       "A picture that cannot be read is a row with the reason, and no end.\n\n"
-      "Example:\n  mfi predict runs/cifar10-resnet34-w16/hybrid/model.safetensors photos/ --top 3");
+      "Example:\n  mfi predict runs/cifar10-resnet34-w16/hybrid/model.safetensors photos/ --top 3" +
+      exit_codes_section({ExitCode::bad_data, ExitCode::not_found, ExitCode::checkpoint}));
   command->callback([=, &action] { action = [=] { predict(*a); }; });
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "mfi/cli/commands.h"
+#include "mfi/cli/help_facts.h"
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/distributed/processes.h"
@@ -144,11 +145,15 @@ void add_run_command(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("run", "Carry out every step of a recipe that is not done yet");
   auto arguments = std::make_shared<RunArguments>();
   command->add_option("RECIPE", arguments->recipe, "Recipe file (docs/recipes.md)")->required();
-  command->add_option("--data", arguments->data, "Folder of the dataset; default: the environment's MFI_DATA");
-  command->add_option("--out", arguments->out, "Run folder; default: runs/NAME, by the recipe's name");
-  command->add_option("--set", arguments->settings, "SECTION.KEY=VALUE: another value for a key of the recipe")
+  command->add_option("--data", arguments->data, "Folder of the dataset; default: the environment's MFI_DATA")
+      ->type_name("DIR");
+  command->add_option("--out", arguments->out, "Run folder; default: runs/NAME, by the recipe's name")
+      ->type_name("RUN");
+  command->add_option("--set", arguments->settings, "Another value for a key of the recipe")
+      ->type_name("SECTION.KEY=VALUE")
       ->allow_extra_args(false);
-  command->add_option("--force", arguments->force, "STEP: run this step again although it is done")
+  command->add_option("--force", arguments->force, "Run this step again although it is done")
+      ->type_name("STEP")
       ->allow_extra_args(false);
   command->add_flag("--yes", arguments->yes,
                     "Replace trained steps whose settings or data have changed, without asking");
@@ -159,19 +164,23 @@ void add_run_command(CLI::App& program, Action& action) {
                    "Where a loss, gradient or statistic is NaN or infinite: stop, or rewind: go back to the last "
                    "state with half the learning rate")
       ->check(CLI::IsMember({"stop", "rewind"}));
-  auto* only = command->add_option("--only", arguments->only, "STEP: run just this step; what it needs must be done");
+  auto* only = command->add_option("--only", arguments->only, "Run just this step; what it needs must be done")
+                   ->type_name("STEP");
   command->add_option("--jobs", arguments->jobs, "Steps that may run at once, each with its share of the cores")
       ->check(CLI::Range(1, 1024))
       ->excludes(only);
   command->add_option("--progress", arguments->progress, "auto: one live line on a terminal, plain lines elsewhere")
       ->check(CLI::IsMember({"auto", "bar", "plain", "json", "none"}));
   command->footer(
-      "The same command again goes on where it was interrupted.\n"
-      "Started by torchrun, srun or mpirun, the processes train together (docs/distributed.md).\n"
+      "The same command again goes on where it was interrupted. "
+      "Started by torchrun, srun or mpirun, the processes train together (docs/distributed.md). "
       "Progress goes to standard error, the table at the end to standard output.\n\n"
-      "Example:\n"
+      "Examples:\n"
       "  mfi run recipes/cifar10-resnet34-w16.toml --data ~/data --set hybrid.epochs=8\n"
-      "  mfi run recipes/cifar10-resnet34-w16.toml --data ~/data --jobs 4");
+      "  mfi run recipes/cifar10-resnet34-w16.toml --data ~/data --jobs 4" +
+      exit_codes_section({ExitCode::not_found, ExitCode::lost, ExitCode::io, ExitCode::busy, ExitCode::diverged,
+                          ExitCode::recipe, ExitCode::interrupted, ExitCode::terminated}) +
+      environment_section({"MFI_DATA", "OMP_NUM_THREADS"}));
   command->callback([=, &action] { action = [=] { run(*arguments); }; });
 }
 

@@ -112,7 +112,7 @@ std::string slurm_script(const Recipe& recipe, const Plan& plan, const std::map<
       "# where sbatch is. Steps that do not need each other may run at once, on different nodes; all nodes must\n"
       "# see the paths below. The logs are in RUN/slurm.\n"
       "#\n"
-      "# A job that Slurm requeues goes on after its last finished epoch. So does one that ran out of time or\n"
+      "# A job that Slurm requeues goes on from its last saved state. So does one that ran out of time or\n"
       "# failed when this script is run again, once the jobs of the first time have left the queue: steps that\n"
       "# are done end at once.\n";
   if (!estimates.empty())

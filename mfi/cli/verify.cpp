@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "mfi/cli/commands.h"
+#include "mfi/cli/help_facts.h"
 #include "mfi/cli/model_data.h"
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
@@ -203,15 +204,21 @@ void add_verify_command(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("verify", "Run an exported file and compare it with its model");
   auto a = std::make_shared<VerifyArguments>();
   command->add_option("EXPORT", a->file, "What 'mfi export' wrote: .onnx, .py or .safetensors")->required();
-  command->add_option("--against", a->against, "The model that it was made from")->required();
-  command->add_option("--data", a->data, "Folder of the dataset; default: the environment's MFI_DATA");
-  command->add_option("--dataset", a->dataset, "Another dataset than the model was trained on");
-  command->add_option("--images", a->images, "Test images to compare on; default 1000")->check(CLI::Range(1, 1000000));
-  command->add_option("--tolerance", a->tolerance, "Largest difference that is accepted; default 1e-4")
+  command->add_option("--against", a->against, "The model that it was made from")->required()->type_name("MODEL");
+  command->add_option("--data", a->data, "Folder of the dataset; default: the environment's MFI_DATA")
+      ->type_name("DIR");
+  command->add_option("--dataset", a->dataset, "Another dataset than the model was trained on")
+      ->type_name("NAME")
+      ->check(CLI::IsMember(dataset_names()));
+  command->add_option("--images", a->images, "Test images to compare on; default: 1000")->check(CLI::Range(1, 1000000));
+  command->add_option("--tolerance", a->tolerance, "Largest difference that is accepted; default: 1e-4")
       ->check(CLI::NonNegativeNumber);
-  command->add_option("--python", a->python, "A Python with onnxruntime (.onnx) or torch (.py); default: python3");
+  command->add_option("--python", a->python, "A Python with onnxruntime (.onnx) or torch (.py); default: python3")
+      ->type_name("PROGRAM");
   command->footer(
-      "Example:\n  mfi verify hybrid.onnx --against runs/cifar10-resnet34-w16/hybrid/model.safetensors --data ~/data");
+      "Example:\n  mfi verify hybrid.onnx --data ~/data \\\n"
+      "    --against runs/cifar10-resnet34-w16/hybrid/model.safetensors" +
+      exit_codes_section({ExitCode::not_found, ExitCode::checkpoint}) + environment_section({"MFI_DATA"}));
   command->callback([=, &action] { action = [=] { verify(*a); }; });
 }
 

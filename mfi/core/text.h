@@ -14,8 +14,8 @@ namespace mfi {
 /// The items with `separator` between them.
 std::string join(const std::vector<std::string>& items, std::string_view separator);
 
-/// The candidate with the fewest edits from `word` (Levenshtein), or "" when none is near: more
-/// than a third of the word's length away.
+/// The candidate with the fewest edits from `word` (Levenshtein, a swap being one), or "" when none
+/// is near: more than a third of the word's length away.
 std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates);
 
 /// The text, or its beginning and "..." where it is longer than a line: for messages about what a file holds.

@@ -28,6 +28,12 @@ TEST(NearestName, FindsAMisspeltName) {
   EXPECT_EQ(nearest_name("batch_size", names), "batch_size");
 }
 
+TEST(NearestName, CountsASwapAsOneEdit) {
+  EXPECT_EQ(nearest_name("fp23", {"bf16", "fp32"}), "fp32");
+  EXPECT_EQ(nearest_name("lwo", {"low"}), "low");
+  EXPECT_EQ(nearest_name("tmea", {"meta"}), "");  // a letter out of its place by two is two edits
+}
+
 TEST(NearestName, PrefersTheFewestEdits) { EXPECT_EQ(nearest_name("mape", {"maple", "map", "mare"}), "maple"); }
 
 TEST(NearestName, IsEmptyWhenNothingIsNear) {

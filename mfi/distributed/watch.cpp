@@ -18,7 +18,7 @@ constexpr const char* kFarewell = "farewell";     // "CODE MESSAGE" of the first
 constexpr const char* kNone = "-";                // its value until then
 constexpr const char* kHeard = "farewell/heard";  // by how many
 constexpr const char* kGoOn =
-    "the same command goes on after the last finished epoch, also with another number of processes";
+    "the same command goes on from the last saved state, also with another number of processes";
 constexpr milliseconds kFarewellTime{3000};
 
 std::string pulse_key(int64_t rank) { return "pulse/" + std::to_string(rank); }
