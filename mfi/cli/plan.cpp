@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "mfi/cli/commands.h"
-#include "mfi/cli/network_table.h"
 #include "mfi/cli/probe.h"
 #include "mfi/cli/slurm_script.h"
 #include "mfi/core/atomic_file.h"
@@ -17,6 +16,7 @@
 #include "mfi/nn/cost.h"
 #include "mfi/pipeline/machine.h"
 #include "mfi/pipeline/plan.h"
+#include "mfi/report/network_table.h"
 #include "mfi/report/text_table.h"
 
 namespace mfi {

@@ -65,6 +65,12 @@ auto read_json(const std::filesystem::path& file, const Read& read) {
 
 }  // namespace
 
+const StepResult* RunResults::find(const std::string& name) const {
+  for (const auto& step : steps)
+    if (step.step == name) return &step;
+  return nullptr;
+}
+
 void write_results(const std::filesystem::path& file, const RunResults& results) {
   Json json{{"run", results.run},
             {"dataset", results.dataset},
@@ -73,6 +79,7 @@ void write_results(const std::filesystem::path& file, const RunResults& results)
             {"machine", results.machine},
             {"version", results.version},
             {"precision", results.precision},
+            {"data_fingerprint", results.data_fingerprint},
             {"steps", Json::array()}};
   for (const auto& step : results.steps) json["steps"].push_back(to_json(step));
   replace_file(file, json.dump(2) + "\n");
@@ -88,6 +95,7 @@ RunResults read_results(const std::filesystem::path& file) {
     out.machine = json.at("machine");
     out.version = json.at("version");
     out.precision = json.at("precision");
+    out.data_fingerprint = json.value("data_fingerprint", std::string());  // older runs have none
     for (const auto& step : json.at("steps")) out.steps.push_back(step_from_json(step));
     return out;
   });

@@ -36,7 +36,11 @@ struct RunResults {
   std::string machine;  // processor, cores in use, vector instructions
   std::string version;  // of mfi and LibTorch
   std::string precision;
+  std::string data_fingerprint;  // of the images and labels; "": not recorded
   std::vector<StepResult> steps;
+
+  /// The step of that name, or nullptr.
+  const StepResult* find(const std::string& step) const;
 };
 
 void write_results(const std::filesystem::path& file, const RunResults& results);

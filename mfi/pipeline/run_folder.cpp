@@ -128,6 +128,7 @@ RunResults RunFolder::results() const {
   out.machine = machine_text();
   out.version = version_text();
   out.precision = recipe_.runtime.precision;
+  out.data_fingerprint = data_fingerprint_;
   for (const auto& step : plan_.steps)
     if (const auto* result = done(step)) out.steps.push_back(*result);
   return out;

@@ -11,6 +11,7 @@
 #include "mfi/core/run_lock.h"
 #include "mfi/core/sha256.h"
 #include "mfi/nn/cost.h"
+#include "mfi/pipeline/predictions.h"
 #include "mfi/pipeline/student.h"
 #include "mfi/train/checkpoint.h"
 #include "mfi/train/evaluate.h"
@@ -136,12 +137,15 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
   result.seconds_per_step = outcome.seconds_per_step;
   result.fingerprint = job.fingerprint;
   // The one time that this step looks at the test images.
-  const auto accuracy = evaluate_classifier(*student, data.test, data.normalisation, torch::kFloat32, processes);
+  Answers answers;
+  const auto accuracy =
+      evaluate_classifier(*student, data.test, data.normalisation, torch::kFloat32, processes, &answers);
   result.test_top1_percent = accuracy.top1_percent;
   result.test_loss = accuracy.loss;
   if (step.kind == StepKind::map) result.details = task->evaluate(data.test);
   if (!is_first) return result;
 
+  write_predictions(folder.step_folder(step.name) / kPredictionsFile, answers);
   save_model(folder.model_file(step.name), *student,
              {data.test.class_names, data.normalisation, data.name, step.name, recipe.data.resize, recipe.data.crop,
               recipe.data.test, recipe.seed});
