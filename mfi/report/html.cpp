@@ -121,9 +121,11 @@ HtmlCell number_cell(const std::string& text) { return {text, true}; }
 HtmlTable::HtmlTable(std::string caption, std::vector<HtmlCell> columns)
     : caption_(std::move(caption)), columns_(std::move(columns)) {}
 
-void HtmlTable::add_row(std::vector<HtmlCell> cells) { rows_.push_back({"", std::move(cells)}); }
+void HtmlTable::add_row(std::vector<HtmlCell> cells) { rows_.push_back({"", std::move(cells), false}); }
 
-void HtmlTable::add_group(const std::string& title) { rows_.push_back({title, {}}); }
+void HtmlTable::add_total(std::vector<HtmlCell> cells) { rows_.push_back({"", std::move(cells), true}); }
+
+void HtmlTable::add_group(const std::string& title) { rows_.push_back({title, {}, false}); }
 
 std::string HtmlTable::markup() const {
   const auto add_cell = [](Html& html, const char* name, const HtmlCell& cell, Html::Attributes attributes) {
@@ -149,7 +151,7 @@ std::string HtmlTable::markup() const {
       html.element("th", row.group,
                    {{"scope", "rowgroup"}, {"colspan", std::to_string(columns_.size())}, {"class", "group"}});
     } else {
-      html.open("tr");
+      html.open("tr", row.total ? Html::Attributes{{"class", "total"}} : Html::Attributes{});
       for (size_t i = 0; i < row.cells.size(); ++i)
         add_cell(html, i == 0 ? "th" : "td", row.cells[i],
                  i == 0 ? Html::Attributes{{"scope", "row"}} : Html::Attributes{});

@@ -56,6 +56,8 @@ class HtmlTable {
  public:
   HtmlTable(std::string caption, std::vector<HtmlCell> columns);
   void add_row(std::vector<HtmlCell> cells);
+  /// The row of sums.
+  void add_total(std::vector<HtmlCell> cells);
   /// Begins a group of rows with a header of its own.
   void add_group(const std::string& title);
   std::string markup() const;
@@ -64,6 +66,7 @@ class HtmlTable {
   struct Row {
     std::string group;  // a group's header and no row, where not empty
     std::vector<HtmlCell> cells;
+    bool total = false;
   };
   std::string caption_;
   std::vector<HtmlCell> columns_;

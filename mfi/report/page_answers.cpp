@@ -128,7 +128,7 @@ std::string picture_markup(const RunReport& report, const DisputedPicture& pictu
   const auto &teacher = *report.teacher_answers, &hybrid = *report.hybrid_answers;
   const auto at = static_cast<size_t>(picture.index);
   const auto answer = [&](const Answers& answers) {
-    return format("%s (%.0f %%)", class_name(report, answers.classes[at]).c_str(),
+    return format("%s (%.0f\u00A0%%)", class_name(report, answers.classes[at]).c_str(),
                   100 * static_cast<double>(answers.probabilities[at]));
   };
   const auto label = class_name(report, teacher.labels[at]);

@@ -28,16 +28,16 @@ double sum(const std::vector<double>& values) {
 std::string quantity_figure(const std::vector<PartPair>& parts, const Quantity& quantity) {
   BarChart chart{quantity.title + " of each part, teacher and hybrid", {"teacher", "hybrid"}, {}};
   HtmlTable numbers(quantity.title, {{"Part"}, number_cell("teacher"), number_cell("hybrid"), number_cell("ratio")});
-  const auto add = [&](const std::string& name, double t, double h) {
-    numbers.add_row(
-        {{name}, number_cell(quantity.text(t)), number_cell(quantity.text(h)), number_cell(share_of(h, t))});
+  const auto row = [&](const std::string& name, double t, double h) {
+    return std::vector<HtmlCell>{
+        {name}, number_cell(quantity.text(t)), number_cell(quantity.text(h)), number_cell(share_of(h, t))};
   };
   for (size_t i = 0; i < parts.size(); ++i) {
     const double t = quantity.teacher[i], h = quantity.hybrid[i];
     chart.groups.push_back({parts[i].name, {t, h}, {quantity.text(t), quantity.text(h)}});
-    add(parts[i].name, t, h);
+    numbers.add_row(row(parts[i].name, t, h));
   }
-  add("all", sum(quantity.teacher), sum(quantity.hybrid));
+  numbers.add_total(row("all", sum(quantity.teacher), sum(quantity.hybrid)));
   return figure_markup(bar_chart(chart), quantity.title, numbers.markup());
 }
 
@@ -89,7 +89,7 @@ std::string parts_section(const RunReport& report) {
     columns.push_back(number_cell("hybrid"));
     columns.push_back(number_cell("ratio"));
   }
-  HtmlTable table("Part by part", columns);
+  HtmlTable table("Teacher, hybrid, and the hybrid's share of the teacher", columns);
   const auto add_numbers = [](std::vector<HtmlCell>& row, const Quantity& quantity, double t, double h) {
     row.push_back(number_cell(quantity.text(t)));
     row.push_back(number_cell(quantity.text(h)));
@@ -103,7 +103,7 @@ std::string parts_section(const RunReport& report) {
   }
   std::vector<HtmlCell> all{{"all"}, {}, {}};
   for (const auto& quantity : quantities) add_numbers(all, quantity, sum(quantity.teacher), sum(quantity.hybrid));
-  table.add_row(all);
+  table.add_total(all);
 
   Html html;
   html.markup(table.markup());

@@ -205,7 +205,9 @@ std::string curves_section(const RunReport& report) {
     else if (step.rows.empty())
       html.element("p", "Nothing was trained.", {{"class", "soft"}});
     else if (step.rows.size() == 1)  // a point is no curve
-      html.open("div").markup(curve_numbers(step.step + ": its one epoch", {&loss, &accuracy})).close();
+      html.open("div", {{"class", "whole"}})
+          .markup(curve_numbers(step.step + ": its one epoch", {&loss, &accuracy}))
+          .close();
     else
       for (const auto* curves : {&loss, &accuracy})
         if (!curves->columns.empty())

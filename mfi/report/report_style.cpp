@@ -40,20 +40,20 @@ nav ul { list-style: none; padding: 0; margin: .6rem 0 1rem; display: flex; flex
 .scroll { overflow-x: auto; max-width: 100%; margin: 0 0 .8rem; }
 .scroll:focus-visible, summary:focus-visible, a:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; font-size: .88rem; padding: 0 0 .3rem; }
+caption { text-align: left; font-size: .88rem; padding: 0 0 .3rem; max-width: calc(100vw - 2rem); }
 th, td { padding: .25rem .7rem .25rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; }
 thead th { vertical-align: bottom; border-bottom: 2px solid var(--soft); }
 tbody th { font-weight: 500; white-space: nowrap; }
 th.group { padding-top: .8rem; font-weight: 600; color: var(--soft); }
 th.number, td.number { text-align: right; white-space: nowrap; }
-th.text-wide { white-space: normal; }
-tr.total th, tr.total td { border-top: 2px solid var(--soft); }
+thead th.number { white-space: normal; }
+tr.total th, tr.total td { border-top: 2px solid var(--soft); font-weight: 600; }
 td.long { overflow-wrap: anywhere; min-width: 12rem; }
 .good { color: var(--good); } .bad { color: var(--bad); }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1rem 1.6rem; }
-.pair { grid-column: 1 / -1; display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 0 1.6rem; }
-.pair h3 { grid-column: 1 / -1; margin: .6rem 0 0; }
+.pair { grid-column: 1 / -1; display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); gap: 0 1.6rem; }
+.pair h3, .pair .whole { grid-column: 1 / -1; margin: .6rem 0 0; min-width: 0; }
 figure { margin: 0 0 1rem; min-width: 0; }
 figcaption { font-size: .88rem; margin: .2rem 0 .3rem; }
 svg.chart { display: block; width: 100%; max-width: 30rem; height: auto; font: 11px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
@@ -71,7 +71,6 @@ svg.chart text.label { font-weight: 600; }
 .mark.s3 { fill: var(--c3); }
 .mark.open { fill: none; stroke-width: 2; } .mark.s4 { stroke: var(--c4); } .mark.s5 { stroke: var(--c5); } .mark.s6 { stroke: var(--c6); }
 .bar.s1 { stroke: var(--c1); fill-opacity: .55; }
-table.dense { font-size: .85rem; }
 .matrix table { font-size: .85rem; } .matrix td { text-align: center; padding: .25rem .4rem; min-width: 2.2rem; }
 .matrix thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; padding: .3rem .2rem; white-space: nowrap; font-weight: 500; }
 .matrix thead th:first-child { writing-mode: horizontal-tb; transform: none; }
@@ -97,7 +96,7 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 @media (max-width: 34rem) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .4rem; } h1 { font-size: 1.35rem; } .lead { font-size: 1.05rem; } ul.pictures { grid-template-columns: repeat(auto-fill, minmax(6.6rem, 1fr)); } }
 @media print {
   body { font-size: 10pt; } main, header { max-width: none; padding: 0; } nav { display: none; }
-  h2, h3 { break-after: avoid; } figure, tr, li { break-inside: avoid; } .scroll, details .scroll, pre { overflow: visible; max-height: none; }
+  h2, h3 { break-after: avoid; } figure, tr, li, dl, .pair { break-inside: avoid; } table { font-size: .82rem; } .scroll, details .scroll, pre { overflow: visible; max-height: none; }
   pre { white-space: pre-wrap; } details:not([open]) { display: none; }
   .charts, .pair { grid-template-columns: repeat(2, 1fr); } ul.pictures { grid-template-columns: repeat(6, 1fr); }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }

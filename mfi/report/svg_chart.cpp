@@ -33,7 +33,7 @@ void draw_series(Html& svg, const ChartSeries& series, size_t style, const Chart
       path += (within ? "L" : "M") + svg_number(x.place(point.first)) + " " + svg_number(y.place(point.second));
     within = is_finite(point);
   }
-  svg.empty("path", {{"d", path}, {"class", format("line s%zu", style)}});
+  svg.empty("path", {{"d", path}, {"class", format("line s%zu", style % kChartStyles)}});
   const size_t every = (series.points.size() + kMostMarks - 1) / kMostMarks;
   for (size_t i = 0; i < series.points.size(); ++i) {
     const auto& point = series.points[i];
@@ -70,7 +70,7 @@ std::string line_chart(const LineChart& chart) {
   constexpr double kPlotHeight = 130;
   // A single series is named by its axis.
   Html legend;
-  const double legend_end = drawn.size() > 1 ? draw_legend(legend, 0, names) : 0;
+  const double legend_end = drawn.size() > 1 ? draw_legend(legend, names, /*with_lines=*/true) : 0;
   PlotArea plot{46, legend_end + 22, kChartWidth - 12, legend_end + 22 + kPlotHeight};
   open_svg(svg, chart.title, kChartWidth, plot.bottom + 36);
   svg.markup(legend.str());

@@ -48,14 +48,13 @@ void svg_line(Html& svg, double x1, double y1, double x2, double y2, const std::
 void svg_mark(Html& svg, double x, double y, size_t style, const std::string& tooltip) {
   const auto n = [](double value) { return svg_number(value); };
   const std::string at = "M" + n(x) + " " + n(y);
-  static constexpr const char* kPaths[] = {
+  static constexpr const char* kPaths[kChartStyles] = {
       "m-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z", "m-3.2 -3.2h6.4v6.4h-6.4z",           "m0 -4.2l4.2 7.2h-8.4z",
       "m0 -4.6l4.6 4.6l-4.6 4.6l-4.6 -4.6z",           "m-3.2 -3.2l6.4 6.4m0 -6.4l-6.4 6.4", "m-4 0h8m-4 -4v8",
       "m-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z",
   };
-  const size_t shape = style % std::size(kPaths);
-  svg.open("path", {{"d", at + kPaths[shape]},
-                    {"class", format("mark%s s%zu", shape >= 4 ? " open" : "", style % std::size(kPaths))}});
+  const size_t shape = style % kChartStyles;
+  svg.open("path", {{"d", at + kPaths[shape]}, {"class", format("mark%s s%zu", shape >= 4 ? " open" : "", shape)}});
   if (!tooltip.empty()) svg.element("title", tooltip);
   svg.close();
 }
@@ -83,18 +82,19 @@ void draw_x_axis(Html& svg, const PlotArea& plot, const ChartScale& x, const std
   svg_text(svg, (plot.left + plot.right) / 2, plot.bottom + 31, label, "middle", "axis");
 }
 
-double draw_legend(Html& svg, double top, const std::vector<std::string>& names) {
-  constexpr double kRow = 16, kMark = 30;
-  double x = 4, y = top + 8;
+double draw_legend(Html& svg, const std::vector<std::string>& names, bool with_lines) {
+  constexpr double kRow = 16;
+  const double mark = with_lines ? 30 : 18;
+  double x = 4, y = 8;
   for (size_t i = 0; i < names.size(); ++i) {
-    const double width = kMark + svg_text_width(names[i]) + 10;
+    const double width = mark + svg_text_width(names[i]) + 10;
     if (x > 4 && x + width > kChartWidth) {
       x = 4;
       y += kRow;
     }
-    svg_line(svg, x, y, x + 22, y, format("line s%zu", i));
-    svg_mark(svg, x + 11, y, i);
-    svg_text(svg, x + kMark - 3, y + 4, names[i]);
+    if (with_lines) svg_line(svg, x, y, x + 22, y, format("line s%zu", i % kChartStyles));
+    svg_mark(svg, x + (mark - 8) / 2, y, i);
+    svg_text(svg, x + mark - 3, y + 4, names[i]);
     x += width;
   }
   return y + kRow / 2;

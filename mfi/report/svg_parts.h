@@ -11,6 +11,7 @@ namespace mfi {
 
 /// Units of a chart's own; about a pixel each on a telephone.
 constexpr double kChartWidth = 360, kChartFont = 11;
+constexpr size_t kChartStyles = 7;  // s0 to s6 of the style sheet
 
 /// A coordinate: tenths are enough.
 std::string svg_number(double value);
@@ -37,7 +38,8 @@ struct PlotArea {
 void draw_y_axis(Html& svg, const PlotArea& plot, const ChartScale& y, const std::string& label);
 void draw_x_axis(Html& svg, const PlotArea& plot, const ChartScale& x, const std::string& label);
 
-/// Marks and names in rows from `top` on; returns where the next thing may begin.
-double draw_legend(Html& svg, double top, const std::vector<std::string>& names);
+/// Marks and names in rows from the top on, with_lines: on pieces of their lines. Returns where the next thing may
+/// begin.
+double draw_legend(Html& svg, const std::vector<std::string>& names, bool with_lines);
 
 }  // namespace mfi

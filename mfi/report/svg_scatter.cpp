@@ -63,7 +63,7 @@ std::string scatter_chart(const ScatterChart& chart) {
     low_y = std::min(low_y, point.y - point.y_room), high_y = std::max(high_y, point.y + point.y_room);
   }
   Html legend;
-  const double legend_end = chart.styles.empty() ? 0 : draw_legend(legend, 0, chart.styles);
+  const double legend_end = chart.styles.empty() ? 0 : draw_legend(legend, chart.styles, /*with_lines=*/false);
   // More points need more room for their labels.
   const double height = 190 + 12 * static_cast<double>(std::max<size_t>(points.size(), 6) - 6);
   const PlotArea plot{46, legend_end + 22, kChartWidth - 12, legend_end + 22 + height};

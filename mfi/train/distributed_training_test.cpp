@@ -242,7 +242,7 @@ TEST(SeveralProcesses, AnswerEveryImageAsOneDoes) {
   const auto answers_of = [](Processes* processes, int64_t images) {
     const auto network = small_network(small_arch());
     Answers out;
-    evaluate_classifier(*network, made_up_dataset(images, 3), {}, torch::kFloat32, processes, &out);
+    evaluate_classifier(*network, made_up_dataset(images, 2), {}, torch::kFloat32, processes, &out);
     return out;
   };
   for (const int64_t images : {301, 251})  // in the second case the last batch has no image for two of them
