@@ -73,7 +73,8 @@ void report(const ReportArguments& arguments) {
   ReportFile file{run, arguments.html};
   file.latency = !arguments.no_latency;
   file.data = arguments.data;
-  std::cerr << "wrote " << write_report(file).string() << "\n";
+  const auto written = write_report(file);  // before a word: it may fail
+  std::cerr << "wrote " << written.string() << "\n";
 }
 
 }  // namespace

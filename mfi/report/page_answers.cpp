@@ -172,7 +172,7 @@ std::string confusion_section(const RunReport& report) {
   } else {
     const HeatMap chart{"Confusion matrix of the hybrid, " + grouped(classes) + " classes", "true class", "answer",
                         counts};
-    html.open("div", {{"class", "charts"}});
+    html.open("div", {{"class", "pair"}});
     html.markup(
         figure_markup(heat_map(chart), shades + " Classes have their numbers.", sparse_numbers(report, counts)));
     html.open("div").markup(frequent_markup(report, counts)).close().close();

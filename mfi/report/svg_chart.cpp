@@ -23,7 +23,7 @@ struct Range {
 };
 
 // More marks than this along a line would touch each other.
-constexpr size_t kMostMarks = 24;
+constexpr size_t kMostMarks = 12;
 
 void draw_series(Html& svg, const ChartSeries& series, size_t style, const ChartScale& x, const ChartScale& y) {
   std::string path;

@@ -13,12 +13,15 @@ namespace {
 constexpr double kMark = 5;      // half a mark's width, with some air
 constexpr double kFarApart = 8;  // times as large: a linear axis would press the small ones together
 constexpr double kLabelHeight = 13;
+constexpr double kBoldFont = 1.12 * kChartFont;  // as wide as bold letters are
 
 }  // namespace
 
 std::vector<ChartBox> place_labels(const std::vector<std::pair<double, double>>& points,
-                                   const std::vector<double>& widths, double height, const ChartBox& area) {
-  std::vector<ChartBox> taken, out;
+                                   const std::vector<double>& widths, double height, const ChartBox& area,
+                                   const std::vector<ChartBox>& obstacles) {
+  auto taken = obstacles;
+  std::vector<ChartBox> out;
   for (const auto& [x, y] : points) taken.push_back({x - kMark, y - kMark, x + kMark, y + kMark});
   const auto fits = [&](const ChartBox& box) {
     return box.left >= area.left && box.top >= area.top && box.right <= area.right && box.bottom <= area.bottom &&
@@ -78,12 +81,16 @@ std::string scatter_chart(const ScatterChart& chart) {
 
   std::vector<std::pair<double, double>> places;
   std::vector<double> widths;
+  std::vector<ChartBox> lines;
   for (const auto& point : points) {
     places.emplace_back(x.place(point.x), y.place(point.y));
-    widths.push_back(svg_text_width(point.label));
+    widths.push_back(svg_text_width(point.label, kBoldFont));
+    if (point.y_room > 0)
+      lines.push_back({places.back().first - 1, y.place(point.y + point.y_room), places.back().first + 1,
+                       y.place(point.y - point.y_room)});
   }
   const auto boxes =
-      place_labels(places, widths, kLabelHeight, {plot.left, plot.top - 4, kChartWidth - 2, plot.bottom - 1});
+      place_labels(places, widths, kLabelHeight, {plot.left, plot.top - 4, kChartWidth - 2, plot.bottom - 1}, lines);
   for (size_t i = 0; i < points.size(); ++i) {
     const auto& [px, py] = places[i];
     if (points[i].y_room > 0) {

@@ -32,9 +32,10 @@ struct ChartBox {
   }
 };
 
-/// Places for labels of these widths, as near as can be to their points, within `area`, free of each other and of all
-/// points' marks. An empty box where there is no room at all.
+/// Places for labels of these widths, as near as can be to their points, within `area`, free of each other, of all
+/// points' marks and of `obstacles`. An empty box where there is no room at all.
 std::vector<ChartBox> place_labels(const std::vector<std::pair<double, double>>& points,
-                                   const std::vector<double>& widths, double height, const ChartBox& area);
+                                   const std::vector<double>& widths, double height, const ChartBox& area,
+                                   const std::vector<ChartBox>& obstacles = {});
 
 }  // namespace mfi
