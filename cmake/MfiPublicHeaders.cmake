@@ -33,6 +33,7 @@ set(MFI_PUBLIC_HEADERS
   distributed/environment.h
   distributed/processes.h
   distributed/watch.h
+  train/answers.h
   train/checkpoint.h
   train/classification_task.h
   train/evaluate.h

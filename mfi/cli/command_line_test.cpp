@@ -147,6 +147,16 @@ TEST(CommandLine, PrintsItsVersion) {
   EXPECT_THAT(ended.out, HasSubstr("LibTorch 2."));
 }
 
+TEST(CommandLine, SaysWhatAPageOfARunNeeds) {
+  expect_failure(run_program({"report", "x", "--data", "y"}), ExitCode::usage, "--data: expected --html with it");
+  expect_failure(run_program({"report", "x", "--no-latency"}), ExitCode::usage, "expected --html with it");
+  expect_failure(run_program({"report", "x", "y", "--html"}), ExitCode::usage, "expected a file to write");
+  TemporaryFolder folder;
+  expect_failure(run_program({"report", "x", "y", "--html", folder.path()}), ExitCode::usage, "this is a folder");
+  expect_failure(run_program({"report", folder.path(), "--html"}), ExitCode::not_found, "results.json");
+  EXPECT_FALSE(fs::exists(folder.path() / "report.html"));
+}
+
 TEST(CommandLine, DoesNotFindARecipe) {
   for (const char* command : {"run", "plan", "inspect"})
     expect_failure(run_program({command, "no/such.toml"}), ExitCode::not_found, "no/such.toml");

@@ -6,11 +6,11 @@
 
 #include "mfi/cli/commands.h"
 #include "mfi/cli/help_facts.h"
-#include "mfi/cli/network_table.h"
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
 #include "mfi/exchange/import.h"
 #include "mfi/nn/cost.h"
+#include "mfi/report/network_table.h"
 #include "mfi/train/checkpoint.h"
 
 namespace mfi {

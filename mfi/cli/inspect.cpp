@@ -2,7 +2,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -13,12 +12,12 @@
 #include "mfi/cli/commands.h"
 #include "mfi/cli/help_facts.h"
 #include "mfi/cli/inspect_pictures.h"
-#include "mfi/cli/network_table.h"
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
 #include "mfi/data/dataset.h"
-#include "mfi/nn/fold.h"
 #include "mfi/pipeline/recipe_table.h"
+#include "mfi/report/latency.h"
+#include "mfi/report/network_table.h"
 #include "mfi/report/text_table.h"
 #include "mfi/train/checkpoint.h"
 
@@ -30,32 +29,6 @@ namespace fs = std::filesystem;
 std::string normalisation_text(const Normalisation& n) {
   return format("mean %.4f %.4f %.4f, standard deviation %.4f %.4f %.4f", n.mean[0], n.mean[1], n.mean[2], n.stddev[0],
                 n.stddev[1], n.stddev[2]);
-}
-
-// Milliseconds of each part of the folded network for a batch: the median of many runs.
-std::vector<double> part_milliseconds(const Network& network, int64_t batch) {
-  constexpr int kRuns = 25;
-  torch::NoGradGuard no_grad;
-  using Clock = std::chrono::steady_clock;
-  const auto folded = fold(network);
-  const auto& arch = folded->arch();
-  std::vector<std::vector<double>> times(folded->part_count());
-  const auto images = torch::randn({batch, arch.in_channels, arch.image_size, arch.image_size})
-                          .contiguous(torch::MemoryFormat::ChannelsLast);
-  for (int run = 0; run < kRuns; ++run) {
-    auto value = images;
-    for (size_t part = 0; part < folded->part_count(); ++part) {
-      const auto start = Clock::now();
-      value = folded->run(value, part, part + 1);
-      times[part].push_back(1e3 * std::chrono::duration<double>(Clock::now() - start).count());
-    }
-  }
-  std::vector<double> medians;
-  for (auto& part : times) {
-    std::nth_element(part.begin(), part.begin() + kRuns / 2, part.end());
-    medians.push_back(part[kRuns / 2]);
-  }
-  return medians;
 }
 
 // The network beside what it was made from: the one given, else the teacher of the run that the file lies in.
@@ -71,8 +44,8 @@ void print_comparison(const Model& model, const fs::path& file, const std::strin
   constexpr int64_t kBatch = 1;
   std::cout << "\nbeside " << teacher.string() << " (" << other_arch.name << "); ms: one image, float32, folded, "
             << at::get_num_threads() << " threads; 1 MAC is 2 FLOP\n"
-            << comparison_table(arch, part_milliseconds(*model.network, kBatch), other_arch,
-                                part_milliseconds(*other.network, kBatch));
+            << comparison_table(arch, measure_parts(*model.network, kBatch).milliseconds, other_arch,
+                                measure_parts(*other.network, kBatch).milliseconds);
 }
 
 void inspect_model(const fs::path& file, const std::string& against) {

@@ -126,9 +126,13 @@ TEST_F(Jobs, SideBySideLeaveTheSameModelsMetricsAndResultsAsOneAfterAnother) {
   const auto ended = run_program(arguments("beside", {"--jobs", "2"}));
   ASSERT_EQ(ended.exit_code, 0) << ended.error;
   expect_same_models("beside");
-  for (const auto& step : kSteps)
+  EXPECT_TRUE(fs::exists(run("beside") / "report.html"));
+  for (const auto& step : kSteps) {
+    EXPECT_TRUE(file_text(run("beside") / step / "predictions.safetensors") ==
+                file_text(run("whole") / step / "predictions.safetensors"));
     EXPECT_EQ(without_times(file_text(run("beside") / step / "metrics.csv")),
               without_times(file_text(run("whole") / step / "metrics.csv")));
+  }
   const auto beside = read_results(run("beside") / "results.json"), whole = read_results(run("whole") / "results.json");
   EXPECT_EQ(steps_in_results("beside"), kSteps);
   for (size_t i = 0; i < kSteps.size(); ++i) {
@@ -201,7 +205,7 @@ TEST_F(Jobs, SideBySideGoOnWithoutWhatNeedsAFailedStep) {
 }
 
 TEST_F(Jobs, OneByOneCanBeRunByProcessesOfTheirOwnAtOnce) {
-  copy_whole("apart", {"incubate-1", "incubate-2", "hybrid"});
+  copy_whole("apart", {"incubate-1", "incubate-2", "hybrid", "report.html"});
   Program first(arguments("apart", {"--only", "incubate-1"})), second(arguments("apart", {"--only", "incubate-2"}));
   const auto first_ended = first.wait(), second_ended = second.wait();
   EXPECT_EQ(first_ended.exit_code, 0) << first_ended.error;
@@ -209,7 +213,9 @@ TEST_F(Jobs, OneByOneCanBeRunByProcessesOfTheirOwnAtOnce) {
   EXPECT_THAT(first_ended.error, AllOf(HasSubstr("incubate-1: done"), Not(HasSubstr("incubate-2"))));
   EXPECT_THAT(steps_in_results("apart"),
               ElementsAre("teacher", "map", "meta", "incubate-1", "incubate-2", "teacher-longer", "no-mapping"));
+  EXPECT_FALSE(fs::exists(run("apart") / "report.html"));
   EXPECT_EQ(run_program(arguments("apart", {"--only", "hybrid"})).exit_code, 0);
+  EXPECT_TRUE(fs::exists(run("apart") / "report.html"));  // by the last of them
   EXPECT_EQ(steps_in_results("apart"), kSteps);
   expect_same_models("apart");
 }

@@ -10,7 +10,6 @@
 
 #include "mfi/cli/commands.h"
 #include "mfi/cli/help_facts.h"
-#include "mfi/cli/network_table.h"
 #include "mfi/cli/probe.h"
 #include "mfi/cli/slurm_script.h"
 #include "mfi/core/atomic_file.h"
@@ -18,6 +17,7 @@
 #include "mfi/nn/cost.h"
 #include "mfi/pipeline/machine.h"
 #include "mfi/pipeline/plan.h"
+#include "mfi/report/network_table.h"
 #include "mfi/report/text_table.h"
 
 namespace mfi {

@@ -10,6 +10,7 @@
 
 #include "mfi/cli/commands.h"
 #include "mfi/cli/help_facts.h"
+#include "mfi/cli/report_file.h"
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/distributed/processes.h"
@@ -28,6 +29,7 @@ struct RunArguments {
   std::vector<std::string> settings, force;
   int64_t jobs = 1;
   bool yes = false, repeatable = false;
+  bool no_report = false, no_latency = false;
 };
 
 size_t terminal_width() {
@@ -57,7 +59,8 @@ std::unique_ptr<RunObserver> make_observer(const RunArguments& arguments, const 
 // The recipe as the run has written it down: the user's file may change while the run goes on.
 std::vector<std::string> step_command(const RunOptions& options, const std::string& step, bool forced) {
   std::vector<std::string> out{
-      "/proc/self/exe", "run", options.out / "recipe.toml", "--out", options.out, "--progress", "json", "--only", step};
+      "/proc/self/exe", "run", options.out / "recipe.toml", "--out", options.out, "--progress", "json", "--no-report",
+      "--only",         step};
   if (!options.data.empty()) out.insert(out.end(), {"--data", options.data});
   if (forced) out.insert(out.end(), {"--force", step});
   if (options.repeatable) out.push_back("--repeatable");
@@ -126,17 +129,26 @@ void run(const RunArguments& arguments) {
     return;
   }
   RunResults results;
+  Dataset test;
   {
     const auto observer = make_observer(arguments, recipe, plan);
-    const auto work = [&] { results = run_pipeline(recipe, options, *observer); };
+    const auto work = [&] { results = run_pipeline(recipe, options, *observer, &test); };
     if (processes)
       share_fate(*processes, work);
     else
       work();
   }
-  std::cout << results_table(results);
-  if (arguments.progress != "none" && arguments.progress != "json")
-    std::cerr << "'mfi report " << options.out.string() << "' prints this table again.\n";
+  std::cout << results_table(results) << std::flush;
+  const bool speaks = arguments.progress != "none" && arguments.progress != "json";
+  if (speaks) std::cerr << "'mfi report " << options.out.string() << "' prints this table again.\n";
+  // Of steps that run on their own, the last one finds all of them done.
+  if (arguments.no_report || results.steps.size() < plan.steps.size()) return;
+  ReportFile report{options.out};
+  report.latency = !arguments.no_latency;
+  report.test = test.size() > 0 ? &test : nullptr;
+  report.data = arguments.data;
+  const auto file = write_report(report);
+  if (speaks) std::cerr << file.string() << " shows it with charts and pictures.\n";
 }
 
 }  // namespace
@@ -171,6 +183,8 @@ void add_run_command(CLI::App& program, Action& action) {
       ->excludes(only);
   command->add_option("--progress", arguments->progress, "auto: one live line on a terminal, plain lines elsewhere")
       ->check(CLI::IsMember({"auto", "bar", "plain", "json", "none"}));
+  command->add_flag("--no-report", arguments->no_report, "Do not write report.html at the end");
+  command->add_flag("--no-latency", arguments->no_latency, "Do not measure for it how long the networks take");
   command->footer(
       "The same command again goes on where it was interrupted. "
       "Started by torchrun, srun or mpirun, the processes train together (docs/distributed.md). "

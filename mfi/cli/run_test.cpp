@@ -5,7 +5,9 @@
 #include <memory>
 
 #include "mfi/cli/program.h"
+#include "mfi/pipeline/predictions.h"
 #include "mfi/pipeline/results.h"
+#include "mfi/report/well_formed.h"
 
 namespace mfi {
 namespace {
@@ -96,6 +98,59 @@ TEST_F(Run, IsReportedWithTheSameTable) {
   const auto report = run_program({"report", run("whole")});
   EXPECT_EQ(report.exit_code, 0);
   EXPECT_EQ(report.out, first_.out);
+}
+
+TEST_F(Run, EndsWithAPageThatHasEverySection) {
+  const auto page = file_text(run("whole") / "report.html");
+  EXPECT_EQ(markup_problem(page), "");
+  for (const char* id : {"outcome", "parts", "curves", "mapping", "size", "confusion", "disputed", "repeat"})
+    EXPECT_THAT(page, HasSubstr("<section id=\"" + std::string(id) + "\""));
+  for (const char* fetched : {"http://", "https://", "<script", "@import", "url("})
+    EXPECT_THAT(page, Not(HasSubstr(fetched)));
+  EXPECT_THAT(page, HasSubstr("src=\"data:image/png;base64,"));
+  // Latency may be missing, as on a machine that has other work; all else is there.
+  for (size_t at = page.find("class=\"missing\">"); at != std::string::npos;
+       at = page.find("class=\"missing\">", at + 1))
+    EXPECT_THAT(page.substr(at, 80), HasSubstr("Latency is missing"));
+  EXPECT_THAT(first_.error, HasSubstr("report.html shows it"));
+}
+
+TEST_F(Run, LeavesWhatEachStepAnswered) {
+  for (const auto& step : read_results(run("whole") / "results.json").steps) {
+    const auto answers = read_predictions(run("whole") / step.step / kPredictionsFile);
+    double right = 0;
+    for (size_t i = 0; i < answers.labels.size(); ++i) right += answers.classes[i] == answers.labels[i];
+    EXPECT_NEAR(100 * right / static_cast<double>(answers.labels.size()), step.test_top1_percent, 1e-9) << step.step;
+  }
+}
+
+// The run had the images open, the report opens them again.
+TEST_F(Run, IsReportedWithTheSamePage) {
+  const auto one = folder_->path() / "one.html", other = folder_->path() / "other.html";
+  for (const auto& file : {one, other}) {
+    const auto ended = run_program({"report", run("whole"), "--html", file, "--no-latency"});
+    EXPECT_EQ(ended.exit_code, 0) << ended.error;
+    EXPECT_EQ(ended.out, "");
+  }
+  EXPECT_TRUE(file_text(one) == file_text(other));
+  EXPECT_THAT(file_text(one), HasSubstr("Latency is missing: it was not asked for (--no-latency)."));
+  const auto picture = [](const std::string& page) { return page.substr(page.find("<section id=\"disputed\"")); };
+  EXPECT_TRUE(picture(file_text(one)) == picture(file_text(run("whole") / "report.html")));
+}
+
+TEST_F(Run, IsComparedWithAnother) {
+  const auto copy = run("copy");
+  fs::copy(run("whole"), copy, fs::copy_options::recursive);
+  auto recipe = file_text(copy / "recipe.toml");
+  recipe.replace(recipe.find("seed = 0"), 8, "seed = 5");
+  std::ofstream(copy / "recipe.toml") << recipe;
+  const auto text = run_program({"report", run("whole"), copy});
+  EXPECT_EQ(text.exit_code, 0) << text.error;
+  EXPECT_THAT(text.out, HasSubstr("copy   hybrid"));
+  EXPECT_THAT(text.out, HasSubstr("seed  0      5\n"));
+  const auto file = folder_->path() / "comparison.html";
+  EXPECT_EQ(run_program({"report", run("whole"), copy, "--html", file}).exit_code, 0);
+  EXPECT_EQ(markup_problem(file_text(file)), "");
 }
 
 TEST_F(Run, DoesNothingASecondTime) {

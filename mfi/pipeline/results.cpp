@@ -86,6 +86,12 @@ auto read_json(const std::filesystem::path& file, const Read& read) {
 
 }  // namespace
 
+const StepResult* RunResults::find(const std::string& name) const {
+  for (const auto& step : steps)
+    if (step.step == name) return &step;
+  return nullptr;
+}
+
 void write_results(const std::filesystem::path& file, const RunResults& results) {
   Json json{{"run", results.run},
             {"dataset", results.dataset},

@@ -36,8 +36,11 @@ struct RunResults {
   std::string machine;  // processor, cores in use, vector instructions
   std::string version;  // of mfi and LibTorch
   std::string precision;
-  std::string data_fingerprint;
+  std::string data_fingerprint;  // of the images and labels; "": not recorded
   std::vector<StepResult> steps;
+
+  /// The step of that name, or nullptr.
+  const StepResult* find(const std::string& step) const;
 };
 
 /// Writes `file` and, for what the clock said (seconds), timing.json beside it: so the former is the same in every run.

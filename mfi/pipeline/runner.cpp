@@ -90,6 +90,8 @@ class Runner {
     return folder_->results();
   }
 
+  const Dataset& test() const { return data_.test; }
+
  private:
   bool is_first() const { return !options_.processes || options_.processes->is_first(); }
 
@@ -180,8 +182,11 @@ class Runner {
 
 }  // namespace
 
-RunResults run_pipeline(const Recipe& recipe, const RunOptions& options, RunObserver& observer) {
-  return Runner(recipe, options, observer).run();
+RunResults run_pipeline(const Recipe& recipe, const RunOptions& options, RunObserver& observer, Dataset* test) {
+  Runner runner(recipe, options, observer);
+  const auto results = runner.run();
+  if (test) *test = runner.test();
+  return results;
 }
 
 RunResults collect_results(const fs::path& out) { return read_results(out / "results.json"); }

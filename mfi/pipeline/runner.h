@@ -54,7 +54,10 @@ struct RunOptions {
 ///
 /// With several processes all call this together, with the same recipe. The run folder is the first one's
 /// alone: it decides what is to be done, and hands models and states to the others, whose results are empty.
-RunResults run_pipeline(const Recipe& recipe, const RunOptions& options, RunObserver& observer);
+/// test: where not null, it is given the test images that the run has open at its end; none with jobs above 1, where
+/// each step's process reads its own.
+RunResults run_pipeline(const Recipe& recipe, const RunOptions& options, RunObserver& observer,
+                        Dataset* test = nullptr);
 
 /// The results of the steps that are done in a run folder, in the plan's order.
 RunResults collect_results(const std::filesystem::path& out);

@@ -189,8 +189,9 @@ TEST_F(FinishedRun, LogsEveryStageOfTheMapping) {
   ASSERT_EQ(map.step, "map");
   std::vector<std::string> names;
   for (const auto& [name, value] : map.details) names.push_back(name);
-  for (const auto* name : {"stage1_error_1step", "stage1_error_2steps", "stage1_error_4steps", "stage1_swap_in_percent",
-                           "stage3_error_2steps", "stage3_swap_in_percent", "teacher_percent"})
+  for (const auto* name :
+       {"stage1_error_1step", "stage1_error_2steps", "stage1_error_4steps", "stage1_swap_in_percent",
+        "stage1_swap_in_2steps_percent", "stage3_error_2steps", "stage3_swap_in_percent", "teacher_percent"})
     EXPECT_THAT(names, testing::Contains(name));
 }
 

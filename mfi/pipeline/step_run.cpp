@@ -12,6 +12,7 @@
 #include "mfi/core/sha256.h"
 #include "mfi/nn/cost.h"
 #include "mfi/pipeline/machine.h"
+#include "mfi/pipeline/predictions.h"
 #include "mfi/pipeline/student.h"
 #include "mfi/train/checkpoint.h"
 #include "mfi/train/evaluate.h"
@@ -146,13 +147,16 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
   result.fingerprint = job.fingerprint;
   observer.on_phase(step.name, "evaluate");
   // The one time that this step looks at the test images.
-  const auto accuracy = evaluate_classifier(*student, data.test, data.normalisation, torch::kFloat32, processes);
+  Answers answers;
+  const auto accuracy =
+      evaluate_classifier(*student, data.test, data.normalisation, torch::kFloat32, processes, &answers);
   result.test_top1_percent = accuracy.top1_percent;
   result.test_loss = accuracy.loss;
   if (step.kind == StepKind::map) result.details = task->evaluate(data.test);
   if (!is_first) return result;
 
   observer.on_phase(step.name, "save");
+  write_predictions(folder.step_folder(step.name) / kPredictionsFile, answers);
   save_model(folder.model_file(step.name), *student,
              {data.test.class_names, data.normalisation, data.name, step.name, recipe.data.resize, recipe.data.crop,
               recipe.data.test, recipe.seed});

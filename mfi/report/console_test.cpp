@@ -258,6 +258,8 @@ TEST(DetailLines, GiveAMappedStageALine) {
                             {"stage1_error_1step", 0.25},
                             {"stage1_error_2steps", 0.5},
                             {"stage1_swap_in_percent", 80.125},
+                            {"stage1_swap_in_1step_percent", 80.125},
+                            {"stage1_swap_in_2steps_percent", 80.5},
                             {"stage2_error_2steps", 0.125}}),
               testing::ElementsAre("teacher: test top-1 90.50 %",
                                    "stage1: relative error 0.250 in 1 step, 0.500 in 2 steps; swapped in 80.12 %",

@@ -8,12 +8,6 @@
 namespace mfi {
 namespace {
 
-const StepResult* find_step(const RunResults& results, const std::string& name) {
-  for (const auto& step : results.steps)
-    if (step.step == name) return &step;
-  return nullptr;
-}
-
 // Rounded as printed, so that a sentence never contradicts the table above it.
 double hundredths(double percent) { return std::round(percent * 100) / 100; }
 
@@ -56,15 +50,40 @@ double chance_points(double one_percent, double other_percent, int64_t images) {
   return 1.96 * std::sqrt(variance(one_percent) + variance(other_percent));
 }
 
+std::string summary(const RunResults& results) {
+  const auto* teacher = results.find("teacher");
+  const auto* hybrid = results.find("hybrid");
+  const auto asked = "Asked to make " + (teacher ? teacher->network : "a trained network") + " smaller for " +
+                     results.dataset + ", mfi ";
+  if (!teacher || !hybrid || teacher->parameters <= 0 || teacher->macs <= 0)
+    return asked + "has not made the hybrid yet: " +
+           (results.steps.empty()
+                ? "no step is done."
+                : format("%zu of its steps %s done.", results.steps.size(), results.steps.size() == 1 ? "is" : "are"));
+  const auto percent = [](int64_t part, int64_t whole) {
+    return 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+  };
+  auto out = asked + format(
+                         "made a hybrid with %.1f %% of its parameters and %.1f %% of its multiply-accumulates, which "
+                         "classifies %.2f %% of %lld test images correctly, ",
+                         percent(hybrid->parameters, teacher->parameters), percent(hybrid->macs, teacher->macs),
+                         hybrid->test_top1_percent, static_cast<long long>(results.test_images));
+  const double points = hundredths(hybrid->test_top1_percent) - hundredths(teacher->test_top1_percent);
+  if (std::abs(points) < 0.005) return out + "as many as its teacher.";
+  const double chance = chance_points(hybrid->test_top1_percent, teacher->test_top1_percent, results.test_images);
+  return out + format("%.2f points %s than its teacher, %s than chance may give.", std::abs(points),
+                      points > 0 ? "more" : "less", std::abs(points) < chance ? "no more" : "which is more");
+}
+
 std::string verdict(const RunResults& results) {
-  const auto* teacher = find_step(results, "teacher");
-  const auto* hybrid = find_step(results, "hybrid");
+  const auto* teacher = results.find("teacher");
+  const auto* hybrid = results.find("hybrid");
   if (!teacher || !hybrid || teacher->parameters <= 0) return "";
 
   std::vector<std::string> comparisons{against(*hybrid, *teacher)};
   std::vector<std::string> sentences;
   for (const auto& claim : kClaims) {
-    const auto* control = find_step(results, claim.step);
+    const auto* control = results.find(claim.step);
     if (!control) continue;
     comparisons.push_back(against(*hybrid, *control));
     sentences.push_back(judge(*hybrid, *control, claim, results.test_images));

@@ -62,6 +62,30 @@ TEST(Verdict, IsEmptyWithoutAHybrid) {
   EXPECT_EQ(verdict(run), "");
 }
 
+TEST(Summary, SaysInOneSentenceWhatWasAskedAndWhatCameOut) {
+  EXPECT_EQ(
+      summary(made_up_run()),
+      "Asked to make resnet34-w16 smaller for cifar-10, mfi made a hybrid with 58.0 % of its parameters and 94.4 % "
+      "of its multiply-accumulates, which classifies 91.20 % of 10000 test images correctly, 0.20 points more than "
+      "its teacher, no more than chance may give.");
+}
+
+TEST(Summary, SaysWhenTheLossIsMoreThanChance) {
+  auto run = made_up_run();
+  run.steps.back().test_top1_percent = 80;
+  EXPECT_THAT(summary(run), HasSubstr("11.00 points less than its teacher, which is more than chance may give."));
+}
+
+TEST(Summary, SaysHowFarARunWithoutAHybridIs) {
+  auto run = made_up_run();
+  run.steps.resize(1);
+  EXPECT_EQ(
+      summary(run),
+      "Asked to make resnet34-w16 smaller for cifar-10, mfi has not made the hybrid yet: 1 of its steps is done.");
+  run.steps.clear();
+  EXPECT_THAT(summary(run), HasSubstr("no step is done."));
+}
+
 // 1.96 * sqrt(2 * 90 * 10 / 10000)
 TEST(ChancePoints, IsTheIntervalOfADifferenceOfTwoShares) { EXPECT_NEAR(chance_points(90, 90, 10'000), 0.8316, 1e-4); }
 

@@ -163,6 +163,24 @@ TEST(EvaluateClassifier, CountsWhatIsRight) {
   EXPECT_EQ(accuracy.images, 50);
 }
 
+TEST(EvaluateClassifier, TellsWhatItAnsweredToEachImage) {
+  const auto data = made_up_dataset(50, 3);
+  const auto net = network();
+  net->eval();
+  torch::NoGradGuard no_grad;
+  const auto logits = net->forward(data.images.to(torch::kFloat32) / 255);
+  Answers answers;
+  evaluate_classifier(*net, data, {}, torch::kFloat32, nullptr, &answers);
+  ASSERT_EQ(answers.classes.size(), 50);
+  const auto [probabilities, classes] = logits.softmax(1).max(1);
+  for (int64_t i = 0; i < 50; ++i) {
+    const auto at = static_cast<size_t>(i);
+    EXPECT_EQ(answers.classes[at], classes[i].item<int64_t>()) << i;
+    EXPECT_NEAR(answers.probabilities[at], probabilities[i].item<float>(), 1e-5) << i;  // folding rounds
+    EXPECT_EQ(answers.labels[at], data.labels[i].item<int64_t>()) << i;
+  }
+}
+
 TEST(EvaluateClassifier, RefusesAnotherNumberOfClasses) {
   EXPECT_THROW(evaluate_classifier(*network(), made_up_dataset(10, 4), {}, torch::kFloat32), DataError);
 }

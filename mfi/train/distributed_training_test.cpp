@@ -9,6 +9,7 @@
 #include "mfi/core/stop_signal.h"
 #include "mfi/distributed/test_processes.h"
 #include "mfi/train/classification_task.h"
+#include "mfi/train/evaluate.h"
 #include "mfi/train/mapping_task.h"
 #include "mfi/train/metrics_file.h"
 #include "mfi/train/test_data.h"
@@ -236,6 +237,26 @@ TEST(SeveralProcesses, StopTogetherWhenOneIsAskedTo) {
                               }
                             }),
               Each(143));
+}
+
+// 301 images: a batch of 250 and one of 51, of which the third of three processes has as many as the others.
+TEST(SeveralProcesses, AnswerEveryImageAsOneDoes) {
+  const auto answers_of = [](Processes* processes, int64_t images) {
+    const auto network = small_network(small_arch());
+    Answers out;
+    evaluate_classifier(*network, made_up_dataset(images, 2), {}, torch::kFloat32, processes, &out);
+    return out;
+  };
+  for (const int64_t images : {301, 251})  // in the second case the last batch has no image for two of them
+    EXPECT_THAT(run_processes(3,
+                              [&](Processes& processes) {
+                                const auto alone = answers_of(nullptr, images),
+                                           together = answers_of(&processes, images);
+                                EXPECT_EQ(together.classes, alone.classes);
+                                EXPECT_EQ(together.labels, alone.labels);
+                                EXPECT_EQ(together.probabilities.size(), alone.probabilities.size());
+                              }),
+                Each(0));
 }
 
 TEST(SeveralProcesses, NeedAnImageEachInEveryBatch) {

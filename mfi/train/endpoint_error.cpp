@@ -21,22 +21,31 @@ EndpointError::EndpointError(const FlowArch& flow) {
     if (steps % flow.modules == 0) squared_error_[steps] = 0;
 }
 
-torch::Tensor EndpointError::add(const FlowStage& stage, const torch::Tensor& z1, const torch::Tensor& z0) {
-  torch::Tensor output;
+std::map<int64_t, torch::Tensor> EndpointError::add(const FlowStage& stage, const torch::Tensor& z1,
+                                                    const torch::Tensor& z0) {
+  std::map<int64_t, torch::Tensor> outputs;
   squared_target_ += sum_of_squares(z0);
   for (auto& [steps, squared_error] : squared_error_) {
-    const auto mapped = stage.integrate(z1, steps);
-    squared_error += sum_of_squares(mapped - z0);
-    if (steps == stage.arch().steps) output = mapped;
+    outputs[steps] = stage.integrate(z1, steps);
+    squared_error += sum_of_squares(outputs[steps] - z0);
   }
-  return output.defined() ? output : stage.integrate(z1, stage.arch().steps);
+  const int64_t own = stage.arch().steps;
+  if (!outputs.contains(own)) outputs[own] = stage.integrate(z1, own);
+  return outputs;
 }
 
 void EndpointError::append_to(Metrics& metrics, const std::string& prefix) const {
   for (const auto& [steps, squared_error] : squared_error_)
-    metrics.emplace_back(prefix + "error_" + std::to_string(steps) + (steps == 1 ? "step" : "steps"),
-                         std::sqrt(squared_error / squared_target_));
+    metrics.emplace_back(prefix + "error_" + steps_name(steps), std::sqrt(squared_error / squared_target_));
 }
+
+std::vector<int64_t> EndpointError::steps() const {
+  std::vector<int64_t> out;
+  for (const auto& [steps, error] : squared_error_) out.push_back(steps);
+  return out;
+}
+
+std::string steps_name(int64_t steps) { return std::to_string(steps) + (steps == 1 ? "step" : "steps"); }
 
 std::vector<std::optional<WholeBatch>> whole_batches(const std::vector<torch::Tensor>& targets, int64_t samples,
                                                      Processes* processes) {

@@ -22,8 +22,12 @@ class EndpointError {
   /// Knows its numbers of steps from the start, so that processes without any image of their own can add up.
   explicit EndpointError(const FlowArch& flow);
 
-  /// Adds a batch: z1 the stage's aligned input, z0 its target. Returns the stage's output in its own number of steps.
-  torch::Tensor add(const FlowStage& stage, const torch::Tensor& z1, const torch::Tensor& z0);
+  /// Adds a batch: z1 the stage's aligned input, z0 its target. Returns the stage's outputs by their
+  /// numbers of steps: those, and its own.
+  std::map<int64_t, torch::Tensor> add(const FlowStage& stage, const torch::Tensor& z1, const torch::Tensor& z0);
+
+  /// The numbers of steps that an error is measured for.
+  std::vector<int64_t> steps() const;
 
   /// prefix + "error_1step", "error_2steps", "error_4steps".
   void append_to(Metrics& metrics, const std::string& prefix) const;
@@ -39,6 +43,9 @@ class EndpointError {
   std::map<int64_t, double> squared_error_;  // by number of steps
   double squared_target_ = 0;
 };
+
+/// "1step", "2steps": a number of steps in a metric's name.
+std::string steps_name(int64_t steps);
 
 /// For the share that each of `targets` (z0, one a stage) is, what an objective has to know of the whole batch of
 /// `samples`: nothing where there is but one process. All processes call this together.

@@ -8,6 +8,7 @@
 #include "mfi/data/loader.h"
 #include "mfi/distributed/processes.h"
 #include "mfi/nn/network.h"
+#include "mfi/train/answers.h"
 
 namespace mfi {
 
@@ -25,9 +26,10 @@ Loader evaluation_loader(const Dataset& data, const Normalisation& normalisation
 /// products; bfloat16 moves an accuracy by a few hundredths of a point.
 /// processes: where not null, all of them call this together, each looks at its share of every batch, and all
 /// get the same answer.
+/// answers: where not null, what was answered to each image; in every process.
 /// Throws DataError when the dataset has another number of classes than the network.
 Accuracy evaluate_classifier(const Network& network, const Dataset& data, const Normalisation& normalisation,
-                             torch::Dtype dtype, Processes* processes = nullptr);
+                             torch::Dtype dtype, Processes* processes = nullptr, Answers* answers = nullptr);
 
 /// The logits [N, classes], float32, of a dataset's images in their order, by the folded network. Errors as above.
 torch::Tensor classifier_logits(const Network& network, const Dataset& data, const Normalisation& normalisation,

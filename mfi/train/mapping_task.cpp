@@ -37,9 +37,13 @@ int64_t correct_of(const torch::Tensor& logits, const torch::Tensor& labels) {
 
 // What evaluate() adds up for one stage.
 struct StageSums {
-  explicit StageSums(const FlowArch& flow) : error(flow) {}
+  explicit StageSums(const FlowArch& flow) : error(flow), own_steps(flow.steps) {
+    for (const auto steps : error.steps()) correct[steps] = 0;
+    correct[own_steps] = 0;
+  }
   EndpointError error;
-  int64_t correct = 0;
+  int64_t own_steps;
+  std::map<int64_t, int64_t> correct;  // by number of steps: right answers with the stage in the teacher's place
 };
 
 // Makes the sums of this process's shares those of all.
@@ -51,7 +55,7 @@ void add_up(std::map<size_t, StageSums>& sums, int64_t& images, int64_t& teacher
     visit(teacher_correct);
     for (auto& [stage, sum] : sums) {
       sum.error.visit_sums(visit);
-      visit(sum.correct);
+      for (auto& [steps, correct] : sum.correct) visit(correct);
     }
   };
   walk([&](const auto& number) { values.push_back(static_cast<double>(number)); });
@@ -155,8 +159,8 @@ Metrics MappingTask::evaluate(const Dataset& data) {
     for (const size_t stage : stages_) {
       const auto& flow = student_->flow_stage(stage);
       auto& sum = sums.at(stage);
-      const auto output = sum.error.add(flow, flow.align(features[stage]), features[stage + 1]);
-      sum.correct += rest_of_teacher(output, stage);
+      for (const auto& [steps, output] : sum.error.add(flow, flow.align(features[stage]), features[stage + 1]))
+        sum.correct[steps] += rest_of_teacher(output, stage);
     }
   }
 
@@ -169,7 +173,9 @@ Metrics MappingTask::evaluate(const Dataset& data) {
   for (const auto& [stage, sum] : sums) {
     const auto name = part_name(student_->arch(), stage + 1);
     sum.error.append_to(metrics, name + "_");
-    metrics.emplace_back(name + "_swap_in_percent", percent(sum.correct));
+    metrics.emplace_back(name + "_swap_in_percent", percent(sum.correct.at(sum.own_steps)));
+    for (const auto steps : sum.error.steps())
+      metrics.emplace_back(name + "_swap_in_" + steps_name(steps) + "_percent", percent(sum.correct.at(steps)));
   }
   metrics.emplace_back("teacher_percent", percent(teacher_correct));
   return metrics;

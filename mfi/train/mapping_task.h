@@ -49,6 +49,7 @@ class MappingTask : public Task {
   ///                                         teacher's; only for multiples of its modules
   ///   stageN_swap_in_percent                top-1 of the teacher with only that stage replaced, in
   ///                                         the Arch's number of steps
+  ///   stageN_swap_in_1step_percent, _2steps_percent, _4steps_percent  the same in that many
   /// and teacher_percent, the teacher's own top-1.
   Metrics evaluate(const Dataset& data) override;
 

@@ -217,9 +217,11 @@ TEST(MappingTask, EvaluatesEveryNumberOfStepsThatTheModulesAllow) {
   MappingTask task(*make_teacher(), make_student(), make_settings());
   std::vector<std::string> names;
   for (const auto& [name, value] : task.evaluate(make_dataset())) names.push_back(name);
-  EXPECT_EQ(names, (std::vector<std::string>{"stage1_error_1step", "stage1_error_2steps", "stage1_error_4steps",
-                                             "stage1_swap_in_percent", "stage2_error_2steps", "stage2_error_4steps",
-                                             "stage2_swap_in_percent", "teacher_percent"}));
+  EXPECT_EQ(names, (std::vector<std::string>{
+                       "stage1_error_1step", "stage1_error_2steps", "stage1_error_4steps", "stage1_swap_in_percent",
+                       "stage1_swap_in_1step_percent", "stage1_swap_in_2steps_percent", "stage1_swap_in_4steps_percent",
+                       "stage2_error_2steps", "stage2_error_4steps", "stage2_swap_in_percent",
+                       "stage2_swap_in_2steps_percent", "stage2_swap_in_4steps_percent", "teacher_percent"}));
 }
 
 // A teacher whose second stage is itself a flow stage, given to the student weight by weight.
@@ -245,6 +247,7 @@ TEST(MappingTask, FindsNoErrorAndTheTeachersAccuracyInAStageThatIsTheTeachers) {
   EXPECT_LT(metric(metrics, "stage2_error_2steps"), 1e-5);
   EXPECT_GT(metric(metrics, "stage2_error_1step"), 1e-2);
   EXPECT_EQ(metric(metrics, "stage2_swap_in_percent"), metric(metrics, "teacher_percent"));
+  EXPECT_EQ(metric(metrics, "stage2_swap_in_2steps_percent"), metric(metrics, "teacher_percent"));
 }
 
 TEST(MappingTask, CountsTheTeachersRightAnswers) {

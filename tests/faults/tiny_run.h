@@ -75,7 +75,8 @@ class TinyRun {
     for (const auto& entry : fs::recursive_directory_iterator(path("whole"))) {
       const auto name = entry.path().filename().string();
       const auto relative = fs::relative(entry.path(), path("whole"));
-      if (name != "model.safetensors" && name != "metrics.csv" && name != "step.json" && name != "results.json")
+      if (name != "model.safetensors" && name != "predictions.safetensors" && name != "metrics.csv" &&
+          name != "step.json" && name != "results.json")
         continue;
       if (!fs::exists(path(run) / relative) || file_text(path(run) / relative) != file_text(entry.path()))
         out.push_back(relative);

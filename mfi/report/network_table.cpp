@@ -1,4 +1,4 @@
-#include "mfi/cli/network_table.h"
+#include "mfi/report/network_table.h"
 
 #include "mfi/core/text.h"
 #include "mfi/nn/cost.h"
@@ -25,15 +25,18 @@ std::string stage_text(const StageArch& stage) {
   return text;
 }
 
+std::string part_text(const Arch& arch, size_t part) {
+  if (part == 0) return arch.stem == StemKind::imagenet ? "7x7 convolution, pooling" : "3x3 convolution";
+  return part > arch.stages.size() ? "average and linear layer" : stage_text(arch.stages[part - 1]);
+}
+
 std::string network_table(const Arch& arch) {
   using Align = TextTable::Align;
   TextTable table(
       {{"part"}, {"what it is"}, {"output", Align::right}, {"parameters", Align::right}, {"MACs", Align::right}});
   const auto parts = part_costs(arch);
   for (size_t i = 0; i < parts.size(); ++i) {
-    std::string what = i == 0 ? (arch.stem == StemKind::imagenet ? "7x7 convolution, pooling" : "3x3 convolution")
-                       : i + 1 == parts.size() ? "average and linear layer"
-                                               : stage_text(arch.stages[i - 1]);
+    const auto what = part_text(arch, i);
     const auto& cost = parts[i];
     table.add_row({cost.part, what,
                    i + 1 == parts.size()
