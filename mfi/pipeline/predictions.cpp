@@ -31,11 +31,10 @@ void take(const std::filesystem::path& path, const SafetensorsFile& file, const 
 }  // namespace
 
 void write_predictions(const std::filesystem::path& file, const Answers& answers) {
-  write_safetensors(
-      file,
-      {tensor("class", TensorType::i64, answers.classes), tensor("probability", TensorType::f32, answers.probabilities),
-       tensor("label", TensorType::i64, answers.labels)},
-      {{"format", "mfi predictions 1"}});
+  const std::vector<TensorBytes> tensors{tensor("class", TensorType::i64, answers.classes),
+                                         tensor("probability", TensorType::f32, answers.probabilities),
+                                         tensor("label", TensorType::i64, answers.labels)};
+  write_safetensors(file, tensors, with_hashes({{"mfi.format", "predictions-1"}}, tensors));
 }
 
 Answers read_predictions(const std::filesystem::path& file) {
