@@ -17,7 +17,7 @@ using testing::Not;
 using testing::StartsWith;
 
 const std::vector<std::vector<std::string>> kCommands{
-    {"run"},     {"plan"},   {"eval"}, {"predict"},     {"import"},       {"export"}, {"verify"},
+    {"run"},     {"watch"},  {"plan"}, {"eval"},        {"predict"},      {"import"}, {"export"}, {"verify"},
     {"inspect"}, {"report"}, {"data"}, {"data", "get"}, {"data", "list"}, {"bench"},  {"version"}};
 
 std::string spoken(const std::vector<std::string>& command) {

@@ -1,0 +1,332 @@
+#include "mfi/report/run_view.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+
+#include "mfi/core/text.h"
+#include "mfi/report/columns.h"
+
+namespace mfi {
+namespace {
+
+constexpr size_t kShortestBar = 8, kLongestBar = 30;
+
+enum class Look { plain, bold, faint, green, red };
+
+const char* code_of(Look look) {
+  switch (look) {
+    case Look::bold:
+      return "\x1b[1m";
+    case Look::faint:
+      return "\x1b[2m";
+    case Look::green:
+      return "\x1b[32m";
+    case Look::red:
+      return "\x1b[31m";
+    case Look::plain:
+      break;
+  }
+  return "";
+}
+
+// A line that cannot grow beyond the terminal.
+class Line {
+ public:
+  explicit Line(const ViewStyle& style) : style_(style) {}
+
+  // The last column stays empty: some terminals wrap as soon as it is written.
+  size_t room() const {
+    const size_t columns = std::max<size_t>(style_.columns, 1) - 1;
+    return columns > line_.columns ? columns - line_.columns : 0;
+  }
+
+  void add(std::string_view text, Look look = Look::plain) {
+    const auto fitted = fit_columns(text, room());
+    if (fitted.text.empty()) return;
+    const bool coloured = style_.colour && look != Look::plain;
+    line_.text += coloured ? code_of(look) + fitted.text + "\x1b[0m" : fitted.text;
+    line_.columns += fitted.columns;
+  }
+
+  ScreenLine take() const { return line_; }
+
+ private:
+  const ViewStyle& style_;
+  ScreenLine line_;
+};
+
+const char* mark_of(StepState state, bool unicode) {
+  switch (state) {
+    case StepState::waiting:
+      return unicode ? "· " : "  ";
+    case StepState::running:
+      return unicode ? "▸ " : "> ";
+    case StepState::stopped:
+      return unicode ? "■ " : "- ";
+    case StepState::failed:
+      return unicode ? "✗ " : "x ";
+    case StepState::done:
+      return unicode ? "✓ " : "+ ";
+  }
+  return "  ";
+}
+
+Look look_of(StepState state) {
+  switch (state) {
+    case StepState::waiting:
+      return Look::faint;
+    case StepState::running:
+      return Look::bold;
+    case StepState::failed:
+      return Look::red;
+    case StepState::done:
+      return Look::green;
+    case StepState::stopped:
+      break;
+  }
+  return Look::plain;
+}
+
+void add_bar(Line& line, double share, size_t columns, bool unicode) {
+  const double filled = std::clamp(share, 0.0, 1.0) * static_cast<double>(columns);
+  const auto whole = static_cast<size_t>(filled);
+  std::string done, open;
+  for (size_t i = 0; i < whole; ++i) done += unicode ? "━" : "#";
+  size_t used = whole;
+  if (unicode && used < columns && filled - static_cast<double>(whole) >= 0.5) {
+    done += "╸";
+    ++used;
+  }
+  for (; used < columns; ++used) open += unicode ? "─" : ".";
+  line.add(done);
+  line.add(open, Look::faint);
+}
+
+// Below 100 until all is done.
+std::string percent_text(double share) { return format("%3.0f %%", std::floor(100 * std::clamp(share, 0.0, 1.0))); }
+
+// Bar, percent and as many of the fields, the most wanted first, as there is room for; shown in the order of `order`.
+struct Field {
+  int order;
+  std::string text;
+};
+
+void add_bar_and_fields(Line& line, double share, std::vector<Field> fields, bool unicode) {
+  const auto percent = percent_text(share);
+  const size_t smallest = kShortestBar + 1 + percent.size();
+  if (line.room() < smallest) {
+    line.add(percent);
+    return;
+  }
+  size_t spare = line.room() - smallest;
+  std::vector<Field> shown;
+  for (auto& field : fields) {
+    const size_t needs = field.text.size() + 2;
+    if (needs > spare) break;  // not a less wanted one in its stead: fields would come and go
+    spare -= needs;
+    shown.push_back(std::move(field));
+  }
+  std::sort(shown.begin(), shown.end(), [](const Field& a, const Field& b) { return a.order < b.order; });
+  add_bar(line, share, std::min(kLongestBar, kShortestBar + spare), unicode);
+  line.add(" " + percent);
+  for (const auto& field : shown) line.add("  " + field.text);
+}
+
+// The first of the texts that there is room for, or none.
+void add_whole(Line& line, const std::vector<std::string>& texts) {
+  for (const auto& text : texts)
+    if (columns_of(text) <= line.room()) {
+      line.add(text);
+      return;
+    }
+}
+
+std::string padded(std::string text, size_t width) {
+  text.resize(std::max(text.size(), width), ' ');
+  return text;
+}
+
+std::vector<Field> progress_fields(const Progress& progress, bool running) {
+  const auto epochs = std::to_string(progress.epochs);
+  const auto epoch =
+      format("epoch %*lld/%s", static_cast<int>(epochs.size()), static_cast<long long>(progress.epoch), epochs.c_str());
+  std::vector<Field> out;
+  // Padded, so that nothing jumps about while the numbers change.
+  if (running) out.push_back({4, padded(clock_text(progress.seconds_left_in_step) + " left", 10)});
+  out.push_back({0, epoch});
+  out.push_back({1, padded(format("loss %.4g", progress.loss), 11)});
+  if (progress.accuracy_percent >= 0) out.push_back({2, format("train %5.1f %%", progress.accuracy_percent)});
+  if (running) out.push_back({3, padded(format("%.0f images/s", progress.images_per_second), 13)});
+  return out;
+}
+
+class Drawing {
+ public:
+  Drawing(const RunView& view, const ViewStyle& style) : view_(view), style_(style) {
+    for (const auto& step : view.steps) name_width_ = std::max(name_width_, columns_of(step.name));
+    // A name longer than a third of a narrow terminal would leave no room for the bar.
+    name_width_ = std::min(name_width_, std::max<size_t>(3, style.columns / 2 > 6 ? style.columns / 2 - 4 : 3));
+  }
+
+  std::vector<ScreenLine> draw() {
+    // One row for the cursor, one for the run.
+    const size_t rows = style_.rows > 2 ? style_.rows - 2 : 0;
+    const auto count = [&](StepState state) { return static_cast<size_t>(view_.count(state)); };
+    const size_t done = count(StepState::done), waiting = count(StepState::waiting);
+    size_t needs = 0;
+    for (const auto& step : view_.steps) needs += 1 + (has_note_line(step) ? 1 : 0);
+    const bool fold_done = needs > rows && done > 1;
+    if (fold_done) needs -= done - 1;
+    const bool fold_waiting = needs > rows && waiting > 1;
+    if (fold_waiting) needs -= waiting - 1;
+
+    std::vector<ScreenLine> head, active, tail;
+    if (fold_done) head.push_back(folded(StepState::done, format("%zu steps done", done)));
+    bool first_waiting = true;
+    for (const auto& step : view_.steps) {
+      if (step.state == StepState::done && fold_done) continue;
+      if (step.state == StepState::waiting && fold_waiting) {
+        if (first_waiting) tail.push_back(folded(StepState::waiting, format("%zu waiting", waiting)));
+        first_waiting = false;
+        continue;
+      }
+      active.push_back(step_line(step));
+      if (has_note_line(step)) active.push_back(note_line(step));
+    }
+    const size_t room = rows > head.size() + tail.size() ? rows - head.size() - tail.size() : 0;
+    if (active.size() > room) {
+      const size_t shown = room > 1 ? room - 1 : 0;
+      const size_t left_out = active.size() - shown;
+      active.resize(shown);
+      if (room > 0) active.push_back(folded(StepState::running, format("%zu more lines", left_out)));
+    }
+    std::vector<ScreenLine> out;
+    for (auto* part : {&head, &active, &tail}) out.insert(out.end(), part->begin(), part->end());
+    if (out.size() > rows) out.resize(rows);
+    out.push_back(run_line());
+    return out;
+  }
+
+ private:
+  static bool has_note_line(const StepView& step) { return step.state == StepState::running && !step.note.empty(); }
+
+  Line begin(StepState state, const std::string& name) const {
+    Line line(style_);
+    auto fitted = fit_columns(name, name_width_);
+    fitted.text.append(name_width_ - fitted.columns, ' ');
+    line.add(mark_of(state, style_.unicode), look_of(state));
+    line.add(fitted.text, state == StepState::done ? Look::plain : look_of(state));
+    line.add(style_.columns < 60 ? " " : "  ");
+    return line;
+  }
+
+  ScreenLine folded(StepState state, const std::string& text) const {
+    Line line(style_);
+    line.add(mark_of(state, style_.unicode), look_of(state));
+    line.add(text, state == StepState::done ? Look::plain : look_of(state));
+    return line.take();
+  }
+
+  ScreenLine note_line(const StepView& step) const {
+    Line line(style_);
+    line.add("    " + step.note, Look::red);
+    return line.take();
+  }
+
+  ScreenLine step_line(const StepView& step) const {
+    auto line = begin(step.state, step.name);
+    const bool has_progress = step.progress.epochs > 0;
+    switch (step.state) {
+      case StepState::waiting:
+        line.add("waiting", Look::faint);
+        break;
+      case StepState::running:
+        if (has_progress)
+          add_bar_and_fields(line, share_of(step.progress), progress_fields(step.progress, true), style_.unicode);
+        else
+          line.add("starts");
+        break;
+      case StepState::stopped:
+        if (has_progress)
+          add_bar_and_fields(line, share_of(step.progress), progress_fields(step.progress, false), style_.unicode);
+        else
+          line.add("stopped");
+        break;
+      case StepState::failed:
+        line.add("failed: " + step.note, Look::red);
+        break;
+      case StepState::done:
+        add_whole(line,
+                  {format("test top-1 %6.2f %%", step.test_top1_percent), format("%.2f %%", step.test_top1_percent)});
+        add_whole(line, {"  " + (step.was_already_done ? "already done" : duration_text(step.seconds))});
+        break;
+    }
+    return line.take();
+  }
+
+  ScreenLine run_line() const {
+    Line line(style_);
+    line.add(std::string("  ") + "run" + std::string(name_width_ > 3 ? name_width_ - 3 : 0, ' '));
+    line.add(style_.columns < 60 ? " " : "  ");
+    std::vector<Field> fields;
+    const auto done = view_.count(StepState::done), all = static_cast<int64_t>(view_.steps.size());
+    if (done < all && view_.seconds_left >= 0 && view_.count(StepState::running) > 0)
+      fields.push_back({1, clock_text(view_.seconds_left) + " left"});
+    fields.push_back({0, format("%lld of %lld steps done", static_cast<long long>(done), static_cast<long long>(all))});
+    add_bar_and_fields(line, view_.share, fields, style_.unicode);
+    return line.take();
+  }
+
+  const RunView& view_;
+  const ViewStyle& style_;
+  size_t name_width_ = 3;
+};
+
+}  // namespace
+
+const char* name_of(StepState state) {
+  switch (state) {
+    case StepState::waiting:
+      return "waiting";
+    case StepState::running:
+      return "running";
+    case StepState::stopped:
+      return "stopped";
+    case StepState::failed:
+      return "failed";
+    case StepState::done:
+      return "done";
+  }
+  return "";
+}
+
+int64_t RunView::count(StepState state) const {
+  return std::count_if(steps.begin(), steps.end(), [&](const StepView& step) { return step.state == state; });
+}
+
+double share_of(const Progress& progress) {
+  if (progress.epochs <= 0) return 0;
+  const double epochs_before = static_cast<double>(std::max<int64_t>(progress.epoch, 1) - 1);
+  const double epoch =
+      progress.batches > 0 ? static_cast<double>(progress.batch) / static_cast<double>(progress.batches) : 0;
+  return std::clamp((epochs_before + epoch) / static_cast<double>(progress.epochs), 0.0, 1.0);
+}
+
+std::string clock_text(double seconds) {
+  // Whatever a damaged file says; a year of seconds is more than anybody waits.
+  const double known = std::isfinite(seconds) ? std::clamp(seconds, 0.0, 3.2e7) : 0;
+  const auto whole = static_cast<long long>(known + 0.5);
+  if (whole < 3600) return format("%lld:%02lld", whole / 60, whole % 60);
+  return format("%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
+ScreenLine text_line(const std::string& text, const ViewStyle& style) {
+  Line line(style);
+  line.add(text);
+  return line.take();
+}
+
+std::vector<ScreenLine> draw_view(const RunView& view, const ViewStyle& style) { return Drawing(view, style).draw(); }
+
+}  // namespace mfi
