@@ -133,7 +133,7 @@ TEST_F(Console, DrawsTheStepsLive) {
   console.on_progress(halfway());
   // A quarter of the teacher's 2000 images, of 6000 in the run; the hybrid's 4000 at 50 a second are 80 s.
   EXPECT_EQ(screen(),
-            "> teacher  ##.........  25 %  epoch 1/2  loss 1.5     train  42.0 %  0:30 left\n"
+            "> teacher  ###.........  25 %  1/2  loss 1.5    train 42.0 %  50/s    0:30 left\n"
             "  hybrid   waiting\n"
             "  run      ##............................   8 %  0 of 2 steps done  1:50 left\n");
 }
@@ -186,7 +186,7 @@ TEST_F(Console, FollowsTheTerminalsWidth) {
   pass_seconds(1);
   console.on_progress(halfway());
   EXPECT_EQ(screen(),
-            "> teacher ##.........  25 %  0:30 left\n"
+            "> teacher ###.........  25 %  0:30 left\n"
             "  run     ###.........  25 %  0:30 left\n");
 }
 
@@ -199,7 +199,7 @@ TEST_F(Console, LeavesTheLastStateStandingOnceWhenARunIsCutOff) {
     console.on_progress(halfway());
   }
   EXPECT_EQ(screen(),
-            "- teacher  #####..................  25 %  epoch 1/2  loss 1.5     train  42.0 %\n"
+            "- teacher  ######..................  25 %  epoch 1/2  loss 1.5     train 42.0 %\n"
             "  run      #######.......................  25 %  0 of 1 steps done\n");
   EXPECT_EQ(terminal_.column(), 0U);
 }
@@ -270,12 +270,12 @@ TEST_F(ConsoleOfTwo, DrawsBothLive) {
   console.on_progress(halfway_in("right", 20));
   EXPECT_EQ(screen(),
             "> left   starts\n"
-            "> right  ###..........  25 %  epoch 1/2  loss 1.5     train  42.0 %  0:20 left\n"
+            "> right  ###...........  25 %  1/2  loss 1.5    train 42.0 %  50/s    0:20 left\n"
             "  both   waiting\n"
             "  run    ##............................   8 %  0 of 3 steps done  1:20 left\n");
   pass_seconds(1);
   console.on_progress(halfway_in("left", 30));
-  EXPECT_THAT(screen(), HasSubstr("> left   ###..........  25 %  epoch 1/2  loss 1.5     train  42.0 %  0:30 left\n"));
+  EXPECT_THAT(screen(), HasSubstr("> left   ###...........  25 %  1/2  loss 1.5    train 42.0 %  50/s    0:30 left\n"));
   EXPECT_THAT(screen(), HasSubstr("  1:10 left\n"));
 }
 

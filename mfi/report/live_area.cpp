@@ -21,7 +21,11 @@ std::string all_lines(const std::vector<ScreenLine>& lines) {
 }  // namespace
 
 void LiveArea::draw(std::vector<ScreenLine> lines, size_t width) {
-  const auto before = back_up(width);
+  auto before = back_up(width);
+  // A terminal that has wrapped a line remembers that it did, and would join its rows again when it gets wider,
+  // whatever they hold by then; it forgets that of rows that are erased. Not each time: erasing first may flicker.
+  if (width != width_) before += kEraseBelow;
+  width_ = width;
   drawn_ = std::move(lines);
   write(before + all_lines(drawn_) + kEraseBelow);
 }

@@ -37,6 +37,7 @@ class LiveArea {
 
   std::ostream& out_;
   std::vector<ScreenLine> drawn_;
+  size_t width_ = 0;  // when it was drawn
 };
 
 }  // namespace mfi

@@ -81,9 +81,24 @@ TEST_F(LiveAreaTest, FindsItsBeginWhenTheTerminalGetsWider) {
   EXPECT_EQ(terminal_.text(), "d\ne\n");
 }
 
+TEST_F(LiveAreaTest, KeepsItsPlaceWhenTheTerminalGetsNarrowerAndWiderAgain) {
+  terminal_.write("prompt\n");
+  draw({std::string(70, 'a'), "b"});
+  for (const size_t columns : {40, 120, 30, 80}) {
+    columns_ = columns;
+    terminal_.set_columns(columns);
+    draw({"c", "d"});
+    EXPECT_EQ(terminal_.text(), "prompt\nc\nd\n") << columns;
+    draw({std::string(columns - 1, 'a'), "b"});
+  }
+}
+
 TEST_F(LiveAreaTest, WritesAllOfADrawingInOnePieceInsideASynchronisedUpdate) {
   area_.draw({{"a", 1}}, columns_);
-  EXPECT_EQ(out_.str(), "\x1b[?2026h\ra\x1b[K\n\x1b[J\x1b[?2026l");
+  EXPECT_EQ(out_.str(), "\x1b[?2026h\r\x1b[Ja\x1b[K\n\x1b[J\x1b[?2026l");
+  out_.str("");
+  area_.draw({{"b", 1}}, columns_);
+  EXPECT_EQ(out_.str(), "\x1b[?2026h\r\x1b[1Ab\x1b[K\n\x1b[J\x1b[?2026l");
 }
 
 }  // namespace

@@ -106,12 +106,19 @@ void add_bar(Line& line, double share, size_t columns, bool unicode) {
 // Below 100 until all is done.
 std::string percent_text(double share) { return format("%3.0f %%", std::floor(100 * std::clamp(share, 0.0, 1.0))); }
 
-// Bar, percent and as many of the fields, the most wanted first, as there is room for; shown in the order of `order`.
 struct Field {
-  int order;
-  std::string text;
+  int order;  // of showing
+  std::string text, brief;
 };
 
+size_t columns_with(const std::vector<Field>& fields) {
+  size_t out = 0;
+  for (const auto& field : fields) out += 2 + field.text.size();
+  return out;
+}
+
+// Bar, percent and as many of the fields, the most wanted first, as there is room for: all of them, in few words if
+// need be, before some are left out.
 void add_bar_and_fields(Line& line, double share, std::vector<Field> fields, bool unicode) {
   const auto percent = percent_text(share);
   const size_t smallest = kShortestBar + 1 + percent.size();
@@ -120,17 +127,14 @@ void add_bar_and_fields(Line& line, double share, std::vector<Field> fields, boo
     return;
   }
   size_t spare = line.room() - smallest;
-  std::vector<Field> shown;
-  for (auto& field : fields) {
-    const size_t needs = field.text.size() + 2;
-    if (needs > spare) break;  // not a less wanted one in its stead: fields would come and go
-    spare -= needs;
-    shown.push_back(std::move(field));
-  }
-  std::sort(shown.begin(), shown.end(), [](const Field& a, const Field& b) { return a.order < b.order; });
+  if (columns_with(fields) > spare)
+    for (auto& field : fields) field.text = field.brief;
+  while (columns_with(fields) > spare) fields.pop_back();
+  spare -= columns_with(fields);
+  std::sort(fields.begin(), fields.end(), [](const Field& a, const Field& b) { return a.order < b.order; });
   add_bar(line, share, std::min(kLongestBar, kShortestBar + spare), unicode);
   line.add(" " + percent);
-  for (const auto& field : shown) line.add("  " + field.text);
+  for (const auto& field : fields) line.add("  " + field.text);
 }
 
 // The first of the texts that there is room for, or none.
@@ -150,14 +154,22 @@ std::string padded(std::string text, size_t width) {
 std::vector<Field> progress_fields(const Progress& progress, bool running) {
   const auto epochs = std::to_string(progress.epochs);
   const auto epoch =
-      format("epoch %*lld/%s", static_cast<int>(epochs.size()), static_cast<long long>(progress.epoch), epochs.c_str());
+      format("%*lld/%s", static_cast<int>(epochs.size()), static_cast<long long>(progress.epoch), epochs.c_str());
   std::vector<Field> out;
   // Padded, so that nothing jumps about while the numbers change.
-  if (running) out.push_back({4, padded(clock_text(progress.seconds_left_in_step) + " left", 10)});
-  out.push_back({0, epoch});
-  out.push_back({1, padded(format("loss %.4g", progress.loss), 11)});
-  if (progress.accuracy_percent >= 0) out.push_back({2, format("train %5.1f %%", progress.accuracy_percent)});
-  if (running) out.push_back({3, padded(format("%.0f images/s", progress.images_per_second), 13)});
+  if (running) {
+    const auto left = padded(clock_text(progress.seconds_left_in_step) + " left", 9);
+    out.push_back({4, left, left});
+  }
+  out.push_back({0, "epoch " + epoch, epoch});
+  out.push_back({1, padded(format("loss %.4g", progress.loss), 11), padded(format("loss %.3g", progress.loss), 10)});
+  if (progress.accuracy_percent >= 0) {
+    const auto accuracy = format("train %4.1f %%", progress.accuracy_percent);
+    out.push_back({2, accuracy, accuracy});
+  }
+  if (running)
+    out.push_back({3, padded(format("%.0f images/s", progress.images_per_second), 13),
+                   padded(format("%.0f/s", progress.images_per_second), 6)});
   return out;
 }
 
@@ -272,8 +284,9 @@ class Drawing {
     std::vector<Field> fields;
     const auto done = view_.count(StepState::done), all = static_cast<int64_t>(view_.steps.size());
     if (done < all && view_.seconds_left >= 0 && view_.count(StepState::running) > 0)
-      fields.push_back({1, clock_text(view_.seconds_left) + " left"});
-    fields.push_back({0, format("%lld of %lld steps done", static_cast<long long>(done), static_cast<long long>(all))});
+      fields.push_back({1, clock_text(view_.seconds_left) + " left", clock_text(view_.seconds_left) + " left"});
+    const auto of = format("%lld of %lld", static_cast<long long>(done), static_cast<long long>(all));
+    fields.push_back({0, of + " steps done", of + " done"});
     add_bar_and_fields(line, view_.share, fields, style_.unicode);
     return line.take();
   }

@@ -55,7 +55,7 @@ TEST(RunView, ListsTheStepsInUnicode) {
   EXPECT_EQ(shown(small_run(), {100, 24, false, true}),
             "✓ teacher     test top-1  64.20 %  2 min 05 s\n"
             "✓ map         test top-1   9.50 %  12.0 s\n"
-            "▸ meta        ━━━━╸────────  37 %  epoch 2/4  loss 1.234   train  42.2 %  5230 images/s  1:05 left\n"
+            "▸ meta        ━━━━━╸─────────  37 %  epoch 2/4  loss 1.234   train 42.2 %  5230 images/s  1:05 left\n"
             "· incubate-1  waiting\n"
             "· hybrid      waiting\n"
             "  run         ━━━━━━━━━━━━━╸────────────────  45 %  2 of 5 steps done  1:50 left\n");
@@ -65,7 +65,7 @@ TEST(RunView, ListsTheStepsInAsciiOn80Columns) {
   EXPECT_EQ(shown(small_run(), {80, 24, false, false}),
             "+ teacher     test top-1  64.20 %  2 min 05 s\n"
             "+ map         test top-1   9.50 %  12.0 s\n"
-            "> meta        ###.....  37 %  epoch 2/4  loss 1.234   train  42.2 %  1:05 left\n"
+            "> meta        ###......  37 %  2/4  loss 1.23   train 42.2 %  5230/s  1:05 left\n"
             "  incubate-1  waiting\n"
             "  hybrid      waiting\n"
             "  run         #############................  45 %  2 of 5 steps done  1:50 left\n");
@@ -75,7 +75,7 @@ TEST(RunView, HasNameBarAndPercentOn40Columns) {
   EXPECT_EQ(shown(small_run(), {40, 24, false, true}),
             "✓ teacher    test top-1  64.20 %\n"
             "✓ map        test top-1   9.50 %\n"
-            "▸ meta       ━━━─────  37 %  1:05 left\n"
+            "▸ meta       ━━━──────  37 %  1:05 left\n"
             "· incubate-1 waiting\n"
             "· hybrid     waiting\n"
             "  run        ━━━━─────  45 %  1:50 left\n");

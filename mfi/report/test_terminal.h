@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,24 +50,29 @@ class TestTerminal {
     return out;
   }
 
-  /// Wraps its lines anew, as most terminals do; the cursor must stand at the begin of the line below the last.
+  /// Wraps its lines anew, as most terminals do, and joins those rows again that it has wrapped itself. The cursor must
+  /// stand at the begin of the line below the last.
   void set_columns(size_t columns) {
+    EXPECT_EQ(column_, 0U);
+    EXPECT_TRUE(row_ == lines_.size() || (row_ + 1 == lines_.size() && lines_.back().empty()));
     std::vector<std::vector<std::string>> lines;
-    for (const auto& line : lines_) {
-      auto cells = line;
+    std::set<size_t> wrapped;
+    for (size_t row = 0; row < row_; ++row) {
+      auto cells = lines_[row];
+      for (; wrapped_.contains(row) && row + 1 < row_; ++row) {
+        cells.resize(columns_, " ");
+        cells.insert(cells.end(), lines_[row + 1].begin(), lines_[row + 1].end());
+      }
       while (!cells.empty() && cells.back() == " ") cells.pop_back();
-      for (size_t at = 0; at == 0 || at < cells.size(); at += columns)
+      for (size_t at = 0; at == 0 || at < cells.size(); at += columns) {
+        if (at > 0) wrapped.insert(lines.size() - 1);
         lines.emplace_back(cells.begin() + static_cast<ptrdiff_t>(at),
                            cells.begin() + static_cast<ptrdiff_t>(std::min(cells.size(), at + columns)));
+      }
     }
-    if (row_ == lines_.size()) {
-      row_ = lines.size();
-    } else {
-      EXPECT_EQ(row_ + 1, lines_.size());
-      row_ = lines.size() - 1;
-    }
-    EXPECT_EQ(column_, 0U);
     lines_ = lines;
+    wrapped_ = wrapped;
+    row_ = lines_.size();
     columns_ = columns;
   }
 
@@ -96,6 +103,7 @@ class TestTerminal {
     cells[column_] = text.substr(0, bytes);
     if (bold_now_) bold_ += text.substr(0, bytes);
     if (++column_ == columns_) {
+      wrapped_.insert(row_);
       column_ = 0;
       ++row_;
     }
@@ -111,11 +119,15 @@ class TestTerminal {
         for (int i = std::stoi(arguments); i > 0 && row_ > first_row(); --i) --row_;
         break;
       case 'K':
+        // Only when it erases the whole row does tmux forget that it had wrapped there.
+        if (column_ == 0) wrapped_.erase(row_);
         if (line().size() > column_) line().resize(column_);
         break;
       case 'J':
+        if (column_ == 0) wrapped_.erase(row_);
         if (line().size() > column_) line().resize(column_);
         lines_.resize(row_ + 1);
+        wrapped_.erase(wrapped_.upper_bound(row_), wrapped_.end());
         break;
       case 'm':
         bold_now_ = arguments == "1";
@@ -133,6 +145,7 @@ class TestTerminal {
 
   size_t columns_, rows_;
   std::vector<std::vector<std::string>> lines_;
+  std::set<size_t> wrapped_;  // rows that go on in the next
   size_t row_ = 0, column_ = 0;
   bool updating_ = false, bold_now_ = false;
   std::string bold_;
