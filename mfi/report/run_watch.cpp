@@ -139,7 +139,9 @@ RunWatch::StepSigns RunWatch::read_step(const PlannedStep& step) {
 
   out.progress->progress.step = step.name;
   const auto& by = out.progress->by;
-  out.sign = {by.host, by.process, silent_seconds(step.name, by)};
+  const auto& progress = out.progress->progress;
+  const bool is_tested = progress.epoch == progress.epochs && progress.batch == progress.batches;
+  out.sign = {by.host, by.process, silent_seconds(step.name, by), is_tested};
   if (lock.held) return out;
   // On this machine a free lock means that nobody is there.
   const bool is_here = by.boot == clocks_.here().boot && !by.boot.empty();
@@ -250,6 +252,8 @@ std::string silence_text(const RunLook::Sign& sign) {
   const auto time = minutes < 1.5  ? format("%.0f s", sign.silent_seconds)
                     : minutes < 90 ? format("%.0f min", minutes)
                                    : format("%.0f h", minutes / 60);
+  if (sign.is_tested)
+    return "trained, being tested for " + time + " on " + sign.host + ", process " + std::to_string(sign.process);
   return "no sign of life for " + time + ", last seen on " + sign.host + ", process " + std::to_string(sign.process);
 }
 

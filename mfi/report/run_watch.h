@@ -30,6 +30,7 @@ struct RunLook {
     std::string host;
     int64_t process = 0;
     double silent_seconds = 0;  // since it last wrote
+    bool is_tested = false;     // its training is over: what comes now tells nothing on its way
   };
   RunPhase phase = RunPhase::absent;
   RunView view;
@@ -87,7 +88,7 @@ class RunWatch {
   bool is_unsure_ = false;
 };
 
-/// "no sign of life for 3 min, last seen on node12, process 4711".
+/// "no sign of life for 3 min, last seen on node12, process 4711"; of a step that is tested, that it is.
 std::string silence_text(const RunLook::Sign& sign);
 
 }  // namespace mfi

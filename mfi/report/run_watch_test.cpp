@@ -177,6 +177,15 @@ TEST_F(Watch, SaysWhenAProcessThatHoldsItsStepIsSilent) {
   EXPECT_EQ(watch_->look().phase, RunPhase::running);
 }
 
+TEST_F(Watch, KnowsThatAStepWhoseTrainingIsOverIsTested) {
+  begin();
+  fs::create_directories(run() / "teacher");
+  write_progress_file(run() / "teacher", StepProgressFile{{"teacher", 4, 4, 10, 10, 1, 1, 1, 0}, {}, false, here_});
+  const RunLock step_lock(run() / "teacher");
+  pass_seconds(45);
+  EXPECT_THAT(step(watch_->look(), "teacher").note, testing::StartsWith("trained, being tested for 45 s on "));
+}
+
 TEST_F(Watch, IsNotConfusedByACalendarThatIsSet) {
   begin();
   write_progress("teacher", here_);
