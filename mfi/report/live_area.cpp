@@ -9,32 +9,34 @@ namespace {
 
 constexpr const char* kBegin = "\x1b[?2026h";
 constexpr const char* kEnd = "\x1b[?2026l";
-constexpr const char* kEraseLine = "\x1b[K";
+constexpr const char* kEraseWholeLine = "\x1b[2K";
+constexpr const char* kEraseRestOfLine = "\x1b[K";
+// Only ever below the first row: in the top left corner tmux takes it for a clear, and keeps the old screen as history.
 constexpr const char* kEraseBelow = "\x1b[J";
 
-std::string all_lines(const std::vector<ScreenLine>& lines) {
+std::string all_lines(const std::vector<ScreenLine>& lines, bool erase_first) {
   std::string out;
-  for (const auto& line : lines) out += line.text + kEraseLine + "\n";
+  for (const auto& line : lines) out += (erase_first ? kEraseWholeLine : "") + line.text + kEraseRestOfLine + "\n";
   return out;
 }
 
 }  // namespace
 
 void LiveArea::draw(std::vector<ScreenLine> lines, size_t width) {
-  auto before = back_up(width);
+  const auto before = back_up(width);
   // A terminal that has wrapped a line remembers that it did, and would join its rows again when it gets wider,
   // whatever they hold by then; it forgets that of rows that are erased. Not each time: erasing first may flicker.
-  if (width != width_) before += kEraseBelow;
+  const bool erase_first = width != width_;
   width_ = width;
   drawn_ = std::move(lines);
-  write(before + all_lines(drawn_) + kEraseBelow);
+  write(before + all_lines(drawn_, erase_first) + kEraseBelow);
 }
 
 void LiveArea::print_above(const std::string& text, size_t width) {
   if (drawn_.empty())
     out_ << text << "\n" << std::flush;
   else
-    write(back_up(width) + kEraseBelow + text + "\n" + all_lines(drawn_));
+    write(back_up(width) + text + kEraseRestOfLine + "\n" + all_lines(drawn_, /*erase_first=*/true) + kEraseBelow);
 }
 
 std::string LiveArea::back_up(size_t width) const {

@@ -95,7 +95,7 @@ TEST_F(LiveAreaTest, KeepsItsPlaceWhenTheTerminalGetsNarrowerAndWiderAgain) {
 
 TEST_F(LiveAreaTest, WritesAllOfADrawingInOnePieceInsideASynchronisedUpdate) {
   area_.draw({{"a", 1}}, columns_);
-  EXPECT_EQ(out_.str(), "\x1b[?2026h\r\x1b[Ja\x1b[K\n\x1b[J\x1b[?2026l");
+  EXPECT_EQ(out_.str(), "\x1b[?2026h\r\x1b[2Ka\x1b[K\n\x1b[J\x1b[?2026l");
   out_.str("");
   area_.draw({{"b", 1}}, columns_);
   EXPECT_EQ(out_.str(), "\x1b[?2026h\r\x1b[1Ab\x1b[K\n\x1b[J\x1b[?2026l");

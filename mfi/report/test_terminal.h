@@ -120,10 +120,12 @@ class TestTerminal {
         break;
       case 'K':
         // Only when it erases the whole row does tmux forget that it had wrapped there.
+        if (arguments == "2") line().clear();
         if (column_ == 0) wrapped_.erase(row_);
         if (line().size() > column_) line().resize(column_);
         break;
       case 'J':
+        EXPECT_GT(row_, first_row()) << "tmux would keep the old screen as history";
         if (column_ == 0) wrapped_.erase(row_);
         if (line().size() > column_) line().resize(column_);
         lines_.resize(row_ + 1);
