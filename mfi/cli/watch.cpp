@@ -1,6 +1,7 @@
 // mfi watch
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <iostream>
 #include <map>
@@ -171,26 +172,31 @@ void follow(const WatchArguments& arguments) {
   PlainLines lines;
   double stopped_for = 0;
   for (;;) {
-    const auto look = watch.look();
-    // Not told before it is sure: the next look may find the next step.
-    if (look.phase != RunPhase::stopped || stopped_for >= patience(look)) {
-      if (terminal.can_go_back) {
-        const auto size = terminal_size(STDOUT_FILENO);
-        area.draw(screen(look, arguments.run, {size.columns, size.rows, terminal.colour, terminal.unicode}),
-                  size.columns);
-      } else {
-        lines.show(look, arguments.run);
-      }
-      if (look.phase == RunPhase::done) {
-        std::cerr << "'mfi report " << arguments.run << "' prints the table.\n";
-        return;
-      }
-      if (look.phase == RunPhase::stopped)
-        throw Error(ExitCode::lost, arguments.run + ": stopped before its end; the same 'mfi run' goes on");
+    auto look = watch.look();
+    auto seconds = arguments.interval;
+    const bool may_be_between_two = look.phase == RunPhase::stopped && stopped_for < patience(look);
+    if (may_be_between_two) {
+      look.phase = RunPhase::running;
+      seconds = std::min(seconds, 1.0);
+      stopped_for += seconds;
+    } else if (look.phase != RunPhase::stopped) {
+      stopped_for = 0;
+    }
+    if (terminal.can_go_back) {
+      const auto size = terminal_size(STDOUT_FILENO);
+      area.draw(screen(look, arguments.run, {size.columns, size.rows, terminal.colour, terminal.unicode}),
+                size.columns);
+    } else if (!may_be_between_two) {
+      lines.show(look, arguments.run);
     }
     if (!std::cout) throw IoError("standard output could not be written");
-    stopped_for = look.phase == RunPhase::stopped ? stopped_for + arguments.interval : 0;
-    sleep_seconds(arguments.interval);
+    if (look.phase == RunPhase::done) {
+      std::cerr << "'mfi report " << arguments.run << "' prints the table.\n";
+      return;
+    }
+    if (look.phase == RunPhase::stopped)
+      throw Error(ExitCode::lost, arguments.run + ": stopped before its end; the same 'mfi run' goes on");
+    sleep_seconds(seconds);
   }
 }
 

@@ -55,8 +55,9 @@ Plan plan_of(Recipe recipe, const fs::path& run, DataShape& shape) {
   return make_plan(recipe, shape);
 }
 
-bool is_first_line_of(const std::string& owner, const std::string& host) {
-  return owner.find(" on " + host) != std::string::npos;
+// owner: "process 4711 on node12", with or without more behind a comma.
+bool is_on_host(const std::string& owner, const std::string& host) {
+  return owner.substr(0, owner.find(',')).ends_with(" on " + host);
 }
 
 }  // namespace
@@ -219,7 +220,7 @@ RunLook RunWatch::look() {
   const auto steps = static_cast<int64_t>(plan_->steps.size());
   const bool all_in_results = std::all_of(
       signs.begin(), signs.end(), [&](const auto& s) { return s.second.record && is_in_results(*s.second.record); });
-  out.is_elsewhere = !lock.owner.empty() && !is_first_line_of(lock.owner, clocks_.here().host);
+  out.is_elsewhere = !lock.owner.empty() && !is_on_host(lock.owner, clocks_.here().host);
   if (at_once > 0 || lock.held)
     out.phase = RunPhase::running;
   else if (out.view.count(StepState::done) == steps && all_in_results)

@@ -296,6 +296,15 @@ TEST_F(Watch, WaitsForTheNextStepWhereStepsAreRunOneByOne) {
   EXPECT_EQ(watch_->look().phase, RunPhase::idle);
 }
 
+TEST_F(Watch, KnowsWhetherTheLastProcessWasOnAnotherMachine) {
+  begin();
+  EXPECT_FALSE(watch_->look().is_elsewhere);
+  { const RunLock lock(run()); }
+  EXPECT_FALSE(watch_->look().is_elsewhere);
+  here_.host.pop_back();  // the begin of a name is not the name
+  EXPECT_TRUE(watch_->look().is_elsewhere);
+}
+
 TEST_F(Watch, TakesDamagedFilesForNone) {
   begin();
   finish("teacher");
