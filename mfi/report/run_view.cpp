@@ -2,59 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <string_view>
 
 #include "mfi/core/text.h"
 #include "mfi/report/columns.h"
 
 namespace mfi {
 namespace {
-
-constexpr size_t kShortestBar = 8, kLongestBar = 30;
-
-enum class Look { plain, bold, faint, green, red };
-
-const char* code_of(Look look) {
-  switch (look) {
-    case Look::bold:
-      return "\x1b[1m";
-    case Look::faint:
-      return "\x1b[2m";
-    case Look::green:
-      return "\x1b[32m";
-    case Look::red:
-      return "\x1b[31m";
-    case Look::plain:
-      break;
-  }
-  return "";
-}
-
-// A line that cannot grow beyond the terminal.
-class Line {
- public:
-  explicit Line(const ViewStyle& style) : style_(style) {}
-
-  // The last column stays empty: some terminals wrap as soon as it is written.
-  size_t room() const {
-    const size_t columns = std::max<size_t>(style_.columns, 1) - 1;
-    return columns > line_.columns ? columns - line_.columns : 0;
-  }
-
-  void add(std::string_view text, Look look = Look::plain) {
-    const auto fitted = fit_columns(text, room());
-    if (fitted.text.empty()) return;
-    const bool coloured = style_.colour && look != Look::plain;
-    line_.text += coloured ? code_of(look) + fitted.text + "\x1b[0m" : fitted.text;
-    line_.columns += fitted.columns;
-  }
-
-  ScreenLine take() const { return line_; }
-
- private:
-  const ViewStyle& style_;
-  ScreenLine line_;
-};
 
 const char* mark_of(StepState state, bool unicode) {
   switch (state) {
@@ -88,74 +41,16 @@ Look look_of(StepState state) {
   return Look::plain;
 }
 
-void add_bar(Line& line, double share, size_t columns, bool unicode) {
-  const double filled = std::clamp(share, 0.0, 1.0) * static_cast<double>(columns);
-  const auto whole = static_cast<size_t>(filled);
-  std::string done, open;
-  for (size_t i = 0; i < whole; ++i) done += unicode ? "━" : "#";
-  size_t used = whole;
-  if (unicode && used < columns && filled - static_cast<double>(whole) >= 0.5) {
-    done += "╸";
-    ++used;
-  }
-  for (; used < columns; ++used) open += unicode ? "─" : ".";
-  line.add(done);
-  line.add(open, Look::faint);
-}
-
-// Below 100 until all is done.
-std::string percent_text(double share) { return format("%3.0f %%", std::floor(100 * std::clamp(share, 0.0, 1.0))); }
-
-struct Field {
-  int order;  // of showing
-  std::string text, brief;
-};
-
-size_t columns_with(const std::vector<Field>& fields) {
-  size_t out = 0;
-  for (const auto& field : fields) out += 2 + field.text.size();
-  return out;
-}
-
-// Bar, percent and as many of the fields, the most wanted first, as there is room for: all of them, in few words if
-// need be, before some are left out.
-void add_bar_and_fields(Line& line, double share, std::vector<Field> fields, bool unicode) {
-  const auto percent = percent_text(share);
-  const size_t smallest = kShortestBar + 1 + percent.size();
-  if (line.room() < smallest) {
-    line.add(percent);
-    return;
-  }
-  size_t spare = line.room() - smallest;
-  if (columns_with(fields) > spare)
-    for (auto& field : fields) field.text = field.brief;
-  while (columns_with(fields) > spare) fields.pop_back();
-  spare -= columns_with(fields);
-  std::sort(fields.begin(), fields.end(), [](const Field& a, const Field& b) { return a.order < b.order; });
-  add_bar(line, share, std::min(kLongestBar, kShortestBar + spare), unicode);
-  line.add(" " + percent);
-  for (const auto& field : fields) line.add("  " + field.text);
-}
-
-// The first of the texts that there is room for, or none.
-void add_whole(Line& line, const std::vector<std::string>& texts) {
-  for (const auto& text : texts)
-    if (columns_of(text) <= line.room()) {
-      line.add(text);
-      return;
-    }
-}
-
 std::string padded(std::string text, size_t width) {
   text.resize(std::max(text.size(), width), ' ');
   return text;
 }
 
-std::vector<Field> progress_fields(const Progress& progress, bool running) {
+std::vector<ViewField> progress_fields(const Progress& progress, bool running) {
   const auto epochs = std::to_string(progress.epochs);
   const auto epoch =
       format("%*lld/%s", static_cast<int>(epochs.size()), static_cast<long long>(progress.epoch), epochs.c_str());
-  std::vector<Field> out;
+  std::vector<ViewField> out;
   // Padded, so that nothing jumps about while the numbers change.
   if (running) {
     const auto left = padded(clock_text(progress.seconds_left_in_step) + " left", 9);
@@ -177,7 +72,7 @@ class Drawing {
  public:
   Drawing(const RunView& view, const ViewStyle& style) : view_(view), style_(style) {
     for (const auto& step : view.steps) name_width_ = std::max(name_width_, columns_of(step.name));
-    // A name longer than a third of a narrow terminal would leave no room for the bar.
+    // Longer names would leave no room for the bar on a narrow terminal.
     name_width_ = std::min(name_width_, std::max<size_t>(3, style.columns / 2 > 6 ? style.columns / 2 - 4 : 3));
   }
 
@@ -223,8 +118,8 @@ class Drawing {
  private:
   static bool has_note_line(const StepView& step) { return step.state == StepState::running && !step.note.empty(); }
 
-  Line begin(StepState state, const std::string& name) const {
-    Line line(style_);
+  ViewLine begin(StepState state, const std::string& name) const {
+    ViewLine line(style_);
     auto fitted = fit_columns(name, name_width_);
     fitted.text.append(name_width_ - fitted.columns, ' ');
     line.add(mark_of(state, style_.unicode), look_of(state));
@@ -234,16 +129,16 @@ class Drawing {
   }
 
   ScreenLine folded(StepState state, const std::string& text) const {
-    Line line(style_);
+    ViewLine line(style_);
     line.add(mark_of(state, style_.unicode), look_of(state));
     line.add(text, state == StepState::done ? Look::plain : look_of(state));
-    return line.take();
+    return line.get();
   }
 
   ScreenLine note_line(const StepView& step) const {
-    Line line(style_);
+    ViewLine line(style_);
     line.add("    " + step.note, Look::red);
-    return line.take();
+    return line.get();
   }
 
   ScreenLine step_line(const StepView& step) const {
@@ -255,13 +150,13 @@ class Drawing {
         break;
       case StepState::running:
         if (has_progress)
-          add_bar_and_fields(line, share_of(step.progress), progress_fields(step.progress, true), style_.unicode);
+          line.add_bar_and_fields(share_of(step.progress), progress_fields(step.progress, true));
         else
           line.add("starts");
         break;
       case StepState::stopped:
         if (has_progress)
-          add_bar_and_fields(line, share_of(step.progress), progress_fields(step.progress, false), style_.unicode);
+          line.add_bar_and_fields(share_of(step.progress), progress_fields(step.progress, false));
         else
           line.add("stopped");
         break;
@@ -269,26 +164,26 @@ class Drawing {
         line.add("failed: " + step.note, Look::red);
         break;
       case StepState::done:
-        add_whole(line,
-                  {format("test top-1 %6.2f %%", step.test_top1_percent), format("%.2f %%", step.test_top1_percent)});
-        add_whole(line, {"  " + (step.was_already_done ? "already done" : duration_text(step.seconds))});
+        line.add_whole(
+            {format("test top-1 %6.2f %%", step.test_top1_percent), format("%.2f %%", step.test_top1_percent)});
+        line.add_whole({"  " + (step.was_already_done ? "already done" : duration_text(step.seconds))});
         break;
     }
-    return line.take();
+    return line.get();
   }
 
   ScreenLine run_line() const {
-    Line line(style_);
+    ViewLine line(style_);
     line.add(std::string("  ") + "run" + std::string(name_width_ > 3 ? name_width_ - 3 : 0, ' '));
     line.add(style_.columns < 60 ? " " : "  ");
-    std::vector<Field> fields;
+    std::vector<ViewField> fields;
     const auto done = view_.count(StepState::done), all = static_cast<int64_t>(view_.steps.size());
     if (done < all && view_.seconds_left >= 0 && view_.count(StepState::running) > 0)
       fields.push_back({1, clock_text(view_.seconds_left) + " left", clock_text(view_.seconds_left) + " left"});
     const auto of = format("%lld of %lld", static_cast<long long>(done), static_cast<long long>(all));
     fields.push_back({0, of + " steps done", of + " done"});
-    add_bar_and_fields(line, view_.share, fields, style_.unicode);
-    return line.take();
+    line.add_bar_and_fields(view_.share, fields);
+    return line.get();
   }
 
   const RunView& view_;
@@ -335,9 +230,9 @@ std::string clock_text(double seconds) {
 }
 
 ScreenLine text_line(const std::string& text, const ViewStyle& style) {
-  Line line(style);
+  ViewLine line(style);
   line.add(text);
-  return line.take();
+  return line.get();
 }
 
 std::vector<ScreenLine> draw_view(const RunView& view, const ViewStyle& style) { return Drawing(view, style).draw(); }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "mfi/report/live_area.h"
+#include "mfi/report/view_line.h"
 #include "mfi/train/observer.h"
 
 namespace mfi {
@@ -37,11 +38,6 @@ double share_of(const Progress& progress);
 
 /// "4:05", "1:02:00": shorter than duration_text, and of a steady width while it counts down.
 std::string clock_text(double seconds);
-
-struct ViewStyle {
-  size_t columns = 80, rows = 24;  // of the terminal
-  bool colour = false, unicode = false;
-};
 
 /// Text that is no step's, in one line.
 ScreenLine text_line(const std::string& text, const ViewStyle& style);
