@@ -1,5 +1,4 @@
 // mfi run
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -15,6 +14,7 @@
 #include "mfi/core/stop_signal.h"
 #include "mfi/distributed/processes.h"
 #include "mfi/pipeline/events.h"
+#include "mfi/pipeline/progress_writer.h"
 #include "mfi/pipeline/runner.h"
 #include "mfi/pipeline/side_by_side.h"
 #include "mfi/report/console.h"
@@ -32,18 +32,13 @@ struct RunArguments {
   bool no_report = false, no_latency = false;
 };
 
-size_t terminal_width() {
-  winsize size{};
-  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  return 80;
-}
-
 ConsoleSettings console_settings(const std::string& progress) {
   ConsoleSettings out;
-  out.width = terminal_width;
-  const char* terminal = std::getenv("TERM");
-  const bool can_go_back = isatty(STDERR_FILENO) && terminal && std::string(terminal) != "dumb";
-  if (progress == "bar" || (progress == "auto" && can_go_back)) out.style = ProgressStyle::live;
+  const auto terminal = terminal_features(STDERR_FILENO);
+  out.size = [] { return terminal_size(STDERR_FILENO); };
+  out.colour = terminal.colour;
+  out.unicode = terminal.unicode;
+  if (progress == "bar" || (progress == "auto" && terminal.can_go_back)) out.style = ProgressStyle::live;
   if (progress == "none") out.style = ProgressStyle::none;
   return out;
 }
@@ -54,6 +49,12 @@ std::unique_ptr<RunObserver> make_observer(const RunArguments& arguments, const 
   settings.jobs = arguments.jobs;
   settings.threads = step_threads(recipe, plan, arguments.jobs);
   return std::make_unique<ConsoleObserver>(std::cerr, plan, plan.data.training_images, settings);
+}
+
+// What others see of this run: mfi watch.
+std::unique_ptr<RunObserver> make_progress_writer(const RunOptions& options) {
+  if (options.jobs > 1) return std::make_unique<RunProgressWriter>(options.out, options.jobs);
+  return std::make_unique<StepProgressWriter>(options.out, /*only=*/!options.only.empty());
 }
 
 // The recipe as the run has written it down: the user's file may change while the run goes on.
@@ -131,8 +132,9 @@ void run(const RunArguments& arguments) {
   RunResults results;
   Dataset test;
   {
-    const auto observer = make_observer(arguments, recipe, plan);
-    const auto work = [&] { results = run_pipeline(recipe, options, *observer, &test); };
+    const auto files = make_progress_writer(options), console = make_observer(arguments, recipe, plan);
+    FanOut observers({files.get(), console.get()});
+    const auto work = [&] { results = run_pipeline(recipe, options, observers, &test); };
     if (processes)
       share_fate(*processes, work);
     else
@@ -181,7 +183,9 @@ void add_run_command(CLI::App& program, Action& action) {
   command->add_option("--jobs", arguments->jobs, "Steps that may run at once, each with its share of the cores")
       ->check(CLI::Range(1, 1024))
       ->excludes(only);
-  command->add_option("--progress", arguments->progress, "auto: one live line on a terminal, plain lines elsewhere")
+  command
+      ->add_option("--progress", arguments->progress,
+                   "auto: a live list of the steps on a terminal, plain lines elsewhere")
       ->check(CLI::IsMember({"auto", "bar", "plain", "json", "none"}));
   command->add_flag("--no-report", arguments->no_report, "Do not write report.html at the end");
   command->add_flag("--no-latency", arguments->no_latency, "Do not measure for it how long the networks take");

@@ -74,6 +74,16 @@ RunLock::RunLock(const std::filesystem::path& folder, const LockOptions& options
   if (::ftruncate(descriptor_, 0) == 0 && ::pwrite(descriptor_, owner.data(), owner.size(), 0) < 0) errno = 0;
 }
 
+LockLook look_at_lock(const std::filesystem::path& folder, const std::string& name) {
+  LockLook out;
+  const int descriptor = ::open((folder / name).c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return out;
+  out.held = lock_now(descriptor, /*shared=*/true) == EWOULDBLOCK;
+  out.owner = read_owner(descriptor);
+  ::close(descriptor);
+  return out;
+}
+
 RunLock::~RunLock() {
   // The file stays: removing it would let a third process lock a new file of the same name while a
   // second one has just locked the removed one.

@@ -13,6 +13,16 @@ struct LockOptions {
   std::string name = ".lock";    // of the lock file
 };
 
+/// What a look at a folder's lock tells.
+struct LockLook {
+  bool held = false;  // so that nobody may share it
+  std::string
+      owner;  // as the file has it, "process 4711 on node12"; the last one's where it is not held; "": nobody ever
+};
+
+/// Looks without writing. For a moment it shares the lock itself, so one who wants it alone needs a little patience.
+LockLook look_at_lock(const std::filesystem::path& folder, const std::string& name = LockOptions{}.name);
+
 /// Holds the lock of a folder (flock on "<folder>/.lock") for as long as it lives.
 ///
 /// The kernel drops the lock when the process ends, however it ends, so a killed run leaves nothing

@@ -74,6 +74,25 @@ TEST(RunLock, IsRefusedWithinTheSameProcessToo) {
   EXPECT_THROW(RunLock second(folder.path()), BusyError);
 }
 
+TEST(LookAtLock, TellsWhetherAndByWhomItIsHeld) {
+  TestFolder folder;
+  EXPECT_FALSE(look_at_lock(folder.path()).held);
+  EXPECT_EQ(look_at_lock(folder.path()).owner, "");
+  EXPECT_FALSE(std::filesystem::exists(folder / ".lock")) << "a look writes nothing";
+  Holder holder(folder.path());
+  EXPECT_TRUE(look_at_lock(folder.path()).held);
+  EXPECT_THAT(look_at_lock(folder.path()).owner, testing::StartsWith("process " + std::to_string(holder.id()) + " on "));
+  holder.kill_it();
+  EXPECT_FALSE(look_at_lock(folder.path()).held);
+  EXPECT_THAT(look_at_lock(folder.path()).owner, HasSubstr("process "));
+}
+
+TEST(LookAtLock, DoesNotCountThoseThatShareIt) {
+  TestFolder folder;
+  const Holder holder(folder.path(), {.shared = true});
+  EXPECT_FALSE(look_at_lock(folder.path()).held);
+}
+
 TEST(RunLock, CanBeSharedByThoseThatShareIt) {
   TestFolder folder;
   const Holder holder(folder.path(), {.shared = true});

@@ -1,38 +1,17 @@
 #include "mfi/pipeline/events.h"
 
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <utility>
+
+#include "mfi/pipeline/progress_json.h"
 
 namespace mfi {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Text of another program (a file's name) may be in no known encoding; that is no reason to stop.
-void write_line(std::ostream& out, const Json& json) {
-  out << json.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
-}
-
-// JSON has no number that is not finite.
-double number(const Json& json) {
-  return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
-}
-
-Progress progress_from_json(const Json& json) {
-  Progress out;
-  out.step = json.at("step");
-  out.epoch = json.at("epoch");
-  out.epochs = json.at("epochs");
-  out.batch = json.at("batch");
-  out.batches = json.at("batches");
-  out.loss = number(json.at("loss"));
-  if (json.contains("accuracy_percent")) out.accuracy_percent = number(json.at("accuracy_percent"));
-  out.images_per_second = number(json.at("images_per_second"));
-  out.seconds_left_in_step = number(json.at("seconds_left_in_step"));
-  return out;
-}
+void write_line(std::ostream& out, const Json& json) { out << json_line(json) << std::endl; }
 
 }  // namespace
 
@@ -70,12 +49,8 @@ void EventWriter::on_progress(const Progress& progress) {
 
 void EventWriter::write_progress(const Progress& progress) {
   pending_.reset();
-  Json json{{"event", "progress"},       {"step", progress.step},   {"epoch", progress.epoch},
-            {"epochs", progress.epochs}, {"batch", progress.batch}, {"batches", progress.batches},
-            {"loss", progress.loss}};
-  if (progress.accuracy_percent >= 0) json["accuracy_percent"] = progress.accuracy_percent;
-  json["images_per_second"] = progress.images_per_second;
-  json["seconds_left_in_step"] = progress.seconds_left_in_step;
+  Json json{{"event", "progress"}};
+  json.update(progress_to_json(progress));
   write_line(out_, json);
 }
 
@@ -103,7 +78,7 @@ bool replay_event(const std::string& line, Observer& observer) {
       observer.on_phase(json.at("step"), json.at("phase"));
     } else if (event == "epoch") {
       Metrics row;
-      for (const auto& item : json.at("metrics").items()) row.emplace_back(item.key(), number(item.value()));
+      for (const auto& item : json.at("metrics").items()) row.emplace_back(item.key(), number_from_json(item.value()));
       observer.on_epoch(json.at("step"), row);
     } else if (event == "message") {
       observer.on_message(json.at("text"));

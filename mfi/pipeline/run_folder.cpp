@@ -1,7 +1,6 @@
 #include "mfi/pipeline/run_folder.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "mfi/core/atomic_file.h"
@@ -43,17 +42,14 @@ std::string learns_text(const std::vector<Learns>& learns) {
   return out;
 }
 
-// The names in a folder; none when there is no such folder. Opening the folder makes a network file
-// system ask its server; a mere look for one file may be answered from memory, without what another
-// node has written since.
+}  // namespace
+
 std::set<std::string> names_in(const fs::path& folder) {
   std::set<std::string> out;
   std::error_code no_folder;
   for (const auto& entry : fs::directory_iterator(folder, no_folder)) out.insert(entry.path().filename().string());
   return out;
 }
-
-}  // namespace
 
 RunFolder::RunFolder(const Recipe& recipe, const Plan& plan, const DataSplits& data, fs::path path)
     : recipe_(recipe),

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,11 @@
 #include "mfi/train/training_state.h"
 
 namespace mfi {
+
+/// The names in a folder; none when there is no such folder. Opening the folder makes a network file
+/// system ask its server; a mere look for one file may be answered from memory, without what another
+/// node has written since.
+std::set<std::string> names_in(const std::filesystem::path& folder);
 
 /// The records of a run's steps, compared with what its recipe and data mean now.
 ///

@@ -18,6 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr double kPatienceSeconds = 0.2;
+
 DataSplits open_recipe_data(const Recipe& recipe, const RunOptions& options, RunObserver& observer) {
   auto data = recipe.data;
   data.seed = recipe.seed;
@@ -67,7 +69,10 @@ class Runner {
     if (!is_first()) return;
     make_folder(options.out);
     const bool alone = options.only.empty();
-    lock_.emplace(options.out, LockOptions{.shared = !alone, .parents_will_do = !alone});
+    // A little patience: `mfi watch` looks at the lock now and then.
+    lock_.emplace(
+        options.out,
+        LockOptions{.shared = !alone, .parents_will_do = !alone, .patience_seconds = alone ? kPatienceSeconds : 0});
     folder_->read_records(options.force);
     ask_before_replacing();
     folder_->write_recipe();

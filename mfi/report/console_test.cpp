@@ -4,12 +4,13 @@
 
 #include <sstream>
 
+#include "mfi/report/test_terminal.h"
+
 namespace mfi {
 namespace {
 
 using std::chrono::duration_cast;
 using std::chrono::steady_clock;
-using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -49,7 +50,7 @@ class Console : public testing::Test {
   ConsoleObserver make(ProgressStyle style) {
     ConsoleSettings settings;
     settings.style = style;
-    settings.width = [this] { return width_; };
+    settings.size = [this] { return size_; };
     settings.now = [this] { return now_; };
     return ConsoleObserver(out_, two_steps(), /*training_images=*/1000, settings);
   }
@@ -62,7 +63,15 @@ class Console : public testing::Test {
     now_ += duration_cast<steady_clock::duration>(std::chrono::duration<double>(seconds));
   }
 
-  size_t width_ = 200;
+  // What stands on the terminal by now.
+  std::string screen() {
+    terminal_.write(out_.str());
+    out_.str("");
+    return terminal_.text();
+  }
+
+  TerminalSize size_{80, 24};
+  TestTerminal terminal_{80, 24};
   steady_clock::time_point now_{};
   std::ostringstream out_;
 };
@@ -112,40 +121,95 @@ TEST_F(Console, InPlainStyleWritesNoControlCharacters) {
   EXPECT_THAT(out_.str(), Not(HasSubstr("\x1b")));
 }
 
-TEST_F(Console, CutsTheLiveLineToTheTerminal) {
+TEST_F(Console, DrawsTheStepsLive) {
   auto console = make(ProgressStyle::live);
-  start(console);
-  width_ = 30;
+  const auto plan = two_steps();
+  console.on_step_start(plan.steps[0], {&plan.steps[0], &plan.steps[1]});
+  EXPECT_EQ(screen(),
+            "> teacher  starts\n"
+            "  hybrid   waiting\n"
+            "  run      ..............................   0 %  0 of 2 steps done\n");
   pass_seconds(1);
   console.on_progress(halfway());
-  EXPECT_EQ(out_.str(), "\rteacher 1/2  50 %, left 0:30,\x1b[K");
+  // A quarter of the teacher's 2000 images, of 6000 in the run; the hybrid's 4000 at 50 a second are 80 s.
+  EXPECT_EQ(screen(),
+            "> teacher  ###.........  25 %  1/2  loss 1.5    train 42.0 %  50/s    0:30 left\n"
+            "  hybrid   waiting\n"
+            "  run      ##............................   8 %  0 of 2 steps done  1:50 left\n");
 }
 
-TEST_F(Console, FitsItsLiveLineInto80Columns) {
+TEST_F(Console, PutsResultsIntoTheListAndDetailsAboveIt) {
   auto console = make(ProgressStyle::live);
   start(console);
-  pass_seconds(1);
-  console.on_progress(halfway());
-  EXPECT_EQ(out_.str(), "\rteacher 1/2  50 %, left 0:30, run 1:50, loss 1.5, train 42.0 %, 50 images/s\x1b[K");
+  terminal_ = TestTerminal{80, 24};
+  StepResult result;
+  result.step = "teacher";
+  result.epochs = 2;
+  result.test_top1_percent = 91.234;
+  result.seconds = 65;
+  result.details = {{"stage1_error_1step", 0.25}};
+  out_.str("");
+  console.on_step_done(result, /*was_already_done=*/false);
+  EXPECT_THAT(screen(), HasSubstr("+ teacher  test top-1  91.23 %  1 min 05 s\n  hybrid   waiting\n"));
+  EXPECT_THAT(screen(), HasSubstr("teacher: stage1: relative error 0.250 in 1 step\n"));
 }
 
-TEST_F(Console, ClearsTheLiveLineBeforeAMessage) {
+TEST_F(Console, DrawsNoMoreOftenThanEyesCanFollow) {
   auto console = make(ProgressStyle::live);
   start(console);
   pass_seconds(1);
   console.on_progress(halfway());
+  out_.str("");
+  pass_seconds(0.05);
+  console.on_progress(halfway());
+  EXPECT_EQ(out_.str(), "");
+}
+
+TEST_F(Console, LetsMessagesScrollAboveTheLiveList) {
+  auto console = make(ProgressStyle::live);
+  console.on_message("before the first step");
+  const auto plan = two_steps();
+  console.on_step_start(plan.steps[0], {&plan.steps[0]});
   console.on_message("a word");
-  EXPECT_THAT(out_.str(), EndsWith("\r\x1b[Ka word\n"));
+  EXPECT_EQ(screen(),
+            "before the first step\na word\n> teacher  starts\n"
+            "  run      ..............................   0 %  0 of 1 steps done\n");
 }
 
-TEST_F(Console, LeavesTheLiveLineStandingWhenARunIsCutOff) {
+TEST_F(Console, FollowsTheTerminalsWidth) {
+  auto console = make(ProgressStyle::live);
+  const auto plan = two_steps();
+  console.on_step_start(plan.steps[0], {&plan.steps[0]});
+  screen();
+  size_ = {40, 24};
+  terminal_.set_columns(40);
+  pass_seconds(1);
+  console.on_progress(halfway());
+  EXPECT_EQ(screen(),
+            "> teacher ###.........  25 %  0:30 left\n"
+            "  run     ###.........  25 %  0:30 left\n");
+}
+
+TEST_F(Console, LeavesTheLastStateStandingOnceWhenARunIsCutOff) {
   {
     auto console = make(ProgressStyle::live);
-    start(console);
+    const auto plan = two_steps();
+    console.on_step_start(plan.steps[0], {&plan.steps[0]});
     pass_seconds(1);
     console.on_progress(halfway());
   }
-  EXPECT_THAT(out_.str(), EndsWith("images/s\x1b[K\n"));
+  EXPECT_EQ(screen(),
+            "- teacher  ######..................  25 %  epoch 1/2  loss 1.5     train 42.0 %\n"
+            "  run      #######.......................  25 %  0 of 1 steps done\n");
+  EXPECT_EQ(terminal_.column(), 0U);
+}
+
+TEST_F(Console, SaysWhyAStepFailedInTheLiveList) {
+  auto console = make(ProgressStyle::live);
+  const auto plan = two_steps();
+  console.on_step_start(plan.steps[0], {&plan.steps[0], &plan.steps[1]});
+  console.on_step_failed("teacher", "no space left on device");
+  EXPECT_THAT(screen(), HasSubstr("x teacher  failed: no space left on device\n  hybrid   waiting\n"));
 }
 
 // Two steps of one input at once, then one of both; each at 50 images/s.
@@ -163,7 +227,7 @@ class ConsoleOfTwo : public Console {
   ConsoleObserver make_two(ProgressStyle style) {
     ConsoleSettings settings;
     settings.style = style;
-    settings.width = [this] { return width_; };
+    settings.size = [this] { return size_; };
     settings.now = [this] { return now_; };
     settings.jobs = 2;
     return ConsoleObserver(out_, plan_, /*training_images=*/1000, settings);
@@ -197,30 +261,22 @@ TEST_F(ConsoleOfTwo, NamesTheStepInEveryPlainLine) {
             "[1/3] left: epoch 1/2, loss 1.25, 50 images/s, 30.0 s left in step, 1 min 10 s in run\n");
 }
 
-TEST_F(ConsoleOfTwo, HasBothInOneLiveLine) {
+TEST_F(ConsoleOfTwo, DrawsBothLive) {
   auto console = make_two(ProgressStyle::live);
-  start_two(console);
+  const auto& steps = plan_.steps;
+  console.on_step_start(steps[0], {&steps[0], &steps[1], &steps[2]});
+  console.on_step_start(steps[1], {&steps[1], &steps[0], &steps[2]});
   pass_seconds(1);
   console.on_progress(halfway_in("right", 20));
+  EXPECT_EQ(screen(),
+            "> left   starts\n"
+            "> right  ###...........  25 %  1/2  loss 1.5    train 42.0 %  50/s    0:20 left\n"
+            "  both   waiting\n"
+            "  run    ##............................   8 %  0 of 3 steps done  1:20 left\n");
   pass_seconds(1);
   console.on_progress(halfway_in("left", 30));
-  EXPECT_EQ(out_.str(),
-            "\rleft starts, right 1/2  50 %, run 1:20, 50 images/s\x1b[K"
-            "\rleft 1/2  50 %, right 1/2  50 %, run 1:10, 100 images/s\x1b[K");
-}
-
-TEST_F(ConsoleOfTwo, HasTheUsualLiveLineWhenOneIsLeft) {
-  auto console = make_two(ProgressStyle::live);
-  start_two(console);
-  StepResult result;
-  result.step = "right";
-  result.epochs = 2;
-  result.seconds = 40;
-  console.on_step_done(result, /*was_already_done=*/false);
-  out_.str("");
-  pass_seconds(1);
-  console.on_progress(halfway_in("left", 30));
-  EXPECT_THAT(out_.str(), testing::StartsWith("\rleft 1/2  50 %, left 0:30, run 1:10, loss 1.5"));
+  EXPECT_THAT(screen(), HasSubstr("> left   ###...........  25 %  1/2  loss 1.5    train 42.0 %  50/s    0:30 left\n"));
+  EXPECT_THAT(screen(), HasSubstr("  1:10 left\n"));
 }
 
 TEST_F(Console, TellsWhatAStepReached) {

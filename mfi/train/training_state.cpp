@@ -178,6 +178,10 @@ uint64_t StateFiles::bytes() const {
 
 void write_logs(const fs::path& folder, const TrainingPosition& position) {
   write_metrics_csv(folder / "metrics.csv", position.rows);
+  write_metrics_jsonl(folder / "metrics.jsonl", position.rows);
+  std::vector<double> wall_times;
+  for (const auto& t : position.times) wall_times.push_back(t.wall_time);
+  write_tensorboard(folder / "events.out.tfevents.mfi", position.rows, wall_times);
   std::vector<Metrics> times;
   for (size_t i = 0; i < position.times.size(); ++i) {
     const auto& t = position.times[i];

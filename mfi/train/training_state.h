@@ -96,7 +96,8 @@ class StateFiles {
   int64_t sequence_ = 0;  // of the newest one
 };
 
-/// Rewrites what people and other programs read of a training's rows: metrics.csv, metrics.jsonl and timing.csv.
+/// Rewrites what people and other programs read of a training's rows: metrics.csv, metrics.jsonl,
+/// events.out.tfevents.mfi (TensorBoard) and timing.csv.
 void write_logs(const std::filesystem::path& folder, const TrainingPosition& position);
 
 }  // namespace mfi

@@ -76,7 +76,7 @@ class TinyRun {
       const auto name = entry.path().filename().string();
       const auto relative = fs::relative(entry.path(), path("whole"));
       if (name != "model.safetensors" && name != "predictions.safetensors" && name != "metrics.csv" &&
-          name != "step.json" && name != "results.json")
+          name != "metrics.jsonl" && name != "step.json" && name != "results.json")
         continue;
       if (!fs::exists(path(run) / relative) || file_text(path(run) / relative) != file_text(entry.path()))
         out.push_back(relative);
