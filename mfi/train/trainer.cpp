@@ -5,7 +5,6 @@
 #include <cmath>
 #include <csignal>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "mfi/core/atomic_file.h"
@@ -18,6 +17,7 @@
 #include "mfi/train/finite.h"
 #include "mfi/train/gradient_exchange.h"
 #include "mfi/train/moving_average.h"
+#include "mfi/train/not_finite.h"
 #include "mfi/train/optimiser.h"
 #include "mfi/train/schedule.h"
 #include "mfi/train/training_state.h"
@@ -51,12 +51,6 @@ LoaderSettings loader_settings(const TrainJob& job) {
 }
 
 constexpr int64_t kMostRewinds = 5;
-
-// A loss, a gradient or a statistic is not finite.
-class NotFiniteError : public DivergedError {
- public:
-  using DivergedError::DivergedError;
-};
 
 // Exchanges weights and their average for a scope; null: does nothing.
 class Averaged {
@@ -386,8 +380,10 @@ class Training {
   [[noreturn]] void refuse(const std::string& what, const Batch* batch) const {
     std::string images;
     if (batch) {
-      images = batch_text(*batch);
-      if (is_first()) write_nonfinite(what, *batch);
+      images = " (" + images_text(*batch) + ")";
+      if (is_first())
+        write_nonfinite(job_.folder / "nonfinite.json",
+                        {job_.step, what, position_.epoch + 1, position_.batch + 1, rate()}, *batch);
     }
     const auto kept = states_.peek();
     throw NotFiniteError(
@@ -398,30 +394,6 @@ class Training {
                kept ? ("The state after " + kept->position.text(kept->identity.epochs) + " is kept").c_str()
                     : "There is no state before it",
                job_.step.c_str(), job_.settings.learning_rate));
-  }
-
-  // " (image 7 of the training images is not finite)", or which the batch has.
-  static std::string batch_text(const Batch& batch) {
-    constexpr size_t kMostNamed = 8;
-    std::vector<std::string> bad, all;
-    for (size_t i = 0; i < batch.indices.size(); ++i) {
-      if (all.size() < kMostNamed) all.push_back(std::to_string(batch.indices[i]));
-      if (bad.size() < kMostNamed && !all_finite(batch.images[static_cast<int64_t>(i)]))
-        bad.push_back(std::to_string(batch.indices[i]));
-    }
-    if (!bad.empty()) return " (not finite themselves: training images " + join(bad, ", ") + ")";
-    const size_t more = batch.indices.size() - all.size();
-    return " (training images " + join(all, ", ") + (more > 0 ? format(" and %zu more", more) : "") + ")";
-  }
-
-  void write_nonfinite(const std::string& what, const Batch& batch) const {
-    const nlohmann::ordered_json json{{"step", job_.step},
-                                      {"what", what},
-                                      {"epoch", position_.epoch + 1},
-                                      {"batch", position_.batch + 1},
-                                      {"learning_rate", rate()},
-                                      {"training_images", batch.indices}};
-    replace_file(job_.folder / "nonfinite.json", json.dump(2) + "\n");
   }
 
   void report() {
