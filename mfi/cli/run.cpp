@@ -47,6 +47,7 @@ std::unique_ptr<RunObserver> make_observer(const RunArguments& arguments, const 
   if (arguments.progress == "json") return std::make_unique<EventWriter>(std::cerr);
   auto settings = console_settings(arguments.progress);
   settings.jobs = arguments.jobs;
+  settings.only_some = !arguments.only.empty();
   settings.threads = step_threads(recipe, plan, arguments.jobs);
   return std::make_unique<ConsoleObserver>(std::cerr, plan, plan.data.training_images, settings);
 }

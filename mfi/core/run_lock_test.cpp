@@ -81,7 +81,8 @@ TEST(LookAtLock, TellsWhetherAndByWhomItIsHeld) {
   EXPECT_FALSE(std::filesystem::exists(folder / ".lock")) << "a look writes nothing";
   Holder holder(folder.path());
   EXPECT_TRUE(look_at_lock(folder.path()).held);
-  EXPECT_THAT(look_at_lock(folder.path()).owner, testing::StartsWith("process " + std::to_string(holder.id()) + " on "));
+  EXPECT_THAT(look_at_lock(folder.path()).owner,
+              testing::StartsWith("process " + std::to_string(holder.id()) + " on "));
   holder.kill_it();
   EXPECT_FALSE(look_at_lock(folder.path()).held);
   EXPECT_THAT(look_at_lock(folder.path()).owner, HasSubstr("process "));

@@ -27,7 +27,7 @@ double epoch_percent(const Progress& progress) {
 ConsoleObserver::ConsoleObserver(std::ostream& out, Plan plan, int64_t training_images, ConsoleSettings settings)
     : out_(out),
       settings_(std::move(settings)),
-      state_(std::move(plan), {training_images, settings_.jobs, settings_.threads}),
+      state_(std::move(plan), {training_images, settings_.jobs, settings_.threads, settings_.only_some}),
       area_(out) {}
 
 ConsoleObserver::~ConsoleObserver() {

@@ -31,6 +31,7 @@ struct ConsoleSettings {
   double live_seconds = 0.1;               // between two live drawings
   int64_t jobs = 1;                        // steps that may run at once
   std::map<std::string, int64_t> threads;  // of each step, where they differ
+  bool only_some = false;                  // of the plan's steps are run
   std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;  // for tests
 };
 

@@ -47,8 +47,9 @@ Progress halfway() {
 
 class Console : public testing::Test {
  protected:
-  ConsoleObserver make(ProgressStyle style) {
+  ConsoleObserver make(ProgressStyle style, bool only_some = true) {
     ConsoleSettings settings;
+    settings.only_some = only_some;
     settings.style = style;
     settings.size = [this] { return size_; };
     settings.now = [this] { return now_; };
@@ -136,6 +137,16 @@ TEST_F(Console, DrawsTheStepsLive) {
             "> teacher  ###.........  25 %  1/2  loss 1.5    train 42.0 %  50/s    0:30 left\n"
             "  hybrid   waiting\n"
             "  run      ##............................   8 %  0 of 2 steps done  1:50 left\n");
+}
+
+TEST_F(Console, KnowsThatStepsOfAWholeRunThatAreNotLeftAreDone) {
+  auto console = make(ProgressStyle::live, /*only_some=*/false);
+  const auto plan = two_steps();
+  console.on_step_start(plan.steps[0], {&plan.steps[0]});
+  EXPECT_EQ(screen(),
+            "> teacher  starts\n"
+            "+ hybrid   already done\n"
+            "  run      ####################..........  66 %  1 of 2 steps done\n");
 }
 
 TEST_F(Console, PutsResultsIntoTheListAndDetailsAboveIt) {

@@ -37,6 +37,17 @@ std::string RunState::label(const std::string& step) const {
 
 void RunState::start(const std::string& step, const std::vector<std::string>& remaining) {
   expect(remaining);
+  // Only at the first: later ones may also be left out because a step that they need has failed.
+  if (!has_started_ && !settings_.only_some)
+    for (const auto& planned : plan_.steps)
+      if (auto& view = steps_[planned.name];
+          view.state == StepState::waiting && planned.name != step &&
+          std::find(remaining.begin(), remaining.end(), planned.name) == remaining.end()) {
+        view.state = StepState::done;
+        view.was_already_done = true;
+        view.test_top1_percent = -1;
+      }
+  has_started_ = true;
   steps_[step] = {};
   steps_[step].state = StepState::running;
 }

@@ -18,13 +18,15 @@ struct RunStateSettings {
   int64_t training_images = 0;             // seen in an epoch
   int64_t jobs = 1;                        // steps that may run at once
   std::map<std::string, int64_t> threads;  // of each step, where they differ
+  bool only_some = false;                  // of the plan's steps are run: --only
 };
 
 class RunState {
  public:
   RunState(Plan plan, RunStateSettings settings);
 
-  /// remaining: steps that are probably still to be run. Steps of which nothing was ever told are not shown: --only.
+  /// remaining: steps that are probably still to be run. At the first start of a whole run, those that are neither
+  /// among them nor told of are done. Where only some are run, steps of which nothing was ever told are not shown.
   void start(const std::string& step, const std::vector<std::string>& remaining);
   void expect(const std::vector<std::string>& remaining);
   void progress(const Progress& progress);
@@ -51,7 +53,8 @@ class RunState {
   RunStateSettings settings_;
   std::map<std::string, double> work_;  // of an image, in each step
   TimeLeft time_left_;
-  std::map<std::string, StepView> steps_;  // those of which something was told
+  std::map<std::string, StepView> steps_;  // those of which something is known
+  bool has_started_ = false;
 };
 
 }  // namespace mfi

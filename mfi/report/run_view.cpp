@@ -164,6 +164,10 @@ class Drawing {
         line.add("failed: " + step.note, Look::red);
         break;
       case StepState::done:
+        if (step.test_top1_percent < 0) {
+          line.add("already done");
+          break;
+        }
         line.add_whole(
             {format("test top-1 %6.2f %%", step.test_top1_percent), format("%.2f %%", step.test_top1_percent)});
         line.add_whole({"  " + (step.was_already_done ? "already done" : duration_text(step.seconds))});

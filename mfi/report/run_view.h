@@ -21,7 +21,7 @@ struct StepView {
   StepState state = StepState::waiting;
   Progress progress;  // of a step that runs or was stopped; epochs is 0 before there is any
   bool was_already_done = false;
-  double test_top1_percent = 0, seconds = 0;  // of one that is done
+  double test_top1_percent = 0, seconds = 0;  // of one that is done; percent below 0: not known yet
   std::string note;                           // why it failed; what is wrong with it
 };
 

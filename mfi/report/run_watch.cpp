@@ -184,6 +184,7 @@ RunLook RunWatch::look() {
 
   RunStateSettings settings;
   settings.training_images = images;
+  settings.only_some = true;  // what is done is told below
   settings.jobs = std::max<int64_t>({1, at_once, of_run ? of_run->jobs : 1});
   RunState state(*plan_, settings);
   std::vector<std::string> all;

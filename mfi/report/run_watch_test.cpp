@@ -197,6 +197,17 @@ TEST_F(Watch, IsNotConfusedByACalendarThatIsSet) {
   }
 }
 
+TEST_F(Watch, KnowsAtFirstSightOnTheSameMachineThatTheCalendarWasSet) {
+  begin();
+  write_progress("teacher", here_);
+  const RunLock step_lock(run() / "teacher");
+  here_.unix_time += 36000;
+  watch_->look();
+  EXPECT_FALSE(watch_->is_unsure());
+  pass_seconds(10);
+  EXPECT_EQ(step(watch_->look(), "teacher").note, "");
+}
+
 TEST_F(Watch, IgnoresWhatAnEarlierProcessLeft) {
   begin();
   write_progress("teacher", elsewhere(), /*ended=*/true);
