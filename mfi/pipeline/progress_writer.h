@@ -81,6 +81,9 @@ class FanOut : public RunObserver {
   void on_progress(const Progress& progress) override {
     for (auto* observer : observers_) observer->on_progress(progress);
   }
+  void on_phase(const std::string& step, const std::string& phase) override {
+    for (auto* observer : observers_) observer->on_phase(step, phase);
+  }
   void on_epoch(const std::string& step, const Metrics& row) override {
     for (auto* observer : observers_) observer->on_epoch(step, row);
   }

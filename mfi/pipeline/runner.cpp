@@ -145,9 +145,10 @@ class Runner {
         options_.out.string() + ": " +
         (changes.empty() ? "data or inputs have changed" : "the recipe has changed (" + join(changes, ", ") + ")") +
         ", so these steps are trained again and replaced: " + join(steps, ", ");
-    if (options_.confirm && !options_.confirm(text))
+    if (!options_.confirm)
+      observer_.on_message(text);
+    else if (!options_.confirm(text))
       throw UsageError(text + ". Nothing was changed; add --yes to go on, or choose another folder with --out");
-    observer_.on_message(text);
   }
 
   void run_unless_done(const PlannedStep& step) {

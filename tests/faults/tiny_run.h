@@ -64,7 +64,7 @@ class TinyRun {
   std::vector<std::string> arguments(const std::string& run, const std::string& minutes = "1e-9") const {
     return {
         "run", recipe().string(), "--out", path(run).string(), "--set", "checkpoint.minutes=" + minutes, "--progress",
-        "json"};
+        "json", "--no-report"};
   }
 
   Ended finish(const std::string& run) const { return run_program(arguments(run)); }
