@@ -195,7 +195,8 @@ std::string disputed_section(const RunReport& report) {
   html.markup(agreement_markup(counts, teacher.labels.size()));
   html.element("p", "Teacher and hybrid answer differently to " + grouped(counts.different) + " of " +
                         grouped(static_cast<int64_t>(teacher.labels.size())) + " images.");
-  if (!report.pictures_missing.empty()) return html.markup(missing_markup("Pictures", report.pictures_missing)).str();
+  if (!report.pictures_missing.empty())
+    return html.markup(missing_markup("A selection of them", report.pictures_missing)).str();
   if (report.pictures.empty()) return html.str();
   html.element(
       "p",

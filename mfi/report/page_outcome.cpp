@@ -42,7 +42,7 @@ std::string outcome_section(const RunReport& report) {
                    number_cell("share"),
                    number_cell("MACs"),
                    number_cell("share"),
-                   number_cell("Test top-1"),
+                   number_cell("Test top‑1"),
                    number_cell("difference, points"),
                    number_cell("Training")});
   for (const bool controls : {false, true}) {

@@ -64,7 +64,7 @@ TEST(ReportPage, HasEverySectionAndFetchesNothing) {
   const auto page = report_page(whole_report());
   expect_sound(page);
   EXPECT_THAT(page, Not(HasSubstr("class=\"missing\">The confusion")));
-  EXPECT_THAT(page, Not(HasSubstr("class=\"missing\">Pictures")));
+  EXPECT_THAT(page, Not(HasSubstr("class=\"missing\">A selection")));
 }
 
 TEST(ReportPage, IsAFunctionOfWhatItIsGiven) { EXPECT_EQ(report_page(whole_report()), report_page(whole_report())); }
@@ -151,6 +151,16 @@ TEST(ReportPage, SaysWhatIsMissingAndWhy) {
   EXPECT_THAT(page, HasSubstr("The confusion matrix is missing: the step was run by an older mfi."));
   EXPECT_THAT(page, HasSubstr("The recipe is missing: recipe.toml: gone."));
   EXPECT_THAT(page, HasSubstr("The mapping is missing: "));
+}
+
+TEST(ReportPage, CountsTheAnswersWithoutTheDatasetToo) {
+  auto report = whole_report();
+  report.pictures.clear();
+  report.pictures_missing = "no data folder";
+  const auto page = report_page(report);
+  expect_sound(page);
+  EXPECT_THAT(page, HasSubstr("<th scope=\"row\">only the teacher</th>"));
+  EXPECT_THAT(page, HasSubstr("A selection of them is missing: no data folder."));
 }
 
 TEST(ReportPage, SaysWhyThereIsNoLatencyButStillComparesTheParts) {

@@ -55,7 +55,7 @@ std::string networks_table(const std::vector<ComparedRun>& runs) {
          number_cell("share"),
          number_cell("MACs"),
          number_cell("share"),
-         number_cell("Test top-1"),
+         number_cell("Test top‑1"),
          number_cell("difference, points")});
     for (const auto* step : shown_steps(results)) {
       const auto share = [&](int64_t StepResult::*what) {
