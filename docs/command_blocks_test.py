@@ -126,6 +126,10 @@ class Table:
         return spoken, values, problems
 
 
+# Runs that the pages speak of.
+STAND_INS = ("cifar10-resnet34-w16", "my-run", "cifar10-resnet56", "one", "another")
+
+
 class Scratch:
     """The folder that the commands are run in."""
 
@@ -189,12 +193,12 @@ class Scratch:
                          + TINY_TEACHER + TINY)
         if ended.returncode:
             sys.exit(f"the stand-in could not be made: {ended.stderr}")
-        for name in ("cifar10-resnet34-w16", "my-run", "cifar10-resnet56"):
+        for name in STAND_INS:
             shutil.copytree(self.path("runs/NAME"), self.path(f"runs/{name}-standin"))
 
     def put_stand_ins(self):
         """The runs that the pages speak of, as the real commands would have left them."""
-        for name in ("cifar10-resnet34-w16", "my-run", "cifar10-resnet56"):
+        for name in STAND_INS:
             target, source = self.path(f"runs/{name}"), self.path(f"runs/{name}-standin")
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(source, target)
@@ -214,7 +218,9 @@ def shortened(spoken, words, values):
         # Whole runs on the sample and on pictures; CIFAR's 10,000 test images after each step would take long.
         if "--only" not in values and "~/data" in words:
             words += ["--only", "teacher"]
-        return words + ["--force", "teacher"]
+        if "--yes" not in values:
+            words += ["--yes"]  # the page's commands share folders
+        return words + ["--no-latency", "--force", "teacher"]
     if spoken == "mfi plan" and "--no-probe" not in values:
         return words + ["--no-probe"]
     if spoken == "mfi bench":

@@ -126,7 +126,7 @@ TEST_F(Completion, OfBashKnowsCommands) {
 }
 
 TEST_F(Completion, OfBashKnowsFlagsOfTheCommand) {
-  EXPECT_THAT(bash("run --o"), UnorderedElementsAre("--out", "--only"));
+  EXPECT_THAT(bash("run --o"), UnorderedElementsAre("--out", "--only", "--on-nonfinite"));
   EXPECT_THAT(bash("plan --no"), ElementsAre("--no-probe"));
   EXPECT_THAT(bash("data get --i"), ElementsAre("--into"));
   EXPECT_THAT(bash("run a.toml --data x --f"), ElementsAre("--force"));
@@ -165,7 +165,7 @@ TEST_F(Completion, OfFishKnowsWhatBashKnows) {
   EXPECT_THAT(fish("ru"), ElementsAre("run"));
   EXPECT_THAT(fish("data "), IsSupersetOf({"get", "list"}));
   EXPECT_THAT(fish("data get c"), UnorderedElementsAre("cifar-10", "cifar-100"));
-  EXPECT_THAT(fish("run --o"), UnorderedElementsAre("--out", "--only"));
+  EXPECT_THAT(fish("run --o"), UnorderedElementsAre("--out", "--only", "--on-nonfinite"));
   EXPECT_THAT(fish("run --progress p"), ElementsAre("plain"));
   EXPECT_THAT(fish("run a.toml --set teacher.epo"), ElementsAre("teacher.epochs="));
   EXPECT_THAT(fish("run a.toml --set controls.no_mapping=t"), ElementsAre("controls.no_mapping=true"));
