@@ -1,4 +1,5 @@
 // mfi run
+#include <poll.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -75,6 +76,7 @@ std::vector<std::string> step_command(const RunOptions& options, const std::stri
 bool confirm(const std::string& text) {
   if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) return false;
   std::cerr << text << ".\nGo on? [y/N] " << std::flush;
+  for (pollfd input{STDIN_FILENO, POLLIN, 0}; poll(&input, 1, /*milliseconds=*/200) <= 0;) throw_if_stopped();
   std::string answer;
   std::getline(std::cin, answer);
   return answer == "y" || answer == "Y" || answer == "yes";

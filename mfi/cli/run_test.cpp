@@ -235,6 +235,41 @@ TEST_F(Run, IsExtendedByMoreEpochs) {
   EXPECT_EQ(std::ranges::count(file_text(run("extended") / "hybrid/metrics.csv"), '\n'), 4);
 }
 
+TEST_F(Run, AsksBeforeItIsShortened) {
+  fs::copy(run("whole"), run("shortened"), fs::copy_options::recursive);
+  auto words = arguments("shortened");
+  words.insert(words.end(), {"--set", "hybrid.epochs=1"});
+  const auto refused = run_program(words);
+  EXPECT_EQ(refused.exit_code, 64);
+  EXPECT_THAT(refused.error, HasSubstr("hybrid (done)"));
+}
+
+TEST_F(Run, IsNotDoneWithAForcedStepThatWasInterrupted) {
+  fs::copy(run("whole"), run("forced-twice"), fs::copy_options::recursive);
+  auto words = arguments("forced-twice");
+  words.insert(words.end(), {"--force", "teacher"});
+  fs::remove(run("forced-twice") / "teacher/state-a.safetensors");
+  fs::remove(run("forced-twice") / "teacher/state-b.safetensors");
+  Program interrupted(words);
+  ASSERT_TRUE(interrupted.wait_for(run("forced-twice") / "teacher/state-a.safetensors"));
+  interrupted.send(SIGTERM);
+  ASSERT_EQ(interrupted.wait().exit_code, 143);
+  const auto ended = run_program(arguments("forced-twice"));
+  ASSERT_EQ(ended.exit_code, 0) << ended.error;
+  EXPECT_THAT(ended.error, HasSubstr("teacher: going on after "));
+  EXPECT_THAT(ended.error, HasSubstr("hybrid: already done"));  // for the teacher came out as before
+  expect_same_models("forced-twice");
+}
+
+TEST_F(Run, AsksForWhatBuildsOnAForcedStepOfOtherSettings) {
+  fs::copy(run("whole"), run("forced-other"), fs::copy_options::recursive);
+  auto words = arguments("forced-other");
+  words.insert(words.end(), {"--force", "teacher", "--set", "teacher.learning_rate=0.01"});
+  const auto refused = run_program(words);
+  EXPECT_EQ(refused.exit_code, 64);
+  EXPECT_THAT(refused.error, HasSubstr("replaced: map (done), meta (done)"));
+}
+
 TEST_F(Run, RunsAStepAgainWhenForced) {
   fs::copy(run("whole"), run("forced"), fs::copy_options::recursive);
   auto words = arguments("forced");

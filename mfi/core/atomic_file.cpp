@@ -93,6 +93,8 @@ void replace_file(const fs::path& path, const std::function<void(const ByteSink&
   flush_folder(folder.empty() ? fs::path(".") : folder, path);
 }
 
+void flush_folder(const fs::path& folder) { flush_folder(folder, folder); }
+
 void replace_file(const fs::path& path, std::string_view bytes) {
   replace_file(path, [bytes](const ByteSink& sink) { sink(bytes.data(), bytes.size()); });
 }

@@ -22,6 +22,9 @@ void replace_file(const std::filesystem::path& path, const std::function<void(co
 /// The same for bytes that are all at hand.
 void replace_file(const std::filesystem::path& path, std::string_view bytes);
 
+/// Makes what has been renamed or removed in a folder survive a power cut. Throws IoError.
+void flush_folder(const std::filesystem::path& folder);
+
 /// The whole file. Throws NotFoundError when it is missing or unreadable, IoError when reading fails.
 std::string read_file(const std::filesystem::path& path);
 

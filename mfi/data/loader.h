@@ -15,9 +15,9 @@ namespace mfi {
 
 /// One step's worth of images.
 struct Batch {
-  torch::Tensor images;          // [N, 3, H, W], channels-last, normalised, of LoaderSettings::dtype
-  torch::Tensor labels;          // int64 [N]
-  int64_t whole = 0;             // images of the whole batch, of which these are a share; N without shares
+  torch::Tensor images;               // [N, 3, H, W], channels-last, normalised, of LoaderSettings::dtype
+  torch::Tensor labels;               // int64 [N]
+  int64_t whole = 0;                  // images of the whole batch, of which these are a share; N without shares
   std::vector<int64_t> indices = {};  // of these images in the dataset
 };
 

@@ -476,6 +476,9 @@ void write_safetensors(const ByteSink& sink, const std::vector<TensorBytes>& ten
     if (const size_t at = header_hash_position(header); at != std::string::npos)
       header.replace(at, kHashDigits, header_hash(header, at));
 
+  if (header.size() > kMaxHeaderBytes)
+    throw ShapeError(file + ": its names and texts take " + bytes_text(static_cast<double>(header.size())) +
+                     ", more than is read again");
   const uint64_t length = header.size();
   sink(&length, kLengthBytes);
   sink(header.data(), header.size());

@@ -64,7 +64,12 @@ std::string machine_text() {
 
 std::string version_text() { return "mfi " MFI_VERSION ", LibTorch " TORCH_VERSION; }
 
-std::string environment_text() { return format("%s on %s", version_text().c_str(), machine_text().c_str()); }
+std::string environment_text(const RuntimeSettings& runtime, int64_t processes) {
+  auto text = format("%s on %s", version_text().c_str(), machine_text().c_str());
+  if (runtime.device != "cpu") text += ", " + runtime.device;
+  if (processes > 1) text += format(", %lld processes", static_cast<long long>(processes));
+  return text;
+}
 
 void apply_runtime(const RuntimeSettings& runtime, bool repeatable) {
   if (runtime.device == "cuda" && !torch::cuda::is_available())

@@ -80,7 +80,7 @@ auto read_json(const std::filesystem::path& file, const Read& read) {
     return read(Json::parse(text));
   } catch (const nlohmann::json::exception& error) {
     throw DataError(file.string() + ": expected what `mfi run` writes there, but it cannot be read (" + error.what() +
-                    "); run the recipe again");
+                    "); remove it and run the recipe again");
   }
 }
 

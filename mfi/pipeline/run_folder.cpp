@@ -63,8 +63,12 @@ RunFolder::RunFolder(const Recipe& recipe, const Plan& plan, const DataSplits& d
 void RunFolder::read_records(const std::vector<std::string>& forced) {
   names_in(path_);
   records_.clear();
-  for (const auto& step : plan_.steps)
-    if (std::find(forced.begin(), forced.end(), step.name) == forced.end()) read_record(step.name);
+  forced_.clear();
+  for (const auto& step : plan_.steps) {
+    read_record(step.name);
+    if (std::find(forced.begin(), forced.end(), step.name) == forced.end()) continue;
+    if (const auto record = records_.extract(step.name)) forced_[step.name] = record.mapped().fingerprint;
+  }
 }
 
 void RunFolder::read_record(const std::string& step) {
@@ -84,6 +88,10 @@ bool RunFolder::inputs_done(const PlannedStep& step) const {
   return std::all_of(inputs.begin(), inputs.end(), [&](const auto& input) { return done(plan_.step(input)); });
 }
 
+bool RunFolder::goes_on_from(const PlannedStep& step, const StateFiles::Found& state) const {
+  return StateFiles::fits(state, {fingerprint(step), family(step), step.settings.epochs, ""});
+}
+
 std::vector<std::string> RunFolder::invalidated() const {
   std::vector<std::string> out;
   std::set<std::string> anew;
@@ -93,9 +101,14 @@ std::vector<std::string> RunFolder::invalidated() const {
         std::any_of(inputs.begin(), inputs.end(), [&](const auto& input) { return anew.contains(input); });
     const bool recorded = records_.contains(step.name);
     const bool ready = inputs_done(step);
+    if (const auto forced = forced_.find(step.name); forced != forced_.end()) {
+      // It was asked for by name; what builds on it was not. With the same settings it comes out as before.
+      if (!ready || forced->second != fingerprint(step)) anew.insert(step.name);
+      continue;
+    }
     if (recorded && done(step)) continue;
     const auto state = states(step.name).peek();
-    const bool goes_on = ready && state && state->identity.family == family(step);
+    const bool goes_on = ready && state && goes_on_from(step, *state);
     if (recorded && (builds_on_one || ready))
       out.push_back(step.name + (goes_on ? " (done, now longer)" : " (done)"));
     else if (!recorded && state && !goes_on && (builds_on_one || ready))

@@ -47,6 +47,12 @@ class RunFolder {
   /// Whether there is a record that does not match although the inputs are done.
   bool has_changed(const PlannedStep& step) const;
 
+  /// Whether all that a step builds on is done.
+  bool inputs_done(const PlannedStep& step) const;
+
+  /// Whether a step whose inputs are done goes on from such a state of it.
+  bool goes_on_from(const PlannedStep& step, const StateFiles::Found& state) const;
+
   /// What settings and data as they are now replace, of what has been trained: "teacher (done)", "meta (epoch 3 of 9
   /// trained)", "hybrid (done, now longer)", and what builds on them.
   std::vector<std::string> invalidated() const;
@@ -71,7 +77,6 @@ class RunFolder {
   void write_results_of_all();
 
  private:
-  bool inputs_done(const PlannedStep& step) const;
   std::string hash(const PlannedStep& step, bool with_epochs) const;
 
   const Recipe& recipe_;
@@ -80,6 +85,7 @@ class RunFolder {
   std::string dataset_, data_fingerprint_;
   int64_t training_images_, test_images_;
   std::map<std::string, StepResult> records_;
+  std::map<std::string, std::string> forced_;  // fingerprints of the records that are there of forced steps
 };
 
 }  // namespace mfi

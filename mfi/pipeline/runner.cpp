@@ -132,8 +132,8 @@ class Runner {
   void ask_before_replacing() const {
     auto steps = folder_->invalidated();
     if (!options_.only.empty()) {
-      const bool replaces = folder_->has_changed(plan_.step(options_.only));
-      steps = replaces ? std::vector{options_.only + " (done)"} : std::vector<std::string>();
+      const bool ready = folder_->inputs_done(plan_.step(options_.only));
+      std::erase_if(steps, [&](const auto& step) { return !ready || !step.starts_with(options_.only + " ("); });
     }
     if (steps.empty()) return;
     std::vector<std::string> changes;

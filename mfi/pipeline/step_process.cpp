@@ -82,6 +82,7 @@ StepProcess::StepProcess(std::vector<std::string> command, const std::vector<int
   sigemptyset(&stops);
   sigaddset(&stops, SIGINT);
   sigaddset(&stops, SIGTERM);
+  sigaddset(&stops, SIGUSR1);
   pthread_sigmask(SIG_BLOCK, &stops, &before);
   const pid_t parent = getpid();
   process_ = fork();
@@ -91,7 +92,7 @@ StepProcess::StepProcess(std::vector<std::string> command, const std::vector<int
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(static_cast<int>(ExitCode::terminated));  // it died before that call
     setpgid(0, 0);
-    for (const int signal : {SIGINT, SIGTERM}) {
+    for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) {
       struct sigaction action {};
       if (sigaction(signal, nullptr, &action) == 0 && action.sa_handler != SIG_IGN) ::signal(signal, SIG_DFL);
     }

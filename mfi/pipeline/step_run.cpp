@@ -76,6 +76,17 @@ std::shared_ptr<Network> given_model(const PlannedStep& step, uint64_t seed, con
   return network;
 }
 
+// Before anything of a new training is written: a record would say of it that it is done. The old model stays until the
+// new one replaces it.
+void begin_anew(const RunFolder& folder, const PlannedStep& step, bool forced) {
+  const auto states = folder.states(step.name);
+  const auto found = states.peek();
+  if (forced || (found && !folder.goes_on_from(step, *found))) states.remove();
+  std::error_code ignored;  // there may be none
+  fs::remove(folder.record_file(step.name), ignored);
+  flush_folder(folder.step_folder(step.name));
+}
+
 }  // namespace
 
 StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& data, const RunFolder& folder,
@@ -87,9 +98,8 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
     make_folder(folder.step_folder(step.name));
     lock.emplace(folder.step_folder(step.name), LockOptions{.patience_seconds = kPatienceSeconds});
   }
-  // Only the state goes: the old model stays until the new one replaces it.
   const auto states = folder.states(step.name);
-  if (is_first && options.forces(step.name)) states.remove();
+  if (is_first) begin_anew(folder, step, options.forces(step.name));
 
   const auto device = processes ? processes->device(recipe.runtime.device) : torch::Device(recipe.runtime.device);
   std::map<std::string, std::shared_ptr<const Network>> models;
@@ -124,7 +134,7 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
     job.fingerprint = folder.fingerprint(step);
     job.family = folder.family(step);
   }
-  job.environment = environment_text();
+  job.environment = environment_text(recipe.runtime, processes ? processes->share().count : 1);
   job.repeatable = options.repeatable;
   job.checkpoint = recipe.checkpoint;
   job.on_nonfinite = options.on_nonfinite;

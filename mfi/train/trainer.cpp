@@ -127,12 +127,12 @@ class Training {
 
   bool is_first() const { return !job_.processes || job_.processes->is_first(); }
 
-  // For both states and the model; with them a little for logs and records.
+  // For both states and one that is being written, where the model has room afterwards; with them a little for logs.
   void require_room() const {
-    uint64_t state_bytes = 0, model_bytes = 1'000'000;
+    constexpr uint64_t kLogs = 1'000'000;
+    uint64_t state_bytes = 0;
     for (const auto& [name, tensor] : state()) state_bytes += tensor.nbytes();
-    for (const auto& [name, tensor] : named_tensors(task_.student())) model_bytes += tensor.nbytes();
-    const uint64_t needed = 2 * state_bytes + model_bytes, there = states_.bytes();
+    const uint64_t needed = 3 * state_bytes + kLogs, there = states_.bytes();
     if (needed > there) require_space(job_.folder, needed - there, "the step " + job_.step);
   }
 
@@ -150,6 +150,17 @@ class Training {
     observer_.on_phase(job_.step, "save");
     states_.save(identity(), position_, state());
     observer_.on_phase(job_.step, "train");
+  }
+
+  // Nothing that is not finite comes into a state. With several processes the first one alone may have such a
+  // statistic: then this state is left out, and the end of the epoch, when all look at the same, refuses it.
+  void save_within_epoch(const Batch& batch) {
+    const auto name = is_first() ? first_not_finite(named_tensors(task_.student())) : "";
+    if (name.empty()) return save();
+    if (!job_.processes) {
+      --position_.batch;  // in which it was found
+      refuse(name + " is not finite", &batch);
+    }
   }
 
   // Puts a saved state into place; its position, or nothing when there is none.
@@ -249,12 +260,16 @@ class Training {
       position_.seconds += seconds;
       report();
       if (const int stop = job_.processes ? result.stop : stop_asked_for(); stop != 0) {
-        save();
+        save_within_epoch(*batch);
+        if (job_.processes) {  // nobody leaves before the first process has written
+          std::vector<double> all_here{0};
+          job_.processes->sum(all_here);
+        }
         throw_stopped(stop);
       }
       if (job_.checkpoint.minutes > 0 && position_.batch < batches &&
           seconds_since(last_saved_) >= 60 * job_.checkpoint.minutes) {
-        save();
+        save_within_epoch(*batch);
         position_.seconds += seconds_since(start);
         start = Clock::now();
       }
@@ -299,7 +314,8 @@ class Training {
       const Averaged averaged(average_);
       return task_.evaluate(*job_.validation);
     } catch (const Error& error) {
-      if (stop_asked_for() != 0) save();
+      // Of a stop here, or in another process.
+      if (error.exit_code() == ExitCode::interrupted || error.exit_code() == ExitCode::terminated) save();
       throw;
     }
   }
@@ -385,7 +401,8 @@ class Training {
         write_nonfinite(job_.folder / "nonfinite.json",
                         {job_.step, what, position_.epoch + 1, position_.batch + 1, rate()}, *batch);
     }
-    const auto kept = states_.peek();
+    auto kept = states_.peek();
+    if (kept && !StateFiles::fits(*kept, identity())) kept.reset();
     throw NotFiniteError(
         format("%s: %s in epoch %lld, batch %lld%s; expected a finite number. %s. Try a lower learning rate "
                "(%s.learning_rate is %g), runtime.precision = \"fp32\", or --on-nonfinite=rewind",

@@ -22,12 +22,6 @@ TrainingIdentity identity_in(const std::map<std::string, std::string>& metadata)
   return {json.at("fingerprint"), json.at("family"), json.at("epochs"), json.at("environment")};
 }
 
-bool is_of(const TrainingIdentity& found, const TrainingPosition& position, const TrainingIdentity& wanted) {
-  if (found.fingerprint == wanted.fingerprint) return true;
-  const int64_t begun = position.epoch + (position.batch > 0 ? 1 : 0);
-  return !wanted.family.empty() && found.family == wanted.family && begun <= wanted.epochs;
-}
-
 }  // namespace
 
 std::string TrainingPosition::text(int64_t epochs) const {
@@ -129,7 +123,7 @@ std::optional<StateFiles::Found> StateFiles::load(const TrainingIdentity& identi
     sequence_ = std::max(sequence_, slot.sequence);
     try {
       if (!slot.damaged.empty()) throw CheckpointError(slot.damaged);
-      if (!is_of(slot.identity, slot.position, identity)) continue;
+      if (!fits({slot.identity, slot.position, slot.file, ""}, identity)) continue;
       load_tensors(slot.file, tensors);
     } catch (const Error& error) {
       if (damaged.empty()) damaged = error.what();
@@ -148,6 +142,12 @@ std::optional<StateFiles::Found> StateFiles::peek() const {
   for (auto& slot : slots())
     if (slot.damaged.empty()) return Found{slot.identity, slot.position, slot.file, ""};
   return std::nullopt;
+}
+
+bool StateFiles::fits(const Found& found, const TrainingIdentity& training) {
+  if (found.identity.fingerprint == training.fingerprint) return true;
+  const int64_t begun = found.position.epoch + (found.position.batch > 0 ? 1 : 0);
+  return !training.family.empty() && found.identity.family == training.family && begun <= training.epochs;
 }
 
 void StateFiles::remove() const {

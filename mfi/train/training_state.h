@@ -80,6 +80,10 @@ class StateFiles {
   /// What the newest file whose header is sound says, without its tensors and whatever training it is of.
   std::optional<Found> peek() const;
 
+  /// Whether a training may go on from such a state: it is its own, or one of its family that has not trained more
+  /// epochs.
+  static bool fits(const Found& found, const TrainingIdentity& training);
+
   /// Removes both files, or all but the newest.
   void remove() const;
   void keep_newest() const;

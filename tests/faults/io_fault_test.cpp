@@ -39,7 +39,7 @@ TEST(IoFault, OfEachKindLosesNothing) {
     for (const std::string action : actions)
       for (const bool persistent : {false, true}) {
         if (persistent && action == "EINTR") continue;  // for ever: nobody could go on
-        int ended_early = 0, went_on = 0;
+        int ended_early = 0, went_on = 0, lost = 0;
         for (int point = 0; point < points; ++point) {
           const long number = 1 + (calls.at(call) - 1) * (2 * point + 1) / (2 * points);
           const auto fault = std::string(call) + ":" + std::to_string(number) + (persistent ? "+" : "") + ":" + action;
@@ -54,12 +54,16 @@ TEST(IoFault, OfEachKindLosesNothing) {
           }
           ended.exit_code == 0 ? ++went_on : ++ended_early;
           EXPECT_THAT(runs.broken("failed"), IsEmpty()) << fault;
-          EXPECT_EQ(runs.finish("failed").exit_code, 0) << fault;
+          const auto unfinished = runs.unfinished("failed");
+          const auto finished = runs.finish("failed");
+          EXPECT_EQ(finished.exit_code, 0) << fault;
+          EXPECT_THAT(TinyRun::lost(unfinished, finished), IsEmpty()) << fault;
+          lost += static_cast<int>(TinyRun::lost(unfinished, finished).size());
           EXPECT_THAT(runs.differences("failed"), IsEmpty()) << fault;
           runs.remove("failed");
         }
         std::printf("%-10s%-10s%10d%12d%12d%12d\n", call, (action + (persistent ? "+" : "")).c_str(), points,
-                    ended_early, went_on, 0);
+                    ended_early, went_on, lost);
       }
 }
 

@@ -55,12 +55,17 @@ TEST(Kill, AtAnyMomentCostsNoByte) {
                                 ":KILL";
       environment = {{"LD_PRELOAD", MFI_FAULT_IO}, {"MFI_FAULT", fault}};
     }
+    const auto unfinished = runs.unfinished("killed");
     Program program(runs.arguments("killed", by_clock ? "0.001" : "1e-9"), environment);
     if (by_clock) {
       std::this_thread::sleep_for(std::chrono::milliseconds(200 + below(2500)));
       program.send(SIGKILL);
     }
     const auto ended = program.wait();
+    // By the time that it trains it has told what it goes on from.
+    if (const auto phase = moment_of(ended.error).phase; phase != "start" && phase != "load") {
+      ASSERT_THAT(TinyRun::lost(unfinished, ended), IsEmpty()) << "began anew after " << done << " kills";
+    }
     if (ended.exit_code == 128 + SIGKILL) {
       const auto moment = moment_of(ended.error);
       ++hit[moment.step][moment.phase];

@@ -63,7 +63,7 @@ class TinyRun {
   /// Saves a state after every batch, or less often.
   std::vector<std::string> arguments(const std::string& run, const std::string& minutes = "1e-9") const {
     return {
-        "run", recipe().string(), "--out", path(run).string(), "--set", "checkpoint.minutes=" + minutes, "--progress",
+        "run",  recipe().string(), "--out", path(run).string(), "--set", "checkpoint.minutes=" + minutes, "--progress",
         "json", "--no-report"};
   }
 
@@ -104,6 +104,25 @@ class TinyRun {
         if (text.empty() || text.back() != '\n') out.push_back(entry.path());
       }
     }
+    return out;
+  }
+
+  /// Steps with a sound state that are not done: what comes next has to go on with them, not begin anew.
+  std::vector<std::string> unfinished(const std::string& run) const {
+    std::vector<std::string> out;
+    if (!fs::exists(path(run))) return out;
+    for (const auto& step : fs::directory_iterator(path(run)))
+      if (!fs::exists(step.path() / "step.json") &&
+          (fs::exists(step.path() / "state-a.safetensors") || fs::exists(step.path() / "state-b.safetensors")))
+        out.push_back(step.path().filename());
+    return out;
+  }
+
+  /// Those of `steps` with which a program did not go on, by what it wrote.
+  static std::vector<std::string> lost(const std::vector<std::string>& steps, const Ended& ended) {
+    std::vector<std::string> out;
+    for (const auto& step : steps)
+      if (ended.error.find("\"text\":\"" + step + ": going on after ") == std::string::npos) out.push_back(step);
     return out;
   }
 
