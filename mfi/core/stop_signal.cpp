@@ -1,20 +1,32 @@
 #include "mfi/core/stop_signal.h"
 
 #include <csignal>
+#include <ctime>
 
 namespace mfi {
 
 namespace {
 
 volatile std::sig_atomic_t stop_signal = 0;
+timespec first_time{};  // written before stop_signal, by the first signal alone
+
+// A manager that signals all of a job's processes reaches a step twice, by itself and by way of its run. That is one
+// wish and no second one.
+constexpr double kOneWishSeconds = 0.5;
 
 void on_stop(int signal) {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);  // safe in a handler
   if (stop_signal != 0) {
+    const double since = static_cast<double>(now.tv_sec - first_time.tv_sec) +
+                         1e-9 * static_cast<double>(now.tv_nsec - first_time.tv_nsec);
+    if (since < kOneWishSeconds) return;
     // The second one: die of it, as without a handler. It is delivered when this function returns.
     std::signal(signal, SIG_DFL);
     std::raise(signal);
     return;
   }
+  first_time = now;
   stop_signal = signal;
 }
 

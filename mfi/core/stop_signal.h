@@ -6,7 +6,7 @@
 namespace mfi {
 
 /// From now on the first SIGINT, SIGTERM or SIGUSR1 (Slurm's --signal=USR1) only sets a flag; a second one ends the
-/// process at once.
+/// process at once, when it comes half a second later or more.
 void install_stop_handlers();
 
 /// The signal by which a stop has been asked for, SIGINT, SIGTERM or SIGUSR1; 0 while there was none.

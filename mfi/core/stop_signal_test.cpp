@@ -45,10 +45,20 @@ TEST(StopSignal, ASecondSignalEndsTheProcessAtOnce) {
   const int status = status_of_child([] {
     install_stop_handlers();
     raise(SIGINT);
+    usleep(600'000);
     raise(SIGTERM);
   });
   EXPECT_TRUE(WIFSIGNALED(status));
   EXPECT_EQ(WTERMSIG(status), SIGTERM);
+}
+
+TEST(StopSignal, TwiceInOneMomentIsOneStop) {
+  const int status = status_of_child([] {
+    install_stop_handlers();
+    raise(SIGTERM);
+    raise(SIGTERM);
+  });
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 TEST(StopSignal, LeavesAnIgnoredCtrlCIgnored) {
