@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -61,6 +62,7 @@ class Program {
                    const std::vector<std::pair<std::string, std::string>>& environment = {}) {
     process_ = fork();
     if (process_ == 0) {
+      std::signal(SIGINT, SIG_DFL);  // ignored where the tests run in the background of a shell
       redirect(STDOUT_FILENO, "out");
       redirect(STDERR_FILENO, "error");
       unsetenv("MFI_DATA");
