@@ -230,8 +230,9 @@ class Training {
     save();
   }
 
-  double rate() const {
-    return position_.rate_factor * schedule_.at(position_.epoch * loader_.batches_per_epoch() + position_.batch);
+  // Of a batch of the current epoch, from 0.
+  double rate_of(int64_t batch) const {
+    return position_.rate_factor * schedule_.at(position_.epoch * loader_.batches_per_epoch() + batch);
   }
 
   // What is left of the epoch.
@@ -282,10 +283,7 @@ class Training {
   void finish_epoch() {
     const auto start = Clock::now();
     const auto& sums = position_.sums;
-    // Of the last batch.
-    --position_.batch;
-    Metrics row{{"epoch", static_cast<double>(position_.epoch + 1)}, {"learning_rate", rate()}};
-    ++position_.batch;
+    Metrics row{{"epoch", static_cast<double>(position_.epoch + 1)}, {"learning_rate", rate_of(position_.batch - 1)}};
     for (size_t i = 0; i < sums.losses.size(); ++i)
       row.emplace_back(sums.losses.size() == 1 ? "loss" : set_names_[i] + "_loss",
                        sums.losses[i] / static_cast<double>(position_.batch));
@@ -344,7 +342,7 @@ class Training {
       total.backward();
     }
     require_finite_gradients(batch);
-    for (auto& optimiser : optimisers_) optimiser.step(rate());
+    for (auto& optimiser : optimisers_) optimiser.step(rate_of(position_.batch));
     if (average_) average_->update();
     return values;
   }
@@ -399,7 +397,7 @@ class Training {
       images = " (" + images_text(*batch) + ")";
       if (is_first())
         write_nonfinite(job_.folder / "nonfinite.json",
-                        {job_.step, what, position_.epoch + 1, position_.batch + 1, rate()}, *batch);
+                        {job_.step, what, position_.epoch + 1, position_.batch + 1, rate_of(position_.batch)}, *batch);
     }
     auto kept = states_.peek();
     if (kept && !StateFiles::fits(*kept, identity())) kept.reset();
