@@ -1,11 +1,11 @@
 #include "mfi/data/picture_store.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <vector>
 
@@ -24,51 +24,57 @@ class MemoryStore : public PictureStore {
  public:
   explicit MemoryStore(std::vector<RgbImage> images) : images_(std::move(images)) {}
   int64_t size() const override { return static_cast<int64_t>(images_.size()); }
-  Pixels at(int64_t index) const override {
+  Size size_of(int64_t index) const override {
     const auto& image = images_.at(static_cast<size_t>(index));
-    return {image.width, image.height, image.pixels.data()};
+    return {static_cast<uint32_t>(image.width), static_cast<uint32_t>(image.height)};
   }
+  RgbImage read(int64_t index) const override { return images_.at(static_cast<size_t>(index)); }
 
  private:
   std::vector<RgbImage> images_;
 };
 
 // A store's file: the pixels of all pictures, then their sizes, then a Tail. Only of use on the machine that wrote it.
-struct Size {
-  uint32_t width, height;
-};
 struct Tail {
   uint64_t count;
   char magic[8];
 };
 constexpr char kMagic[9] = "MFIPICS1";
 
-// The file's bytes as memory; the kernel keeps what is in use, and drops what it must.
-class Mapping {
+// Read and not mapped: a file that is cut off or cannot be read in the midst of a training is then an error with a
+// message, where a mapping would end the process.
+class OpenFile {
  public:
-  explicit Mapping(const fs::path& file) {
-    const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) return;
+  explicit OpenFile(fs::path path) : path_(std::move(path)), descriptor_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC)) {
     struct stat status {};
-    if (::fstat(descriptor, &status) == 0 && status.st_size > 0) {
-      size_ = static_cast<size_t>(status.st_size);
-      void* const bytes = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor, 0);
-      if (bytes != MAP_FAILED) bytes_ = static_cast<const uint8_t*>(bytes);
-    }
-    ::close(descriptor);
+    if (descriptor_ >= 0 && ::fstat(descriptor_, &status) == 0) size_ = static_cast<uint64_t>(status.st_size);
   }
-  ~Mapping() {
-    if (bytes_) ::munmap(const_cast<uint8_t*>(bytes_), size_);
+  ~OpenFile() {
+    if (descriptor_ >= 0) ::close(descriptor_);
   }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
 
-  const uint8_t* bytes() const { return bytes_; }
-  size_t size() const { return bytes_ ? size_ : 0; }
+  uint64_t size() const { return size_; }  // 0 when it is not there
+
+  void read(uint64_t offset, void* to, size_t bytes) const {
+    auto* const out = static_cast<char*>(to);
+    for (size_t done = 0; done < bytes;) {
+      const auto got = ::pread(descriptor_, out + done, bytes - done, static_cast<off_t>(offset + done));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) throw IoError(path_.string() + ": cannot be read: " + std::strerror(errno));
+      if (got == 0)
+        throw IoError(path_.string() +
+                      ": ends where pictures were; it was cut off while it was in use. Remove it, and " +
+                      "the same command makes it anew and goes on");
+      done += static_cast<size_t>(got);
+    }
+  }
 
  private:
-  const uint8_t* bytes_ = nullptr;
-  size_t size_ = 0;
+  fs::path path_;
+  int descriptor_;
+  uint64_t size_ = 0;
 };
 
 class FileStore : public PictureStore {
@@ -80,44 +86,49 @@ class FileStore : public PictureStore {
   }
 
   int64_t size() const override { return static_cast<int64_t>(sizes_.size()); }
-  Pixels at(int64_t index) const override {
-    const auto i = static_cast<size_t>(index);
-    return {sizes_.at(i).width, sizes_[i].height, mapping_.bytes() + offsets_[i]};
+  Size size_of(int64_t index) const override { return sizes_.at(static_cast<size_t>(index)); }
+  RgbImage read(int64_t index) const override {
+    const auto size = size_of(index);
+    RgbImage image{size.width, size.height, {}};
+    image.pixels.resize(bytes_of(size));
+    file_.read(offsets_[static_cast<size_t>(index)], image.pixels.data(), image.pixels.size());
+    return image;
   }
 
  private:
-  explicit FileStore(const fs::path& file) : mapping_(file) {}
+  explicit FileStore(const fs::path& file) : file_(file) {}
+
+  static uint64_t bytes_of(const Size& size) { return 3 * uint64_t{size.width} * size.height; }
 
   bool read_index(uint64_t count) {
     Tail tail{};
-    if (mapping_.size() < sizeof tail) return false;
-    const size_t end = mapping_.size() - sizeof tail;
-    std::memcpy(&tail, mapping_.bytes() + end, sizeof tail);
+    if (file_.size() < sizeof tail) return false;
+    const uint64_t end = file_.size() - sizeof tail;
+    file_.read(end, &tail, sizeof tail);
     if (std::memcmp(tail.magic, kMagic, sizeof tail.magic) != 0 || tail.count != count || count > end / sizeof(Size))
       return false;
-    const size_t pixels_end = end - count * sizeof(Size);
+    const uint64_t pixels_end = end - count * sizeof(Size);
     sizes_.resize(count);
-    std::memcpy(sizes_.data(), mapping_.bytes() + pixels_end, count * sizeof(Size));
-    size_t offset = 0;
+    file_.read(pixels_end, sizes_.data(), count * sizeof(Size));
+    uint64_t offset = 0;
     for (const auto& size : sizes_) {
       offsets_.push_back(offset);
-      const uint64_t bytes = uint64_t{size.width} * size.height;
-      if (bytes > (pixels_end - offset) / 3) return false;
-      offset += 3 * bytes;
+      if (bytes_of(size) / 3 > (pixels_end - offset) / 3) return false;
+      offset += bytes_of(size);
     }
     return offset == pixels_end;
   }
 
-  Mapping mapping_;
+  OpenFile file_;
   std::vector<Size> sizes_;
-  std::vector<size_t> offsets_;
+  std::vector<uint64_t> offsets_;
 };
 
 void write_store(const fs::path& file, int64_t count, const MakePicture& make, const std::function<void()>& check) {
   // Enough to keep all cores busy; 40 MB of photographs.
   constexpr int64_t kAtOnce = 256;
   replace_file(file, [&](const ByteSink& sink) {
-    std::vector<Size> sizes;
+    std::vector<PictureStore::Size> sizes;
     for (int64_t first = 0; first < count; first += kAtOnce) {
       std::vector<RgbImage> images(static_cast<size_t>(std::min(kAtOnce, count - first)));
       on_all_cores(images.size(), [&](size_t i) {
@@ -130,7 +141,7 @@ void write_store(const fs::path& file, int64_t count, const MakePicture& make, c
       }
     }
     check();
-    sink(sizes.data(), sizes.size() * sizeof(Size));
+    sink(sizes.data(), sizes.size() * sizeof(PictureStore::Size));
     Tail tail{static_cast<uint64_t>(count), {}};
     std::memcpy(tail.magic, kMagic, sizeof tail.magic);
     sink(&tail, sizeof tail);
@@ -159,14 +170,8 @@ class StoredPictures : public Pictures {
 
  protected:
   Opened open(int64_t index) const override {
-    const auto stored = store_->at(first_ + index);
-    return {stored.width, stored.height, [stored](int64_t) {
-              RgbImage image;
-              image.width = stored.width;
-              image.height = stored.height;
-              image.pixels.assign(stored.pixels, stored.pixels + 3 * stored.width * stored.height);
-              return image;
-            }};
+    const auto size = store_->size_of(first_ + index);
+    return {size.width, size.height, [store = store_, i = first_ + index](int64_t) { return store->read(i); }};
   }
 
  private:

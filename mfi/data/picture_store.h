@@ -1,4 +1,4 @@
-// Pictures decoded once, and kept for all epochs: in memory, or in a file that is mapped.
+// Pictures decoded once, and kept for all epochs: in memory, or in a file.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,13 @@ class PictureStore {
   virtual ~PictureStore() = default;
   virtual int64_t size() const = 0;
 
-  struct Pixels {
-    int64_t width = 0, height = 0;
-    const uint8_t* pixels = nullptr;  // [height, width, 3], for as long as the store lives
+  struct Size {
+    uint32_t width = 0, height = 0;
   };
-  virtual Pixels at(int64_t index) const = 0;
+  virtual Size size_of(int64_t index) const = 0;
+
+  /// A copy of the picture. Called from all cores. Throws IoError when its file cannot be read any more.
+  virtual RgbImage read(int64_t index) const = 0;
 };
 
 /// Makes picture `index`; called from all cores.

@@ -27,11 +27,14 @@ RgbImage numbered(int64_t index) {
 void expect_numbered(const PictureStore& store) {
   ASSERT_EQ(store.size(), kCount);
   for (int64_t i = 0; i < kCount; ++i) {
-    const auto found = store.at(i);
+    const auto size = store.size_of(i);
+    const auto found = store.read(i);
     const auto expected = numbered(i);
     ASSERT_EQ(found.width, expected.width) << i;
     ASSERT_EQ(found.height, expected.height) << i;
-    ASSERT_TRUE(std::equal(expected.pixels.begin(), expected.pixels.end(), found.pixels)) << i;
+    ASSERT_EQ(size.width, expected.width) << i;
+    ASSERT_EQ(size.height, expected.height) << i;
+    ASSERT_EQ(found.pixels, expected.pixels) << i;
   }
 }
 
@@ -104,6 +107,20 @@ TEST(PictureStore, StaysReadableWhenItsFileIsDeleted) {
   const auto store = store_in_file(folder / "a.pictures", kCount, numbered, kNothingToCheck);
   fs::remove(folder / "a.pictures");
   expect_numbered(*store);
+}
+
+TEST(PictureStore, SaysSoWhenItsFileIsCutOffInUse) {
+  const TestFolder folder;
+  const auto file = folder / "a.pictures";
+  const auto store = store_in_file(file, kCount, numbered, kNothingToCheck);
+  fs::resize_file(file, fs::file_size(file) / 2);
+  EXPECT_EQ(store->read(0).pixels, numbered(0).pixels);
+  try {
+    store->read(kCount - 1);
+    FAIL();
+  } catch (const IoError& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("a.pictures: ends where pictures were"));
+  }
 }
 
 TEST(PictureStore, GivesAPartOfItAsPictures) {
