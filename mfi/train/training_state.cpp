@@ -15,7 +15,10 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 constexpr const char* kNames[] = {"state-a.safetensors", "state-b.safetensors"};
-constexpr const char* kFormat = "state-2";
+constexpr const char* kFormat = "state-3";
+
+// The rows of finished epochs are a tensor of text: in a long training they outgrow what a header may be.
+constexpr const char* kRows = "mfi.rows";
 
 TrainingIdentity identity_in(const std::map<std::string, std::string>& metadata) {
   const auto json = Json::parse(metadata.at("mfi.training"));
@@ -31,27 +34,24 @@ std::string TrainingPosition::text(int64_t epochs) const {
 }
 
 // Numbers are written so that reading gives the same bits.
-std::string position_to_json(const TrainingPosition& p) {
-  Json times = Json::array();
-  for (const auto& t : p.times) times.push_back({t.seconds, t.images_per_second, t.wall_time});
-  return Json{{"epoch", p.epoch},
-              {"batch", p.batch},
-              {"sums",
-               {{"losses", p.sums.losses},
-                {"images", p.sums.images},
-                {"correct", p.sums.correct},
-                {"seconds", p.sums.seconds}}},
-              {"rate_factor", p.rate_factor},
-              {"rewinds", p.rewinds},
-              {"rows", p.rows},
-              {"times", times},
-              {"seconds", p.seconds},
-              {"seconds_per_step", p.seconds_per_step}}
-      .dump();
+namespace {
+
+// All but what finished epochs have left behind, which grows.
+Json place_json(const TrainingPosition& p) {
+  return {{"epoch", p.epoch},
+          {"batch", p.batch},
+          {"sums",
+           {{"losses", p.sums.losses},
+            {"images", p.sums.images},
+            {"correct", p.sums.correct},
+            {"seconds", p.sums.seconds}}},
+          {"rate_factor", p.rate_factor},
+          {"rewinds", p.rewinds},
+          {"seconds", p.seconds},
+          {"seconds_per_step", p.seconds_per_step}};
 }
 
-TrainingPosition position_from_json(const std::string& text) {
-  const auto json = Json::parse(text);
+TrainingPosition place_in(const Json& json) {
   TrainingPosition p;
   p.epoch = json.at("epoch");
   p.batch = json.at("batch");
@@ -59,10 +59,37 @@ TrainingPosition position_from_json(const std::string& text) {
   p.sums = {sums.at("losses"), sums.at("images"), sums.at("correct"), sums.at("seconds")};
   p.rate_factor = json.at("rate_factor");
   p.rewinds = json.at("rewinds");
-  p.rows = json.at("rows").get<std::vector<Metrics>>();
-  for (const auto& t : json.at("times")) p.times.push_back({t.at(0), t.at(1), t.at(2)});
   p.seconds = json.at("seconds");
   p.seconds_per_step = json.at("seconds_per_step");
+  return p;
+}
+
+Json rows_json(const TrainingPosition& p) {
+  Json times = Json::array();
+  for (const auto& t : p.times) times.push_back({t.seconds, t.images_per_second, t.wall_time});
+  return {{"rows", p.rows}, {"times", times}};
+}
+
+void take_rows(const Json& json, TrainingPosition& p) {
+  p.rows = json.at("rows").get<std::vector<Metrics>>();
+  for (const auto& t : json.at("times")) p.times.push_back({t.at(0), t.at(1), t.at(2)});
+}
+
+// Refers to the text.
+torch::Tensor as_tensor(std::string& text) {
+  return torch::from_blob(text.data(), {static_cast<int64_t>(text.size())}, torch::kUInt8);
+}
+
+}  // namespace
+
+std::string position_to_json(const TrainingPosition& p) {
+  return Json{{"place", place_json(p)}, {"rows", rows_json(p)}}.dump();
+}
+
+TrainingPosition position_from_json(const std::string& text) {
+  const auto json = Json::parse(text);
+  auto p = place_in(json.at("place"));
+  take_rows(json.at("rows"), p);
   return p;
 }
 
@@ -70,7 +97,8 @@ struct StateFiles::Slot {
   fs::path file;
   int64_t sequence = -1;
   TrainingIdentity identity;
-  TrainingPosition position;
+  TrainingPosition position;  // without rows
+  size_t rows_bytes = 0;
   std::string damaged;  // why its header cannot be read
 };
 
@@ -87,7 +115,9 @@ std::vector<StateFiles::Slot> StateFiles::slots() const {
       require_hashes(metadata, slot.file);
       slot.sequence = std::stoll(metadata.at("mfi.sequence"));
       slot.identity = identity_in(metadata);
-      slot.position = position_from_json(metadata.at("mfi.position"));
+      const auto place = Json::parse(metadata.at("mfi.position"));
+      slot.position = place_in(place);
+      slot.rows_bytes = place.at("rows_bytes");
     } catch (const Error& error) {
       slot.damaged = error.what();
     } catch (const std::exception& error) {
@@ -108,11 +138,16 @@ void StateFiles::save(const TrainingIdentity& identity, const TrainingPosition& 
                       {"family", identity.family},
                       {"epochs", identity.epochs},
                       {"environment", identity.environment}};
-  save_tensors(folder_ / name, tensors,
+  auto place = place_json(position);
+  auto rows = rows_json(position).dump();
+  place["rows_bytes"] = rows.size();
+  auto all = tensors;
+  all.emplace_back(kRows, as_tensor(rows));
+  save_tensors(folder_ / name, all,
                {{"mfi.format", kFormat},
                 {"mfi.sequence", std::to_string(sequence_ + 1)},
                 {"mfi.training", training.dump()},
-                {"mfi.position", position_to_json(position)}});
+                {"mfi.position", place.dump()}});
   newest_ = name;
   ++sequence_;
 }
@@ -124,7 +159,11 @@ std::optional<StateFiles::Found> StateFiles::load(const TrainingIdentity& identi
     try {
       if (!slot.damaged.empty()) throw CheckpointError(slot.damaged);
       if (!fits({slot.identity, slot.position, slot.file, ""}, identity)) continue;
-      load_tensors(slot.file, tensors);
+      std::string rows(slot.rows_bytes, ' ');
+      auto all = tensors;
+      all.emplace_back(kRows, as_tensor(rows));
+      load_tensors(slot.file, all);
+      take_rows(Json::parse(rows), slot.position);
     } catch (const Error& error) {
       if (damaged.empty()) damaged = error.what();
       continue;

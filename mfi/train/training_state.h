@@ -77,7 +77,7 @@ class StateFiles {
   /// CheckpointError when there are only damaged ones, or one whose tensors are others than these.
   std::optional<Found> load(const TrainingIdentity& identity, const NamedTensors& tensors);
 
-  /// What the newest file whose header is sound says, without its tensors and whatever training it is of.
+  /// What the newest file whose header is sound says, whatever training it is of; without tensors, rows and times.
   std::optional<Found> peek() const;
 
   /// Whether a training may go on from such a state: it is its own, or one of its family that has not trained more

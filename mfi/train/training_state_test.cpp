@@ -65,6 +65,21 @@ TEST(StateFiles, KeepTheLastTwoAndLoadTheNewest) {
   EXPECT_EQ(load(folder), 4);
 }
 
+// More than a safetensors header may hold.
+TEST(StateFiles, HoldTheRowsOfAVeryLongTraining) {
+  const TestFolder folder;
+  StateFiles files(folder.path());
+  auto before = position(100'000, 0);
+  before.rows.resize(100'000, {{"epoch", 1}, {"learning_rate", 0.1}, {"loss", 1.0 / 3}, {"train_percent", 200.0 / 3}});
+  before.times.resize(100'000, {2.5, 1000.0 / 3, 1.7e9});
+  files.save({"fingerprint", "family", 200'000, "here"}, before, {{"w", filled(1)}});
+  const auto w = filled(0);
+  const auto found = StateFiles(folder.path()).load(kIdentity, {{"w", w}});
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->position.rows, before.rows);
+  EXPECT_EQ(found->position.times.size(), before.times.size());
+}
+
 // What was loaded must not be overwritten by the next save, which may fail.
 TEST(StateFiles, GoOnInThePlaceOfTheOlderOne) {
   const TestFolder folder;
