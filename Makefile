@@ -4,7 +4,7 @@
 MFI_LIBTORCH ?=
 # Where `make install` puts the program.
 PREFIX ?= /usr/local
-# release, dev, asan or tidy (CMakePresets.json); builds into build/PRESET.
+# release, dev, asan, tsan or tidy (CMakePresets.json); builds into build/PRESET.
 PRESET ?= release
 JOBS ?= $(shell nproc)
 # For bench/run.sh: its flags, and a Python with torch. Empty: all cases, and one that it makes.
@@ -16,9 +16,11 @@ TARGET ?=
 
 BUILD = build/$(PRESET)
 MFI = $(BUILD)/bin/mfi
+# ThreadSanitizer cannot place its memory where a kernel puts programs at addresses too random for it.
+RUN_TESTS = $(if $(filter tsan,$(PRESET)),setarch --addr-no-randomize )ctest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build test demo install package docs bench asan fuzz tidy format clean
+.PHONY: help setup configure build test demo install package docs bench asan tsan fuzz tidy format clean
 
 help: ## This list
 	@echo "usage: make WHAT [NAME=VALUE ...]"
@@ -27,7 +29,7 @@ help: ## This list
 	@echo
 	@echo "  MFI_LIBTORCH=DIR  build with this LibTorch 2.x (an installed Python torch's folder, an unpacked zip)"
 	@echo "  PREFIX=DIR        where install puts the program (now $(PREFIX))"
-	@echo "  PRESET=NAME       release, dev, asan or tidy (now $(PRESET))"
+	@echo "  PRESET=NAME       release, dev, asan, tsan or tidy (now $(PRESET))"
 	@echo "  JOBS=N            compile and test N at a time (now $(JOBS))"
 	@echo "  SECONDS=N         for fuzz: how long each target runs (now $(SECONDS))"
 	@echo "  TARGET=NAME       for fuzz: this target alone"
@@ -47,7 +49,7 @@ build: configure ## Set up and compile
 	cmake --build --preset $(PRESET) --parallel $(JOBS)
 
 test: build ## Set up, compile and run all tests
-	ctest --preset $(PRESET) --parallel $(JOBS)
+	$(RUN_TESTS) --preset $(PRESET) --parallel $(JOBS)
 
 demo: ## Set up, compile and run the whole method on the sample in sample/ (minutes)
 	@$(MAKE) --no-print-directory build
@@ -77,6 +79,9 @@ bench: ## Measure against PyTorch and the machine's peak; writes docs/benchmarks
 
 asan: ## All tests with address and undefined-behaviour checks
 	@$(MAKE) --no-print-directory test PRESET=asan
+
+tsan: ## All tests with data-race checks
+	@$(MAKE) --no-print-directory test PRESET=tsan
 
 fuzz: ## libFuzzer on every parser, SECONDS each (docs/fuzzing.md); needs no LibTorch
 	@scripts/install_packages.sh fuzz

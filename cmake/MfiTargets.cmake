@@ -4,20 +4,33 @@ if(NOT MFI_FUZZ)
   find_package(GTest REQUIRED)
 endif()
 
-option(MFI_SANITIZE "Address and undefined-behaviour checks (preset asan)" OFF)
+set(MFI_SANITIZE "" CACHE STRING "address: address and undefined-behaviour checks; thread: data races (presets asan, tsan)")
+set_property(CACHE MFI_SANITIZE PROPERTY STRINGS "" address thread)
 option(MFI_TIDY "Run clang-tidy on every file (preset tidy)" OFF)
 
 set(MFI_TEST_ENVIRONMENT "")
-if(MFI_SANITIZE)
+set(MFI_TEST_TIMEOUT 900)
+if(MFI_SANITIZE STREQUAL "address")
   # vptr looks up type records that LibTorch does not export.
   add_compile_options(-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined)
   add_link_options(-fsanitize=address,undefined)
   # LibTorch defines some inline variables in both of its libraries, and leaves its registries to the
-  # end of the process.
+  # end of the process. tests/faults preload a library before AddressSanitizer's.
   set(MFI_TEST_ENVIRONMENT
-    "ASAN_OPTIONS=detect_odr_violation=0:detect_stack_use_after_return=1"
+    "ASAN_OPTIONS=detect_odr_violation=0:detect_stack_use_after_return=1:verify_asan_link_order=0"
     "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/lsan.supp:print_suppressions=0"
     "UBSAN_OPTIONS=print_stacktrace=1")
+  set(MFI_TEST_TIMEOUT 3600)
+elseif(MFI_SANITIZE STREQUAL "thread")
+  add_compile_options(-fsanitize=thread)
+  add_link_options(-fsanitize=thread)
+  # Of LibTorch's own threads ThreadSanitizer sees what they call in libc, and not how they wait for each other. Some
+  # tests start programs out of a process of several threads.
+  set(MFI_TEST_ENVIRONMENT
+    "TSAN_OPTIONS=ignore_noninstrumented_modules=1:die_after_fork=0:suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.supp")
+  set(MFI_TEST_TIMEOUT 3600)
+elseif(MFI_SANITIZE)
+  message(FATAL_ERROR "MFI_SANITIZE is ${MFI_SANITIZE}, expected address or thread")
 endif()
 if(MFI_FUZZ)
   if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
@@ -128,5 +141,5 @@ function(mfi_add_test name)
   # Tests run side by side: two threads each still exercise threading, and waiting ones must sleep,
   # not spin on a core that another test needs.
   set_tests_properties(${name} PROPERTIES
-    TIMEOUT 900 ENVIRONMENT "OMP_NUM_THREADS=2;OMP_WAIT_POLICY=passive;${MFI_TEST_ENVIRONMENT}")
+    TIMEOUT ${MFI_TEST_TIMEOUT} ENVIRONMENT "OMP_NUM_THREADS=2;OMP_WAIT_POLICY=passive;${MFI_TEST_ENVIRONMENT}")
 endfunction()

@@ -1,10 +1,10 @@
 #include "mfi/train/finite.h"
 
-#include <ATen/Parallel.h>
-
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+
+#include "mfi/ops/parallel.h"
 
 namespace mfi {
 namespace {
@@ -16,17 +16,16 @@ bool floats_are_finite(const float* values, int64_t count) {
   // Several blocks a thread; between them it may stop.
   constexpr int64_t kBlock = 1 << 15;
   std::atomic<bool> finite{true};
-  at::parallel_for(0, count, kBlock, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end && finite.load(std::memory_order_relaxed); i += kBlock) {
-      const int64_t last = std::min(end, i + kBlock);
-      uint32_t bad = 0;  // without a branch, so that the compiler makes vectors of it
-      for (int64_t j = i; j < last; ++j) {
-        uint32_t bits;
-        std::memcpy(&bits, values + j, sizeof bits);
-        bad |= (bits & kExponent) == kExponent ? 1 : 0;
-      }
-      if (bad) finite = false;
+  for_each_parallel((count + kBlock - 1) / kBlock, [&](int64_t block) {
+    if (!finite.load(std::memory_order_relaxed)) return;
+    const int64_t last = std::min(count, (block + 1) * kBlock);
+    uint32_t bad = 0;  // without a branch, so that the compiler makes vectors of it
+    for (int64_t i = block * kBlock; i < last; ++i) {
+      uint32_t bits;
+      std::memcpy(&bits, values + i, sizeof bits);
+      bad |= (bits & kExponent) == kExponent ? 1 : 0;
     }
+    if (bad) finite = false;
   });
   return finite;
 }
