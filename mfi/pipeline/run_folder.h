@@ -44,6 +44,9 @@ class RunFolder {
   /// The record of a step that is done; nullptr when it is not, or one of its inputs is not.
   const StepResult* done(const PlannedStep& step) const;
 
+  /// Throws CheckpointError when the model of a step that is done is not the one that its record is about.
+  void require_own_model(const std::string& step) const;
+
   /// Whether there is a record that does not match although the inputs are done.
   bool has_changed(const PlannedStep& step) const;
 

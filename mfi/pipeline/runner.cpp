@@ -61,18 +61,16 @@ class Runner {
         plan_(make_plan(recipe, data_shape(recipe.data, options.data))) {
     apply_runtime(recipe.runtime, options.repeatable);
     check_names();  // before any work
-    // Before the folder: without data nothing shall be left behind.
+    // Reading the data may take minutes: who finds the folder in use is to know at once. A new folder is made only
+    // after that, so that without data nothing is left behind.
+    if (is_first() && fs::is_directory(options.out)) lock();
     data_ = open_recipe_data(recipe, options, observer);
     require_teachers_classes(recipe, data_.test.class_names);
     if (options.processes) require_same_everywhere();
     folder_.emplace(recipe_, plan_, data_, options.out);
     if (!is_first()) return;
     make_folder(options.out);
-    const bool alone = options.only.empty();
-    // A little patience: `mfi watch` looks at the lock now and then.
-    lock_.emplace(
-        options.out,
-        LockOptions{.shared = !alone, .parents_will_do = !alone, .patience_seconds = alone ? kPatienceSeconds : 0});
+    if (!lock_) lock();
     folder_->read_records(options.force);
     ask_before_replacing();
     folder_->write_recipe();
@@ -99,6 +97,14 @@ class Runner {
 
  private:
   bool is_first() const { return !options_.processes || options_.processes->is_first(); }
+
+  void lock() {
+    const bool alone = options_.only.empty();
+    // A little patience: `mfi watch` looks at the lock now and then.
+    lock_.emplace(
+        options_.out,
+        LockOptions{.shared = !alone, .parents_will_do = !alone, .patience_seconds = alone ? kPatienceSeconds : 0});
+  }
 
   void require_same_everywhere() const {
     options_.processes->require_same("the version of mfi", version_text());

@@ -122,6 +122,21 @@ TEST_F(FinishedRun, RunsAForcedStepAndGetsTheSameModel) {
   EXPECT_EQ(again.steps[1].model_sha256, results_->steps[1].model_sha256);
 }
 
+TEST_F(FinishedRun, BuildsOnNoOtherModelThanTheStepsOwn) {
+  std::filesystem::remove(copy() / "hybrid/step.json");
+  std::filesystem::remove(copy() / "hybrid/state-a.safetensors");
+  std::filesystem::remove(copy() / "hybrid/state-b.safetensors");
+  std::filesystem::copy_file(copy() / "map/model.safetensors", copy() / "meta/model.safetensors",
+                             std::filesystem::copy_options::overwrite_existing);
+  Log log;
+  try {
+    run_pipeline(tiny_recipe(), options(copy()), log);
+    FAIL();
+  } catch (const CheckpointError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("meta/model.safetensors: is another model than the step meta has made"));
+  }
+}
+
 // For the time left: the incubations and the controls beside the hybrid's are done.
 TEST_F(FinishedRun, ExpectsToRunOnlyWhatIsNotDone) {
   auto recipe = tiny_recipe();

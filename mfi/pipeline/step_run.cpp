@@ -56,7 +56,9 @@ std::shared_ptr<Network> load_for_all(const fs::path& file, const Arch& arch, Pr
 }
 
 std::shared_ptr<Network> model_of(const RunFolder& folder, const PlannedStep& step, Processes* processes) {
-  return load_for_all(folder.model_file(step.name), step.arch, processes);
+  const auto network = load_for_all(folder.model_file(step.name), step.arch, processes);
+  if (!processes || processes->is_first()) folder.require_own_model(step.name);
+  return network;
 }
 
 // The recipe's model, for the data's size of image, and for their classes where it is to be fine-tuned.
