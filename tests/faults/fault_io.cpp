@@ -8,9 +8,12 @@
 // ACTION: ENOSPC, EIO, EINTR (no such call), SHORT (write: only half is written, which is no error), KILL (of the
 // process, before the call; of a write, after half of it). MFI_FAULT_COUNTS=FILE: the number of calls of each kind is
 // written there at the end, whatever MFI_FAULT is.
+//
+// MFI_CLOCK_BACK=SECONDS: the clock on the wall goes back by so much at each reading, as when somebody sets it.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -102,6 +105,13 @@ bool is_watched(int descriptor) {
          watched[static_cast<size_t>(descriptor)];
 }
 
+/// Seconds to be taken off a reading of the clock on the wall.
+time_t behind() {
+  static const char* const text = std::getenv("MFI_CLOCK_BACK");
+  static std::atomic<long> readings{0};
+  return text ? std::strtol(text, nullptr, 10) * ++readings : 0;
+}
+
 struct AtEnd {
   ~AtEnd() {
     const char* path = std::getenv("MFI_FAULT_COUNTS");
@@ -158,5 +168,19 @@ std::FILE* fopen(const char* path, const char* mode) {
   static const auto fopen_it = real<std::FILE*(const char*, const char*)>("fopen");
   if (std::strstr(path, "/state-") && fails(action_of(kFopen))) return nullptr;
   return fopen_it(path, mode);
+}
+
+int clock_gettime(clockid_t clock, timespec* now) {
+  static const auto read_it = real<int(clockid_t, timespec*)>("clock_gettime");
+  const int result = read_it(clock, now);
+  if (result == 0 && clock == CLOCK_REALTIME) now->tv_sec -= behind();
+  return result;
+}
+
+time_t time(time_t* out) {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (out) *out = now.tv_sec;
+  return now.tv_sec;
 }
 }

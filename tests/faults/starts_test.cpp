@@ -32,6 +32,19 @@ TEST(Starts, OfManyAtOnceOneRunsAndTheOthersNameIt) {
   EXPECT_THAT(runs.differences("shared"), IsEmpty());
 }
 
+TEST(Starts, OfASecondRunAreRefusedAtOnce) {
+  const TinyRun runs;
+  Program first(runs.arguments("shared"));
+  ASSERT_TRUE(first.wait_for(runs.path("shared") / "teacher/state-a.safetensors"));
+  const auto begin = std::chrono::steady_clock::now();
+  const auto second = run_program(runs.arguments("shared"));
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  EXPECT_EQ(second.exit_code, 75) << second.error;
+  std::printf("refused after %.2f s\n", seconds);
+  EXPECT_LT(seconds, 5);  // 0.4 s where nothing else runs
+  EXPECT_EQ(first.wait().exit_code, 0);
+}
+
 // A run that was killed leaves its lock file, which keeps nobody out.
 TEST(Starts, GoOnWhereTheOwnerOfTheLockIsDead) {
   const TinyRun runs;
