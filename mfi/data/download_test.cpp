@@ -117,7 +117,7 @@ class Server {
 
 std::string content() {
   std::string bytes;
-  for (int i = 0; i < 300000; ++i) bytes += static_cast<char>(i * i >> 3);
+  for (unsigned i = 0; i < 300000; ++i) bytes += static_cast<char>(i * i >> 3);
   return bytes;
 }
 
