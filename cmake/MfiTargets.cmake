@@ -27,7 +27,7 @@ elseif(MFI_SANITIZE STREQUAL "thread")
   # Of LibTorch's own threads ThreadSanitizer sees what they call in libc, and not how they wait for each other. Some
   # tests start programs out of a process of several threads.
   set(MFI_TEST_ENVIRONMENT
-    "TSAN_OPTIONS=ignore_noninstrumented_modules=1:die_after_fork=0:suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.supp")
+    "TSAN_OPTIONS=ignore_noninstrumented_modules=1:die_after_fork=0:allocator_may_return_null=1:suppressions=${PROJECT_SOURCE_DIR}/cmake/tsan.supp")
   set(MFI_TEST_TIMEOUT 3600)
 elseif(MFI_SANITIZE)
   message(FATAL_ERROR "MFI_SANITIZE is ${MFI_SANITIZE}, expected address or thread")

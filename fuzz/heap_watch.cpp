@@ -7,11 +7,12 @@
 #include <cerrno>
 #include <cstdint>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define MFI_ADDRESS_SANITIZER 1
+// Sanitizers whose allocator calls back.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MFI_SANITIZER_HEAP 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define MFI_ADDRESS_SANITIZER 1
+#define MFI_SANITIZER_HEAP 1
 #endif
 #endif
 
@@ -30,7 +31,7 @@ void gave(size_t bytes) { now.fetch_sub(static_cast<int64_t>(bytes)); }
 
 }  // namespace
 
-#ifdef MFI_ADDRESS_SANITIZER
+#ifdef MFI_SANITIZER_HEAP
 
 // g++ has them in its library, but not clang's sanitizer/allocator_interface.h.
 extern "C" {
