@@ -67,9 +67,11 @@ def main():
         except ValueError:
             lines.append(line)
             continue
+        # Only of the training itself: the last evaluation has buffers of its own.
+        if event.get('event') == 'phase':
+            step = event['step'] if event['phase'] == 'train' else ''
         if event.get('event') == 'progress':
-            step = event['step']
-            if step == 'teacher' and event['epochs']:
+            if event['step'] == 'teacher' and event['epochs']:
                 share = 100 * (event['epoch'] - 1 + event['batch'] / event['batches']) / event['epochs']
     process.wait()
     watcher.join()
