@@ -23,7 +23,8 @@ bool has_depthwise_weight_gradient(int64_t kernel);
 /// Works on at::get_num_threads() threads, each with its share of the images; the same number of threads gives the same
 /// bits. For SSE4, AVX2 and AVX-512, as channel_passes.h.
 ///
-/// oneDNN has a fast kernel for 3x3 taps without dilation only; beyond that it takes 30 to 70 times as long.
+/// oneDNN is fast where 3x3 taps lie side by side; else its gradients take 40 times as long (bfloat16, 128 images of 32
+/// channels, 16x16 pixels).
 template <class T>
 void depthwise_weight_gradient(const DepthwiseShape& shape, const T* x, const T* dy, float* gradient);
 
