@@ -26,15 +26,16 @@ struct NetworkSettings {
 
 /// [flow]: what replaces a stage. One entry a stage, or one entry for all.
 struct FlowSettings {
-  std::vector<std::string> velocity = {"bottleneck"};  // or pointwise, depthwise
-  std::vector<int64_t> hidden = {0};     // width h of the velocity network; 0: from the budget of the method
-  std::vector<int64_t> depth = {1};      // convolutions in its middle
-  std::vector<int64_t> kernel = {3};     // of those: 3, 5 or 7 pixels along a side; pointwise has none
-  std::vector<int64_t> dilation = {1};   // pixels from one of their taps to the next: 1, 2 or 4; pointwise has none
-  std::vector<int64_t> modules = {0};    // 0: one, and two in the last stage
-  std::vector<int64_t> steps = {0};      // steps at inference; 0: one a module
-  std::vector<int64_t> alignment = {1};  // kernel of the alignment: 1 or 3
-  std::vector<std::string> downsampling = {"stride"};  // how the alignment takes a stage's stride; or average
+  using Texts = std::vector<std::string>;   // with a count, not in braces: g++ 12 ends in an internal error over those
+  Texts velocity = Texts(1, "bottleneck");  // or pointwise, depthwise
+  std::vector<int64_t> hidden = {0};        // width h of the velocity network; 0: from the budget of the method
+  std::vector<int64_t> depth = {1};         // convolutions in its middle
+  std::vector<int64_t> kernel = {3};        // of those: 3, 5 or 7 pixels along a side; pointwise has none
+  std::vector<int64_t> dilation = {1};      // pixels from one of their taps to the next: 1, 2 or 4; pointwise has none
+  std::vector<int64_t> modules = {0};       // 0: one, and two in the last stage
+  std::vector<int64_t> steps = {0};         // steps at inference; 0: one a module
+  std::vector<int64_t> alignment = {1};     // kernel of the alignment: 1 or 3
+  Texts downsampling = Texts(1, "stride");  // how the alignment takes a stage's stride; or average
 };
 
 /// [pipeline]
