@@ -5,6 +5,13 @@
 #include "mfi/nn/gradient_check.h"
 
 namespace mfi {
+
+// Tests are named by what they are run with.
+void PrintTo(const FlowArch& arch, std::ostream* out) {
+  *out << "kind " << static_cast<int>(arch.kind) << " depth " << arch.depth << " kernel " << arch.kernel << " dilation "
+       << arch.dilation;
+}
+
 namespace {
 
 struct Sample {
