@@ -23,8 +23,8 @@
 #include "mfi/nn/blocks.h"
 #include "mfi/ops/channel_passes.h"
 #include "mfi/ops/conv_bias.h"
-#include "mfi/ops/convolution.h"
 #include "mfi/ops/conv_norm.h"
+#include "mfi/ops/convolution.h"
 #include "mfi/ops/parallel.h"
 #include "mfi/ops/path_ops.h"
 #include "mfi/ops/tensor_access.h"
@@ -127,7 +127,7 @@ std::vector<PlacedConv> convolutions(const Arch& arch) {
     const auto& body = std::get<BlocksArch>(stage.body);
     int64_t in = stage.in_channels;
     for (int64_t block = 0; block < body.count; ++block) {
-      const auto shapes = block_shapes(body.kind, in, body.width, block == 0 ? stage.stride : 1);
+      const auto shapes = block_shapes(body, in, stage.out_channels, block == 0 ? stage.stride : 1);
       if (shapes.has_shortcut) place(shapes.shortcut, size);
       for (const auto& conv : shapes.convs) size = place(conv, size);
       in = stage.out_channels;

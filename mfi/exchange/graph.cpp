@@ -21,7 +21,7 @@ class GraphBuilder {
     for (size_t i = 0; i < folded->stage_count(); ++i) {
       const auto name = part_name(arch, i + 1);
       value = arch.stages[i].is_flow()
-                  ? flow_stage(folded->flow_stage(i), name, value)
+                  ? flow_stage(folded->flow_stage(i), arch.stages[i], name, value)
                   : blocks_stage(dynamic_cast<const BlocksStage&>(*folded->stage(i)), arch.stages[i], name, value);
     }
     const auto& head = dynamic_cast<const Head&>(*folded->part(folded->part_count() - 1));
@@ -89,9 +89,14 @@ class GraphBuilder {
                 .zeros_behind = zeros - before});
   }
 
-  std::string flow_stage(const FlowStage& stage, const std::string& name, const std::string& input) {
+  std::string flow_stage(const FlowStage& stage, const StageArch& stage_arch, const std::string& name,
+                         const std::string& input) {
     const auto& arch = stage.arch();
-    auto z = conv(*stage.alignment()->conv, name + ".alignment", input, true);
+    auto z = input;
+    if (pools_first(stage_arch))
+      z = add(
+          {.kind = GraphOpKind::average_pool, .output = name + ".pooled", .inputs = {z}, .stride = stage_arch.stride});
+    z = conv(*stage.alignment()->conv, name + ".alignment", z, true);
     const int64_t each = arch.steps / arch.modules;
     for (int64_t i = 0; i < arch.steps; ++i) {
       const auto module = static_cast<size_t>(i / each);
@@ -108,7 +113,8 @@ class GraphBuilder {
                    .inputs = {value},
                    .weight_name = base + layer_name + ".weight",
                    .weight = layer.weight.detach(),
-                   .stride = 1};
+                   .dilation = layer.shape().dilation,
+                   .groups = layer.shape().groups};
         if (last) {
           const double length = 1.0 / static_cast<double>(arch.steps);
           op.weight = op.weight * length;
@@ -132,8 +138,9 @@ class GraphBuilder {
 torch::Tensor run_op(const GraphOp& op, const std::vector<torch::Tensor>& in) {
   switch (op.kind) {
     case GraphOpKind::conv: {
-      const int64_t padding = op.weight.size(2) / 2;
-      return at::conv2d(in[0], op.weight, op.bias, {op.stride, op.stride}, {padding, padding});
+      const int64_t padding = op.dilation * (op.weight.size(2) / 2);
+      return at::conv2d(in[0], op.weight, op.bias, {op.stride, op.stride}, {padding, padding},
+                        {op.dilation, op.dilation}, op.groups);
     }
     case GraphOpKind::relu:
       return in[0].relu();
@@ -143,6 +150,9 @@ torch::Tensor run_op(const GraphOp& op, const std::vector<torch::Tensor>& in) {
       return in[0] - in[1];
     case GraphOpKind::max_pool:
       return at::max_pool2d(in[0], {3, 3}, {2, 2}, {1, 1});
+    case GraphOpKind::average_pool:
+      return at::avg_pool2d(in[0], {op.stride, op.stride}, {op.stride, op.stride}, {0, 0}, /*ceil_mode=*/true,
+                            /*count_include_pad=*/false);
     case GraphOpKind::padded_shortcut:
       return at::constant_pad_nd(in[0].slice(2, 0, c10::nullopt, op.stride).slice(3, 0, c10::nullopt, op.stride),
                                  {0, 0, 0, 0, op.zeros_before, op.zeros_behind});

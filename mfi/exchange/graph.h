@@ -12,11 +12,12 @@
 namespace mfi {
 
 enum class GraphOpKind {
-  conv,  // of inputs[0], with weight and bias; pads by kernel / 2
+  conv,  // of inputs[0], with weight and bias; pads by dilation * (kernel / 2)
   relu,
   add,              // inputs[0] + inputs[1]
   subtract,         // inputs[0] - inputs[1]
   max_pool,         // 3x3, stride 2, padded by 1
+  average_pool,     // stride x stride pixels become their mean; at an odd size's edge, of those that there are
   padded_shortcut,  // every stride-th pixel, and channels of zeros around
   average,          // over all pixels: [N, C]
   linear,           // of [N, C], with weight and bias
@@ -28,7 +29,7 @@ struct GraphOp {
   std::vector<std::string> inputs;  // values
   std::string weight_name, bias_name;
   torch::Tensor weight, bias;  // float32; ops with the same name share them
-  int64_t stride = 1;
+  int64_t stride = 1, dilation = 1, groups = 1;
   int64_t zeros_before = 0, zeros_behind = 0;
 };
 

@@ -202,11 +202,13 @@ class OnnxBuilder {
                       : std::vector{parameter(op.weight_name, op.weight), parameter(op.bias_name, op.bias)};
         inputs.insert(inputs.end(), parameters.begin(), parameters.end());
         if (op.kind == GraphOpKind::linear) return node("Gemm", output, inputs, {{"transB", int64_t{1}}});
-        const int64_t kernel = op.weight.size(2), padding = kernel / 2;
-        return node("Conv", output, inputs,
-                    {{"kernel_shape", std::vector<int64_t>{kernel, kernel}},
-                     {"pads", std::vector<int64_t>(4, padding)},
-                     {"strides", std::vector<int64_t>{op.stride, op.stride}}});
+        const int64_t kernel = op.weight.size(2);
+        std::map<std::string, OnnxAttribute> attributes{{"kernel_shape", std::vector<int64_t>{kernel, kernel}},
+                                                        {"pads", std::vector<int64_t>(4, op.dilation * (kernel / 2))},
+                                                        {"strides", std::vector<int64_t>{op.stride, op.stride}}};
+        if (op.dilation != 1) attributes["dilations"] = std::vector<int64_t>{op.dilation, op.dilation};
+        if (op.groups != 1) attributes["group"] = op.groups;
+        return node("Conv", output, inputs, attributes);
       }
       case GraphOpKind::relu:
         return node("Relu", output, inputs);
@@ -219,6 +221,11 @@ class OnnxBuilder {
                     {{"kernel_shape", std::vector<int64_t>{3, 3}},
                      {"pads", std::vector<int64_t>(4, 1)},
                      {"strides", std::vector<int64_t>{2, 2}}});
+      case GraphOpKind::average_pool:
+        return node("AveragePool", output, inputs,
+                    {{"kernel_shape", std::vector<int64_t>{op.stride, op.stride}},
+                     {"ceil_mode", int64_t{1}},
+                     {"strides", std::vector<int64_t>{op.stride, op.stride}}});
       case GraphOpKind::padded_shortcut: {
         const auto pixels = node("Slice", output + ".pixels",
                                  {inputs[0], integers("first_pixel", {0, 0}),

@@ -81,6 +81,30 @@ TEST(OnnxExport, SharesTheWeightsOfAModuleThatIsUsedSeveralTimes) {
   EXPECT_EQ(count(model, "Sub"), 4);
 }
 
+TEST(OnnxExport, SaysGroupsDilationAndPoolingWhereThereAreAny) {
+  const auto arch = every_kind_of_network()[6].second;
+  const auto model = onnx_model(graph_of(*lively_network(arch)), info_of(arch), {});
+  EXPECT_EQ(count(model, "AveragePool"), 2);
+  const auto node = [&](const std::string& name) {
+    const auto found =
+        std::find_if(model.nodes.begin(), model.nodes.end(), [&](const auto& n) { return n.outputs[0] == name; });
+    return found == model.nodes.end() ? OnnxNode{} : *found;
+  };
+  const auto integers = [](std::initializer_list<int64_t> values) {
+    return OnnxAttribute(std::vector<int64_t>(values));
+  };
+  const auto far = node("stage4.step0.conv2").attributes;
+  EXPECT_EQ(far.at("group"), OnnxAttribute(int64_t{7}));
+  EXPECT_EQ(far.at("dilations"), integers({4, 4}));
+  EXPECT_EQ(far.at("pads"), integers({12, 12, 12, 12}));
+  const auto pooling = node("stage2.pooled").attributes;
+  EXPECT_EQ(pooling.at("kernel_shape"), integers({2, 2}));
+  EXPECT_EQ(pooling.at("strides"), integers({2, 2}));
+  EXPECT_EQ(pooling.at("ceil_mode"), OnnxAttribute(int64_t{1}));
+  EXPECT_FALSE(node("stem.conv").attributes.contains("group"));
+  EXPECT_FALSE(node("stem.conv").attributes.contains("dilations"));
+}
+
 TEST(OnnxExport, RoundsWeightsByChannelAndActivationsToEightBits) {
   const auto arch = every_kind_of_network()[0].second;
   const auto graph = graph_of(*lively_network(arch));

@@ -31,8 +31,8 @@ IMAGE_SIZE = <<image_size>>
 CROP = <<crop>>  # share of the shorter side that is kept
 
 
-def conv(inputs, outputs, kernel, stride=1, bias=True):
-    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=bias)
+def conv(inputs, outputs, kernel, stride=1, bias=True, dilation=1, groups=1):
+    return nn.Conv2d(inputs, outputs, kernel, stride, dilation * (kernel // 2), dilation, groups, bias)
 
 )python";
 
@@ -76,12 +76,12 @@ constexpr const char* kFlow = R"python(
 class Velocity(nn.Module):
     """A mean velocity; a step's place in time is in its biases."""
 
-    def __init__(self, channels, hidden, depth, steps, kernel):
+    def __init__(self, channels, hidden, depth, steps, kernel, dilation, groups):
         super().__init__()
         self.depth, self.hidden = depth, hidden
         self.enter = conv(channels, hidden, 1, bias=False)
         for i in range(depth):
-            self.add_module(f"middle{i}", conv(hidden, hidden, kernel, bias=False))
+            self.add_module(f"middle{i}", conv(hidden, hidden, kernel, 1, False, dilation, groups))
         self.leave = conv(hidden, channels, 1)
         self.time_bias = nn.Parameter(torch.zeros(steps, (depth + 1) * hidden))
 
@@ -95,14 +95,17 @@ class Velocity(nn.Module):
 class Flow(nn.Module):
     """MeanFlow modules: steps along mean velocities instead of a row of residual blocks."""
 
-    def __init__(self, inputs, outputs, stride, hidden, depth=1, modules=1, steps=1, alignment=1, kernel=3):
+    def __init__(self, inputs, outputs, stride, hidden, depth=1, modules=1, steps=1, alignment=1, kernel=3, dilation=1, groups=1, pooling=1):
         super().__init__()
+        self.pooling = pooling
         self.alignment = conv(inputs, outputs, alignment, stride)
         self.modules_, self.steps = modules, steps
         for i in range(modules):
-            self.add_module(f"velocity{i}", Velocity(outputs, hidden, depth, steps // modules, kernel))
+            self.add_module(f"velocity{i}", Velocity(outputs, hidden, depth, steps // modules, kernel, dilation, groups))
 
     def forward(self, x):
+        if self.pooling != 1:
+            x = F.avg_pool2d(x, self.pooling, ceil_mode=True)
         z = F.relu(self.alignment(x))
         each = self.steps // self.modules_
         for i in range(self.steps):
@@ -202,13 +205,17 @@ std::string number(int64_t n) { return std::to_string(n); }
 std::string stage_source(const StageArch& stage) {
   const auto in = number(stage.in_channels) + ", ";
   if (const auto* flow = std::get_if<FlowArch>(&stage.body)) {
-    std::string out = "Flow(" + in + number(stage.out_channels) + ", stride=" + number(stage.stride) +
+    const auto middle = velocity_shapes(stage.out_channels, *flow)[1];
+    std::string out = "Flow(" + in + number(stage.out_channels) + ", stride=" + number(alignment_shape(stage).stride) +
                       ", hidden=" + number(flow->hidden);
     if (flow->depth != 1) out += ", depth=" + number(flow->depth);
     if (flow->modules != 1) out += ", modules=" + number(flow->modules);
     if (flow->steps != 1) out += ", steps=" + number(flow->steps);
     if (flow->alignment != 1) out += ", alignment=" + number(flow->alignment);
-    if (flow->kind == VelocityKind::pointwise) out += ", kernel=1";
+    if (middle.kernel != 3) out += ", kernel=" + number(middle.kernel);
+    if (middle.dilation != 1) out += ", dilation=" + number(middle.dilation);
+    if (middle.groups != 1) out += ", groups=" + number(middle.groups);
+    if (pools_first(stage)) out += ", pooling=" + number(stage.stride);
     return out + ")";
   }
   const auto& body = std::get<BlocksArch>(stage.body);

@@ -23,6 +23,13 @@ TEST(PytorchExport, HasOnlyTheClassesThatItNeeds) {
   EXPECT_THAT(source(4),
               HasSubstr("self.stage4 = Flow(16, 32, stride=2, hidden=6, depth=2, modules=2, steps=4, alignment=3)"));
   EXPECT_THAT(source(5), Not(HasSubstr("class Block(")));
+  EXPECT_THAT(source(5), HasSubstr("self.stage2 = Flow(4, 8, stride=2, hidden=5, steps=2, kernel=1)"));
+  EXPECT_THAT(source(6),
+              HasSubstr("self.stage2 = Flow(4, 8, stride=1, hidden=6, depth=2, kernel=5, groups=6, pooling=2)"));
+  EXPECT_THAT(source(6),
+              HasSubstr("self.stage3 = Flow(8, 16, stride=1, hidden=5, alignment=3, dilation=2, pooling=2)"));
+  EXPECT_THAT(source(6), HasSubstr("self.stage4 = Flow(16, 32, stride=2, hidden=7, modules=2, steps=4, kernel=7, "
+                                   "dilation=4, groups=7)"));
   EXPECT_THAT(source(1), HasSubstr("F.max_pool2d(x, 3, 2, 1)"));
   EXPECT_THAT(source(2), HasSubstr("shortcut=\"padded\""));
   for (size_t i = 0; i < kinds.size(); ++i) EXPECT_THAT(source(i), Not(HasSubstr("<<")));

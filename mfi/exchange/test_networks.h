@@ -38,12 +38,21 @@ inline std::vector<std::pair<std::string, Arch>> every_kind_of_network() {
   auto meta = hybrid;
   for (size_t i = 0; i < 3; ++i) meta = with_flow_stage(meta, i, {.hidden = 5});
   meta = with_flow_stage(meta, 1, {.kind = VelocityKind::pointwise, .hidden = 5, .steps = 2});
+  // At odd sizes: 25, 13, 7.
+  auto far = with_flow_stage(
+      basic, 1,
+      {.kind = VelocityKind::depthwise, .hidden = 6, .depth = 2, .kernel = 5, .downsampling = Downsampling::average});
+  far.image_size = 25;
+  far = with_flow_stage(far, 2, {.hidden = 5, .dilation = 2, .alignment = 3, .downsampling = Downsampling::average});
+  far = with_flow_stage(
+      far, 3, {.kind = VelocityKind::depthwise, .hidden = 7, .kernel = 7, .dilation = 4, .modules = 2, .steps = 4});
   return {{"basic", basic},
           {"bottleneck", bottleneck},
           {"padded", padded(ShortcutKind::padded)},
           {"padded-end", padded(ShortcutKind::padded_end)},
           {"hybrid", hybrid},
-          {"meta", meta}};
+          {"meta", meta},
+          {"far-sighted", far}};
 }
 
 }  // namespace mfi

@@ -142,6 +142,9 @@ void Arch::validate() const {
       require(f.steps >= f.modules && f.steps % f.modules == 0, where,
               format("%lld steps with %lld modules; steps must be a multiple of modules",
                      static_cast<long long>(f.steps), static_cast<long long>(f.modules)));
+      require(f.kernel == 3 || f.kernel == 5 || f.kernel == 7, where,
+              "the kernel of a velocity network's middle must be 3, 5 or 7");
+      require(f.dilation == 1 || f.dilation == 2 || f.dilation == 4, where, "dilation must be 1, 2 or 4");
       require(f.alignment == 1 || f.alignment == 3, where, "the alignment's kernel must be 1 or 3");
     }
     channels = s.out_channels;

@@ -37,8 +37,15 @@ struct BlocksArch {
 };
 
 enum class VelocityKind {
-  bottleneck,  // 1x1 C->h, `depth` times 3x3 h->h, 1x1 h->C
+  bottleneck,  // 1x1 C->h, `depth` times a convolution h->h, 1x1 h->C
   pointwise,   // the same with 1x1 in the middle: the paper to the letter
+  depthwise,   // the same with depthwise convolutions in the middle: each of the h channels by itself
+};
+
+/// How an alignment takes a stage's stride.
+enum class Downsampling {
+  stride,   // its convolution looks at every stride-th pixel
+  average,  // stride x stride pixels become their mean, which its convolution then looks at
 };
 
 /// MeanFlow modules after an alignment.
@@ -46,9 +53,12 @@ struct FlowArch {
   VelocityKind kind = VelocityKind::bottleneck;
   int64_t hidden = 64;    // h
   int64_t depth = 1;      // convolutions in the middle of a velocity network, at least 1
+  int64_t kernel = 3;     // of those convolutions: 3, 5 or 7; pointwise has none
+  int64_t dilation = 1;   // pixels from one of their taps to the next: 1, 2 or 4; pointwise has none
   int64_t modules = 1;    // networks that share the path [0, 1] out among them, in equal parts
   int64_t steps = 1;      // steps at inference, a multiple of modules
   int64_t alignment = 1;  // kernel of the alignment convolution: 1 or 3
+  Downsampling downsampling = Downsampling::stride;
   bool operator==(const FlowArch&) const = default;
 };
 

@@ -19,7 +19,9 @@ const Names<ShortcutKind> kShortcutKinds{{ShortcutKind::projection, "projection"
                                          {ShortcutKind::padded, "padded"},
                                          {ShortcutKind::padded_end, "padded-end"}};
 const Names<VelocityKind> kVelocityKinds{{VelocityKind::bottleneck, "bottleneck"},
-                                         {VelocityKind::pointwise, "pointwise"}};
+                                         {VelocityKind::pointwise, "pointwise"},
+                                         {VelocityKind::depthwise, "depthwise"}};
+const Names<Downsampling> kDownsamplings{{Downsampling::stride, "stride"}, {Downsampling::average, "average"}};
 
 template <class Kind>
 std::string name_of(const Names<Kind>& names, Kind kind) {
@@ -46,7 +48,17 @@ Kind kind_at(const Json& json, const char* field, const Names<Kind>& names) {
   throw CheckpointError(std::string(field) + " is '" + shortened(given) + "', expected one of " + join(known, ", "));
 }
 
-Json to_json(const StageArch& stage) {
+// Members that came later are written where they are not what they were before they came, or in `full`: what is as it
+// was keeps its text, which step records hold a fingerprint of.
+void add_later_members(Json& out, const FlowArch& flow, bool full) {
+  const FlowArch before;
+  if (full || flow.kernel != before.kernel) out["kernel"] = flow.kernel;
+  if (full || flow.dilation != before.dilation) out["dilation"] = flow.dilation;
+  if (full || flow.downsampling != before.downsampling)
+    out["downsampling"] = name_of(kDownsamplings, flow.downsampling);
+}
+
+Json to_json(const StageArch& stage, bool full) {
   Json out{{"in_channels", stage.in_channels}, {"out_channels", stage.out_channels}, {"stride", stage.stride}};
   if (const auto* b = std::get_if<BlocksArch>(&stage.body)) {
     out["blocks"] = {{"kind", name_of(kBlockKinds, b->kind)},
@@ -61,11 +73,12 @@ Json to_json(const StageArch& stage) {
                    {"modules", f.modules},
                    {"steps", f.steps},
                    {"alignment", f.alignment}};
+    add_later_members(out["flow"], f, full);
   }
   return out;
 }
 
-Json to_json(const Arch& arch) {
+Json to_json(const Arch& arch, bool full = false) {
   Json out{{"name", arch.name},
            {"image_size", arch.image_size},
            {"in_channels", arch.in_channels},
@@ -74,7 +87,7 @@ Json to_json(const Arch& arch) {
            {"classes", arch.classes},
            {"folded", arch.folded}};
   out["stages"] = Json::array();
-  for (const auto& stage : arch.stages) out["stages"].push_back(to_json(stage));
+  for (const auto& stage : arch.stages) out["stages"].push_back(to_json(stage, full));
   return out;
 }
 
@@ -89,8 +102,17 @@ StageArch stage_from_json(const Json& json) {
                             b.contains("shortcut") ? kind_at(b, "shortcut", kShortcutKinds) : ShortcutKind::projection};
   } else {
     const auto& f = json.at("flow");
-    stage.body = FlowArch{kind_at(f, "kind", kVelocityKinds), integer_at(f, "hidden"), integer_at(f, "depth"),
-                          integer_at(f, "modules"),           integer_at(f, "steps"),  integer_at(f, "alignment")};
+    FlowArch flow;
+    flow.kind = kind_at(f, "kind", kVelocityKinds);
+    flow.hidden = integer_at(f, "hidden");
+    flow.depth = integer_at(f, "depth");
+    flow.modules = integer_at(f, "modules");
+    flow.steps = integer_at(f, "steps");
+    flow.alignment = integer_at(f, "alignment");
+    if (f.contains("kernel")) flow.kernel = integer_at(f, "kernel");
+    if (f.contains("dilation")) flow.dilation = integer_at(f, "dilation");
+    if (f.contains("downsampling")) flow.downsampling = kind_at(f, "downsampling", kDownsamplings);
+    stage.body = flow;
   }
   return stage;
 }
@@ -123,7 +145,7 @@ Arch arch_from_json(const std::string& text) {
 }
 
 std::string first_difference(const Arch& here, const Arch& there) {
-  auto a = to_json(here).flatten(), b = to_json(there).flatten();
+  auto a = to_json(here, /*full=*/true).flatten(), b = to_json(there, /*full=*/true).flatten();
   const auto show = [](const Json& j, const std::string& key) {
     return j.contains(key) ? j.at(key).dump() : std::string("absent");
   };

@@ -80,9 +80,45 @@ Arch mixed_arch() {
   return with_flow_stage(arch, 3, flow);
 }
 
+// Stage 3: a velocity network that sees far, behind means of pixels.
+Arch far_sighted_arch() {
+  FlowArch flow;
+  flow.kind = VelocityKind::depthwise;
+  flow.hidden = 20;
+  flow.depth = 2;
+  flow.kernel = 5;
+  flow.dilation = 2;
+  flow.downsampling = Downsampling::average;
+  return with_flow_stage(mixed_arch(), 2, flow);
+}
+
 TEST(ArchJson, ReturnsTheSameArch) {
-  for (const auto& arch : {mixed_arch(), resnet_arch("resnet152", 0, 100)})
+  for (const auto& arch : {mixed_arch(), far_sighted_arch(), resnet_arch("resnet152", 0, 100)})
     EXPECT_EQ(arch_from_json(arch_to_json(arch)), arch);
+}
+
+// Step records hold a fingerprint of the text: what could be said before must be said as before.
+TEST(ArchJson, KeepsTheTextOfWhatIsOlderThanSomeOfItsMembers) {
+  const auto text = arch_to_json(mixed_arch());
+  const auto flow = text.substr(text.find("\"flow\""));
+  EXPECT_EQ(flow,
+            "\"flow\":{\"kind\":\"pointwise\",\"hidden\":21,\"depth\":1,\"modules\":2,\"steps\":4,\"alignment\":3}}]}");
+  const auto read = std::get<FlowArch>(arch_from_json(text).stages[3].body);
+  EXPECT_EQ(read.kernel, 3);
+  EXPECT_EQ(read.dilation, 1);
+  EXPECT_EQ(read.downsampling, Downsampling::stride);
+}
+
+TEST(ArchJson, RefusesShapesThatNoVelocityNetworkHas) {
+  const auto text = arch_to_json(far_sighted_arch());
+  for (const auto& [good, bad] :
+       {std::pair{"\"kernel\":5", "\"kernel\":4"}, std::pair{"\"kernel\":5", "\"kernel\":9"},
+        std::pair{"\"dilation\":2", "\"dilation\":3"}, std::pair{"\"dilation\":2", "\"dilation\":0"},
+        std::pair{"\"average\"", "\"middle\""}}) {
+    auto damaged = text;
+    damaged.replace(text.find(good), std::string(good).size(), bad);
+    EXPECT_THROW(arch_from_json(damaged), CheckpointError) << bad;
+  }
 }
 
 TEST(ArchJson, RefusesDamagedText) {
@@ -107,19 +143,58 @@ TEST(FirstDifference, NamesTheField) {
   EXPECT_EQ(first_difference(mixed_arch(), mixed_arch()), "");
 }
 
+TEST(FirstDifference, NamesAFieldThatOneOfTheTextsLeavesOut) {
+  auto other = far_sighted_arch();
+  std::get<FlowArch>(other.stages[2].body).kernel = 3;
+  EXPECT_EQ(first_difference(far_sighted_arch(), other), "stages.2.flow.kernel: 5 here, 3 there");
+}
+
+// By hand, for 32 -> 64 channels, hidden 20, a module: alignment 32 * 64 + 2 * 64; enter 64 * 20; leave 20 * 64 + 64;
+// times' biases 3 * (depth + 1) * 20.
+TEST(FlowStageSize, IsThatOfItsConvolutions) {
+  const int64_t ends = 32 * 64 + 2 * 64 + 64 * 20 + 20 * 64 + 64;
+  const auto parameters = [](const FlowArch& flow) {
+    return stage_cost({.in_channels = 32, .out_channels = 64, .stride = 2, .body = flow}, 16).parameters;
+  };
+  using enum VelocityKind;
+  const int64_t one = 3 * 2 * 20, two = 3 * 3 * 20;
+  EXPECT_EQ(parameters({.kind = pointwise, .hidden = 20, .kernel = 7, .dilation = 4}), ends + one + 20 * 20);
+  EXPECT_EQ(parameters({.kind = bottleneck, .hidden = 20}), ends + one + 20 * 20 * 9);
+  EXPECT_EQ(parameters({.kind = bottleneck, .hidden = 20, .kernel = 5, .dilation = 2}), ends + one + 20 * 20 * 25);
+  EXPECT_EQ(parameters({.kind = depthwise, .hidden = 20, .kernel = 5}), ends + one + 20 * 25);
+  EXPECT_EQ(parameters({.kind = depthwise, .hidden = 20, .depth = 2, .kernel = 7}), ends + two + 2 * 20 * 49);
+  EXPECT_EQ(parameters({.kind = depthwise, .hidden = 20, .alignment = 3, .downsampling = Downsampling::average}),
+            ends + one + 20 * 9 + 8 * 32 * 64);
+}
+
+// On 8 x 8 pixels, whichever way the alignment came from 16 x 16.
+TEST(FlowStageWork, IsThatOfItsConvolutions) {
+  FlowArch flow{.kind = VelocityKind::depthwise, .hidden = 20, .depth = 2, .kernel = 5};
+  for (const auto way : {Downsampling::stride, Downsampling::average}) {
+    flow.downsampling = way;
+    const auto cost = stage_cost({.in_channels = 32, .out_channels = 64, .stride = 2, .body = flow}, 16);
+    EXPECT_EQ(cost.macs, 64 * (32 * 64 + 64 * 20 + 2 * 20 * 25 + 20 * 64));
+    EXPECT_EQ(cost.out_size, 8);
+  }
+}
+
 TEST(HiddenForBudget, IsTheLargestThatFits) {
   const auto stage = resnet_arch("resnet34", 0, 10).stages[3];
   FlowArch flow;
   flow.modules = flow.steps = 2;
+  flow.kernel = 5;
   const auto parameters = [&](int64_t hidden) {
     auto s = stage;
     flow.hidden = hidden;
     s.body = flow;
     return stage_cost(s, 8).parameters;
   };
-  const int64_t hidden = hidden_for_budget(stage, flow, 4'200'000);
-  EXPECT_LE(parameters(hidden), 4'200'000);
-  EXPECT_GT(parameters(hidden + 1), 4'200'000);
+  for (const auto kind : {VelocityKind::bottleneck, VelocityKind::pointwise, VelocityKind::depthwise}) {
+    flow.kind = kind;
+    const int64_t hidden = hidden_for_budget(stage, flow, 4'200'000);
+    EXPECT_LE(parameters(hidden), 4'200'000);
+    EXPECT_GT(parameters(hidden + 1), 4'200'000);
+  }
   EXPECT_EQ(hidden_for_budget(stage, flow, 10), 0);
 }
 

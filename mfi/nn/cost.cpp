@@ -10,7 +10,7 @@ namespace {
 // Adds one convolution's cost. `times`: how often it runs. Returns the output size.
 int64_t add_conv(Cost& cost, const ConvShape& s, int64_t size, int64_t extra_parameters, int64_t times = 1) {
   const int64_t out = (size - 1) / s.stride + 1;
-  const int64_t weights = s.in * s.out * s.kernel * s.kernel;
+  const int64_t weights = s.weights();
   cost.parameters += weights + extra_parameters;
   cost.macs += times * weights * out * out;
   cost.activations += times * s.out * out * out;
@@ -36,7 +36,8 @@ int64_t add_blocks(Cost& cost, const StageArch& stage, const BlocksArch& body, i
 }
 
 int64_t add_flow(Cost& cost, const StageArch& stage, const FlowArch& body, int64_t size, bool folded) {
-  size = add_conv_norm(cost, {stage.in_channels, stage.out_channels, body.alignment, stage.stride}, size, folded);
+  if (pools_first(stage)) size = (size - 1) / stage.stride + 1;
+  size = add_conv_norm(cost, alignment_shape(stage), size, folded);
   const int64_t steps_per_module = body.steps / body.modules;
   const int64_t biases = (body.depth + 1) * body.hidden;
   for (int64_t module = 0; module < body.modules; ++module) {

@@ -7,11 +7,25 @@
 namespace mfi {
 
 std::vector<ConvShape> velocity_shapes(int64_t channels, const FlowArch& arch) {
-  const int64_t kernel = arch.kind == VelocityKind::pointwise ? 1 : 3;
+  ConvShape middle{arch.hidden, arch.hidden, 1, 1};
+  if (arch.kind != VelocityKind::pointwise) {
+    middle.kernel = arch.kernel;
+    middle.dilation = arch.dilation;
+  }
+  if (arch.kind == VelocityKind::depthwise) middle.groups = arch.hidden;
   std::vector<ConvShape> shapes{{channels, arch.hidden, 1, 1}};
-  for (int64_t i = 0; i < arch.depth; ++i) shapes.push_back({arch.hidden, arch.hidden, kernel, 1});
+  shapes.insert(shapes.end(), static_cast<size_t>(arch.depth), middle);
   shapes.push_back({arch.hidden, channels, 1, 1});
   return shapes;
+}
+
+bool pools_first(const StageArch& stage) {
+  return stage.stride > 1 && std::get<FlowArch>(stage.body).downsampling == Downsampling::average;
+}
+
+ConvShape alignment_shape(const StageArch& stage) {
+  return {stage.in_channels, stage.out_channels, std::get<FlowArch>(stage.body).alignment,
+          pools_first(stage) ? 1 : stage.stride};
 }
 
 VelocityNetwork::VelocityNetwork(int64_t channels, const FlowArch& arch, int64_t folded_steps) : hidden_(arch.hidden) {
@@ -58,7 +72,7 @@ torch::Tensor VelocityNetwork::total_derivative(const torch::Tensor& z, const to
   auto both = torch::cat({z, v});
   for (size_t i = 0; i + 1 < convs_.size(); ++i) {
     const auto bias = biases.narrow(1, static_cast<int64_t>(i) * hidden_, hidden_);
-    both = conv_relu_with_tangents(both, convs_[i]->weight, bias);
+    both = conv_relu_with_tangents(both, convs_[i]->weight, bias, convs_[i]->shape().grid());
   }
   // The last bias does not depend on time.
   return conv_bias(both.narrow(0, samples, samples), convs_.back()->weight, /*bias=*/{}, /*stride=*/1, /*shortcut=*/{},
@@ -69,10 +83,9 @@ torch::Tensor VelocityNetwork::forward_folded(const torch::Tensor& z, int64_t st
   return run(z, time_bias.narrow(0, step, 1));
 }
 
-FlowStage::FlowStage(const StageArch& arch, bool folded) : arch_(std::get<FlowArch>(arch.body)), folded_(folded) {
-  alignment_ = register_module(
-      "alignment",
-      std::make_shared<ConvNorm>(ConvShape{arch.in_channels, arch.out_channels, arch_.alignment, arch.stride}, folded));
+FlowStage::FlowStage(const StageArch& arch, bool folded)
+    : arch_(std::get<FlowArch>(arch.body)), folded_(folded), pooling_(pools_first(arch) ? arch.stride : 1) {
+  alignment_ = register_module("alignment", std::make_shared<ConvNorm>(alignment_shape(arch), folded));
   for (int64_t i = 0; i < arch_.modules; ++i)
     velocities_.push_back(register_module(
         "velocity" + std::to_string(i),
@@ -80,7 +93,11 @@ FlowStage::FlowStage(const StageArch& arch, bool folded) : arch_(std::get<FlowAr
 }
 
 torch::Tensor FlowStage::align(const torch::Tensor& x) const {
-  return alignment_->forward(x, /*shortcut=*/{}, /*relu=*/true);
+  // With ceil_mode an odd size becomes that of a strided convolution: the last mean is of the pixels that there are.
+  const auto pooled = pooling_ == 1 ? x
+                                    : at::avg_pool2d(x, {pooling_, pooling_}, {pooling_, pooling_}, {0, 0},
+                                                     /*ceil_mode=*/true, /*count_include_pad=*/false);
+  return alignment_->forward(pooled, /*shortcut=*/{}, /*relu=*/true);
 }
 
 torch::Tensor FlowStage::integrate(const torch::Tensor& z1, int64_t steps) const {

@@ -16,7 +16,8 @@ struct Interval {
   double r = 0, t = 1;
 };
 
-/// The mean-velocity network u(z, r, t): `enter` C->h, `middle0..` h->h, `leave` h->C, ReLU between.
+/// The mean-velocity network u(z, r, t): `enter` C->h, `middle0..` h->h, `leave` h->C, ReLU between. Of these only the
+/// middle sees neighbouring pixels: depth * dilation * (kernel / 2) of them in each direction (pointwise: none).
 ///
 /// A linear layer of (r, t - r) gives the biases of enter and middle. `leave` starts at zero, so an
 /// untrained stage hands on its aligned input. Since (r, t) is fixed at inference, the folded network
@@ -63,7 +64,7 @@ class FlowStage : public Part {
   /// The stage's output after the Arch's number of steps.
   torch::Tensor forward(const torch::Tensor& x) override;
 
-  /// z1 = ReLU(BN(conv(x))).
+  /// z1 = ReLU(BN(conv(x))), of means of x's pixels where the Arch downsamples by average.
   torch::Tensor align(const torch::Tensor& x) const;
 
   /// z0 from z1 in `steps` steps, a multiple of the modules: z <- z - (t - r) u(z, r, t).
@@ -79,9 +80,16 @@ class FlowStage : public Part {
  private:
   FlowArch arch_;
   bool folded_;
+  int64_t pooling_;  // pixels along a side that become one before the alignment; 1: none
   std::shared_ptr<ConvNorm> alignment_;
   std::vector<std::shared_ptr<VelocityNetwork>> velocities_;
 };
+
+/// Whether pixels become means before the alignment's convolution: where a stage has a stride to be taken so.
+bool pools_first(const StageArch& stage);
+
+/// Shape of a flow stage's alignment.
+ConvShape alignment_shape(const StageArch& stage);
 
 /// Shapes of a velocity network's convolutions: enter, middle, leave.
 std::vector<ConvShape> velocity_shapes(int64_t channels, const FlowArch& arch);

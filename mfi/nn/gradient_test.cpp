@@ -105,6 +105,24 @@ TEST(PointwiseVelocityNetwork, HasRightGradientsWithOneTimeForAll) {
   expect_right_module_gradients(module, input(3), [&](const torch::Tensor& z) { return module.forward(z, r, t); });
 }
 
+TEST(DepthwiseVelocityNetwork, HasRightGradients) {
+  VelocityNetwork module(3, {.kind = VelocityKind::depthwise, .hidden = 4, .kernel = 5, .dilation = 2}, 0);
+  const auto r = torch::tensor({0.1, 0.4}, f64), t = torch::tensor({0.7, 0.9}, f64);
+  expect_right_module_gradients(module, input(3), [&](const torch::Tensor& z) { return module.forward(z, r, t); });
+}
+
+TEST(DilatedVelocityNetwork, HasRightGradients) {
+  VelocityNetwork module(3, {.hidden = 4, .depth = 2, .dilation = 2}, 0);
+  const auto r = torch::tensor({0.1}, f64), t = torch::tensor({0.7}, f64);
+  expect_right_module_gradients(module, input(3), [&](const torch::Tensor& z) { return module.forward(z, r, t); });
+}
+
+TEST(FlowStage, HasRightGradientsBehindMeansOfPixels) {
+  const FlowArch flow{.kind = VelocityKind::depthwise, .hidden = 3, .downsampling = Downsampling::average};
+  FlowStage module({.in_channels = 2, .out_channels = 3, .stride = 2, .body = flow}, /*folded=*/false);
+  expect_right_module_gradients(module, input(2));
+}
+
 TEST(FlowStage, HasRightGradientsThroughTwoModulesAndFourSteps) {
   FlowArch flow;
   flow.hidden = 3;

@@ -6,14 +6,13 @@
 namespace mfi {
 
 Convolution::Convolution(const ConvShape& shape, bool with_bias) : shape_(shape) {
-  weight = register_parameter(
-      "weight",
-      torch::zeros({shape.out, shape.in, shape.kernel, shape.kernel}).contiguous(torch::MemoryFormat::ChannelsLast));
+  weight = register_parameter("weight", torch::zeros({shape.out, shape.in / shape.groups, shape.kernel, shape.kernel})
+                                            .contiguous(torch::MemoryFormat::ChannelsLast));
   if (with_bias) bias = register_parameter("bias", torch::zeros({shape.out}));
 }
 
 torch::Tensor Convolution::forward(const torch::Tensor& x, const torch::Tensor& extra_bias, bool relu) const {
-  return conv_bias(x, weight, bias.defined() ? bias : extra_bias, shape_.stride, /*shortcut=*/{}, relu, kept_);
+  return conv_bias(x, weight, bias.defined() ? bias : extra_bias, shape_.grid(), /*shortcut=*/{}, relu, kept_);
 }
 
 BatchNorm::BatchNorm(int64_t channels) {

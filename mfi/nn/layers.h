@@ -18,6 +18,11 @@ namespace mfi {
 /// Shape of a square convolution; padding keeps the resolution at stride 1.
 struct ConvShape {
   int64_t in = 1, out = 1, kernel = 3, stride = 1;
+  int64_t dilation = 1;  // pixels from one of the kernel's taps to the next
+  int64_t groups = 1;    // of channels that know nothing of each other; as many as channels: depthwise
+
+  ConvGrid grid() const { return {stride, dilation}; }
+  int64_t weights() const { return in / groups * out * kernel * kernel; }
 };
 
 class Convolution : public torch::nn::Module {
@@ -32,7 +37,7 @@ class Convolution : public torch::nn::Module {
   /// What the kernels keep of the weight while it does not learn.
   const KeptWeightsPtr& kept() const { return kept_; }
 
-  torch::Tensor weight;  // [out, in, kernel, kernel]
+  torch::Tensor weight;  // [out, in / groups, kernel, kernel]
   torch::Tensor bias;    // [out], undefined without bias
 
  private:

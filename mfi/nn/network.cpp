@@ -96,7 +96,8 @@ void initialise(torch::nn::Module& network, uint64_t seed) {
     if (auto* conv = dynamic_cast<Convolution*>(item.value().get())) {
       const bool leaves = name.size() >= 6 && name.compare(name.size() - 6, 6, ".leave") == 0;
       const auto& s = conv->shape();
-      const double stddev = leaves ? 0 : std::sqrt(2.0 / static_cast<double>(s.out * s.kernel * s.kernel));
+      const int64_t fan_out = s.out / s.groups * s.kernel * s.kernel;
+      const double stddev = leaves ? 0 : std::sqrt(2.0 / static_cast<double>(fan_out));
       // Drawn contiguous, so that the values do not depend on the memory format.
       conv->weight.copy_(torch::empty(conv->weight.sizes()).normal_(0, 1, generator) * stddev);
       if (conv->bias.defined()) conv->bias.zero_();

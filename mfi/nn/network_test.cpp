@@ -113,14 +113,30 @@ FlowArch flow_arch(VelocityKind kind, int64_t hidden, int64_t depth, int64_t mod
   return flow;
 }
 
-std::vector<Arch> varied_archs() {
-  std::vector<Arch> out;
-  for (const auto& name : {"resnet20", "resnet18", "resnet50"}) out.push_back(resnet_arch(name, 8, 10));
+Arch flows_arch() {
   auto flows = resnet_arch("resnet34", 8, 7);
   flows = with_flow_stage(flows, 0, flow_arch(VelocityKind::bottleneck, 5, 1, 1, 1, 1));
   flows = with_flow_stage(flows, 1, flow_arch(VelocityKind::pointwise, 7, 2, 1, 3, 3));
-  flows = with_flow_stage(flows, 3, flow_arch(VelocityKind::bottleneck, 9, 3, 2, 4, 1));
-  out.push_back(flows);
+  return with_flow_stage(flows, 3, flow_arch(VelocityKind::bottleneck, 9, 3, 2, 4, 1));
+}
+
+// Velocity networks that see far, and alignments that look at means.
+Arch far_sighted_arch() {
+  auto far = resnet_arch("resnet18", 8, 7);
+  far = with_flow_stage(far, 0, {.kind = VelocityKind::bottleneck, .hidden = 5, .dilation = 2});
+  far = with_flow_stage(
+      far, 1,
+      {.kind = VelocityKind::depthwise, .hidden = 6, .depth = 2, .kernel = 5, .downsampling = Downsampling::average});
+  far = with_flow_stage(
+      far, 2, {.kind = VelocityKind::depthwise, .hidden = 7, .kernel = 7, .dilation = 4, .modules = 2, .steps = 4});
+  return with_flow_stage(far, 3, {.hidden = 9, .kernel = 5, .alignment = 3, .downsampling = Downsampling::average});
+}
+
+std::vector<Arch> varied_archs() {
+  std::vector<Arch> out;
+  for (const auto& name : {"resnet20", "resnet18", "resnet50"}) out.push_back(resnet_arch(name, 8, 10));
+  out.push_back(flows_arch());
+  out.push_back(far_sighted_arch());
   return out;
 }
 
@@ -203,8 +219,130 @@ TEST(FlowStage, HandsOnItsAlignedInputBeforeTraining) {
   EXPECT_TRUE(torch::equal(stage.forward(x), stage.align(x)));
 }
 
+// ---- Velocity networks that see far ----
+
+torch::Tensor plain_conv(const torch::Tensor& x, const torch::Tensor& weight, int64_t stride = 1, int64_t dilation = 1,
+                         int64_t groups = 1) {
+  const int64_t padding = dilation * (weight.size(2) / 2);
+  return at::conv2d(x, weight, {}, {stride, stride}, {padding, padding}, {dilation, dilation}, groups);
+}
+
+struct Middle {
+  VelocityKind kind;
+  int64_t kernel, dilation, depth, reach;  // reach: pixels in each direction
+};
+
+std::ostream& operator<<(std::ostream& out, const Middle& m) {
+  return out << "kind " << static_cast<int>(m.kind) << ", kernel " << m.kernel << ", dilation " << m.dilation
+             << ", depth " << m.depth;
+}
+
+class MiddleOf : public testing::TestWithParam<Middle> {
+ protected:
+  FlowArch arch() const {
+    FlowArch flow;
+    flow.kind = GetParam().kind;
+    flow.hidden = 6;
+    flow.depth = GetParam().depth;
+    flow.kernel = GetParam().kernel;
+    flow.dilation = GetParam().dilation;
+    return flow;
+  }
+};
+
+// 1x1, middle, 1x1 with the biases of one time, by LibTorch's operators. float32 rounds at 6e-8; the largest sum is
+// over 150 products.
+TEST_P(MiddleOf, AVelocityNetworkIsWhatItIsSaidToBe) {
+  torch::NoGradGuard no_grad;
+  torch::manual_seed(1);
+  VelocityNetwork net(4, arch(), 0);
+  for (auto& p : net.parameters()) p.normal_();
+  const bool pointwise = GetParam().kind == VelocityKind::pointwise;
+  const int64_t dilation = pointwise ? 1 : GetParam().dilation;
+  const int64_t groups = GetParam().kind == VelocityKind::depthwise ? 6 : 1;
+  const auto weight = [&](const std::string& name) { return net.named_parameters()[name + ".weight"]; };
+  const std::vector<int64_t> middle{6, 6 / groups, pointwise ? 1 : GetParam().kernel,
+                                    pointwise ? 1 : GetParam().kernel};
+  ASSERT_EQ(weight("middle0").sizes(), middle);
+
+  const auto z = torch::randn({3, 4, 9, 8}), r = torch::rand({3}), t = torch::rand({3});
+  const auto biases = at::linear(torch::stack({r, t - r}, 1), net.time_weight, net.time_bias).view({3, -1, 6, 1, 1});
+  auto y = (plain_conv(z, weight("enter")) + biases.select(1, 0)).relu();
+  for (int64_t i = 0; i < GetParam().depth; ++i)
+    y = (plain_conv(y, weight("middle" + std::to_string(i)), 1, dilation, groups) + biases.select(1, i + 1)).relu();
+  y = plain_conv(y, weight("leave")) + net.named_parameters()["leave.bias"].view({1, -1, 1, 1});
+
+  EXPECT_TRUE(torch::allclose(net.forward(z, r, t), y, 1e-4, 1e-4 * y.abs().max().item<double>()));
+}
+
+TEST_P(MiddleOf, APixelIsSeenAsFarAsItReachesAndNoFarther) {
+  torch::NoGradGuard no_grad;
+  torch::manual_seed(1);
+  VelocityNetwork net(4, arch(), 0);
+  // Positive throughout, so that no ReLU and no cancellation hides an influence.
+  net.to(torch::kFloat64);
+  for (auto& p : net.parameters()) p.uniform_(0.1, 1);
+  const int64_t size = 33, centre = 16, reach = GetParam().reach;
+  auto z = torch::zeros({1, 4, size, size}, torch::kFloat64);
+  const auto r = torch::zeros({1}, torch::kFloat64), t = torch::ones({1}, torch::kFloat64);
+  const auto before = net.forward(z, r, t);
+  z.select(2, centre).select(2, centre).fill_(1);
+  const auto touched = (net.forward(z, r, t) - before).abs().amax({0, 1}).gt(0);
+  const auto rows = touched.any(1).nonzero(), columns = touched.any(0).nonzero();
+  EXPECT_EQ(rows.min().item<int64_t>(), centre - reach);
+  EXPECT_EQ(rows.max().item<int64_t>(), centre + reach);
+  EXPECT_EQ(columns.min().item<int64_t>(), centre - reach);
+  EXPECT_EQ(columns.max().item<int64_t>(), centre + reach);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, MiddleOf,
+    testing::Values(Middle{VelocityKind::pointwise, 7, 4, 2, 0}, Middle{VelocityKind::bottleneck, 3, 1, 1, 1},
+                    Middle{VelocityKind::bottleneck, 3, 1, 3, 3}, Middle{VelocityKind::bottleneck, 3, 4, 1, 4},
+                    Middle{VelocityKind::bottleneck, 5, 1, 2, 4}, Middle{VelocityKind::depthwise, 3, 1, 1, 1},
+                    Middle{VelocityKind::depthwise, 5, 2, 1, 4}, Middle{VelocityKind::depthwise, 7, 2, 2, 12}));
+
+// Odd sizes end in means of the pixels that are left.
+TEST(FlowStage, AlignsMeansOfPixelsWhereItDownsamplesByAverage) {
+  torch::NoGradGuard no_grad;
+  for (const int64_t kernel : {1, 3}) {
+    FlowArch flow;
+    flow.alignment = kernel;
+    flow.downsampling = Downsampling::average;
+    FlowStage stage({.in_channels = 3, .out_channels = 5, .stride = 2, .body = flow}, /*folded=*/true);
+    auto& conv = *stage.alignment()->conv;
+    torch::manual_seed(1);
+    conv.weight.normal_();
+    const auto x = torch::randn({2, 3, 7, 6});
+    auto means = torch::empty({2, 3, 4, 3});
+    for (int64_t row = 0; row < 4; ++row)
+      for (int64_t column = 0; column < 3; ++column)
+        means.select(2, row).select(2, column).copy_(
+            x.slice(2, 2 * row, 2 * row + 2).slice(3, 2 * column, 2 * column + 2).mean({2, 3}));
+    EXPECT_TRUE(torch::allclose(stage.align(x), plain_conv(means, conv.weight).relu(), 1e-5, 1e-5)) << kernel;
+  }
+}
+
+TEST(FlowStage, HasNothingToDownsampleAtStrideOne) {
+  FlowArch flow;
+  flow.downsampling = Downsampling::average;
+  const StageArch stage{.in_channels = 3, .out_channels = 5, .stride = 1, .body = flow};
+  EXPECT_FALSE(pools_first(stage));
+  EXPECT_EQ(FlowStage(stage, false).align(torch::randn({1, 3, 5, 5})).size(2), 5);
+}
+
+// He: the spread of a result's gradient does not depend on how many channels share a tap.
+TEST(Initialise, SpreadsDepthwiseWeightsByTheirOwnFan) {
+  Network net(with_flow_stage(resnet_arch("resnet18", 8, 10), 3,
+                              {.kind = VelocityKind::depthwise, .hidden = 400, .kernel = 5}));
+  initialise(net, 1);
+  const auto& weight = net.flow_stage(3).velocities()[0]->convs()[1]->weight;
+  // 10,000 values: the standard deviation is known to 1 %.
+  EXPECT_NEAR(weight.std().item<double>(), std::sqrt(2.0 / 25), 0.05 * std::sqrt(2.0 / 25));
+}
+
 TEST(FlowStage, SharesThePathOutAmongItsModules) {
-  const Network net(varied_archs().back());
+  const Network net(flows_arch());
   const auto& stage = net.flow_stage(3);
   EXPECT_EQ(stage.module_interval(0).t, 1);
   EXPECT_EQ(stage.module_interval(0).r, 0.5);

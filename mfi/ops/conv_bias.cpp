@@ -16,16 +16,25 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 using OptionalTensor = std::optional<torch::Tensor>;
 
+void save_grid(AutogradContext& context, const ConvGrid& grid) {
+  context.saved_data["stride"] = grid.stride;
+  context.saved_data["dilation"] = grid.dilation;
+}
+
+ConvGrid grid_of(AutogradContext& context) {
+  return {context.saved_data["stride"].toInt(), context.saved_data["dilation"].toInt()};
+}
+
 class OneCallConv : public torch::autograd::Function<OneCallConv> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x, const OptionalTensor& shortcut,
-                               const torch::Tensor& weight, const OptionalTensor& bias, int64_t stride, bool relu,
+                               const torch::Tensor& weight, const OptionalTensor& bias, const ConvGrid& grid, bool relu,
                                const KeptWeightsPtr& kept) {
-    auto out = conv_forward(x, weight, bias, stride, shortcut, relu, kept);
+    auto out = conv_forward(x, weight, bias, grid, shortcut, relu, kept);
     if (kept) context->saved_data["kept"] = c10::IValue::make_capsule(kept);
     // x only tells its shape; it is kept anyway, by the operation that it is the result of.
     context->save_for_backward({x, weight, relu ? out : torch::Tensor()});
-    context->saved_data["stride"] = stride;
+    save_grid(*context, grid);
     context->saved_data["shortcut"] = shortcut.has_value();
     return out;
   }
@@ -35,8 +44,8 @@ class OneCallConv : public torch::autograd::Function<OneCallConv> {
     const auto &x = saved[0], &weight = saved[1], &out = saved[2];
     auto gradient = gradients[0].contiguous(torch::MemoryFormat::ChannelsLast);
     if (out.defined()) gradient = at::threshold_backward(gradient, out, 0);
-    const auto through_conv = conv_gradients(gradient, x, weight, context->saved_data["stride"].toInt(),
-                                             context->needs_input_grad(0), /*weight_wanted=*/false, kept_of(*context));
+    const auto through_conv = conv_gradients(gradient, x, weight, grid_of(*context), context->needs_input_grad(0),
+                                             /*weight_wanted=*/false, kept_of(*context));
     const bool shortcut_wanted = context->saved_data["shortcut"].toBool() && context->needs_input_grad(1);
     return {through_conv.x, shortcut_wanted ? gradient : torch::Tensor(), {}, {}, {}, {}, {}};
   }
@@ -95,18 +104,18 @@ MaskedGradient mask_and_sum(const torch::Tensor& gradient, const torch::Tensor& 
 class ConvWithPass : public torch::autograd::Function<ConvWithPass> {
  public:
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x, const torch::Tensor& weight,
-                               const OptionalTensor& bias, int64_t stride, bool relu) {
-    const auto used_weight = weight_for(x, weight, stride);
+                               const OptionalTensor& bias, const ConvGrid& grid, bool relu) {
+    const auto used_weight = weight_for(x, weight, grid);
     const bool of_samples = bias && bias->dim() == 2;
     torch::Tensor out;
     if (of_samples) {
-      out = conv_forward(x, used_weight, std::nullopt, stride, std::nullopt, /*relu=*/false);
+      out = conv_forward(x, used_weight, std::nullopt, grid, std::nullopt, /*relu=*/false);
       add_sample_bias(out, *bias, relu);
     } else {
-      out = conv_forward(x, used_weight, bias, stride, std::nullopt, relu);
+      out = conv_forward(x, used_weight, bias, grid, std::nullopt, relu);
     }
     context->save_for_backward({x, used_weight, relu ? out : torch::Tensor()});
-    context->saved_data["stride"] = stride;
+    save_grid(*context, grid);
     context->saved_data["bias"] = bias.has_value();
     context->saved_data["of_samples"] = of_samples;
     return out;
@@ -122,7 +131,7 @@ class ConvWithPass : public torch::autograd::Function<ConvWithPass> {
     if (out.defined() || bias_wanted) masked = mask_and_sum(gradient, out);
     torch::Tensor bias_gradient;
     if (bias_wanted) bias_gradient = context->saved_data["of_samples"].toBool() ? masked.sums : masked.sums.sum(0);
-    const auto through_conv = conv_gradients(masked.gradient, x, used_weight, context->saved_data["stride"].toInt(),
+    const auto through_conv = conv_gradients(masked.gradient, x, used_weight, grid_of(*context),
                                              context->needs_input_grad(0), context->needs_input_grad(1));
     return {through_conv.x, through_conv.weight, bias_gradient, {}, {}};
   }
@@ -136,8 +145,8 @@ bool is_float32(const torch::Tensor& t) { return !t.defined() || t.scalar_type()
 
 }  // namespace
 
-torch::Tensor conv_bias(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias, int64_t stride,
-                        const torch::Tensor& shortcut, bool relu, const KeptWeightsPtr& kept) {
+torch::Tensor conv_bias(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
+                        const ConvGrid& grid, const torch::Tensor& shortcut, bool relu, const KeptWeightsPtr& kept) {
   const bool weights_learn = wants_gradient(weight) || wants_gradient(bias);
   const bool of_samples = bias.defined() && bias.dim() == 2;
   const bool plain = has_passes(x, {weight, bias, shortcut}) && onednn_takes(x.scalar_type());
@@ -146,35 +155,36 @@ torch::Tensor conv_bias(const torch::Tensor& x, const torch::Tensor& weight, con
   if (weights_learn || of_samples) {
     if (!plain || shortcut.defined() || !is_float32(weight) || !is_float32(bias) ||
         (of_samples && bias.size(0) != x.size(0)))
-      return conv_bias_reference(x, weight, bias, stride, shortcut, relu);
-    return ConvWithPass::apply(x, weight, optional(bias), stride, relu);
+      return conv_bias_reference(x, weight, bias, grid, shortcut, relu);
+    return ConvWithPass::apply(x, weight, optional(bias), grid, relu);
   }
-  if (!plain) return conv_bias_reference(x, weight, bias, stride, shortcut, relu);
+  if (!plain) return conv_bias_reference(x, weight, bias, grid, shortcut, relu);
   const auto dense = optional(shortcut.defined() ? shortcut.contiguous(torch::MemoryFormat::ChannelsLast) : shortcut);
   if (wants_gradient(x) || wants_gradient(shortcut))
-    return OneCallConv::apply(x, dense, weight, optional(bias), stride, relu, kept);
+    return OneCallConv::apply(x, dense, weight, optional(bias), grid, relu, kept);
   torch::NoGradGuard no_grad;
-  return conv_forward(x, weight, optional(bias), stride, dense, relu, kept);
+  return conv_forward(x, weight, optional(bias), grid, dense, relu, kept);
 }
 
 torch::Tensor conv_bias_reference(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
-                                  int64_t stride, const torch::Tensor& shortcut, bool relu) {
-  auto y = at::conv2d(x, weight.to(x.scalar_type()), {}, {stride, stride}, padding_of(weight));
+                                  const ConvGrid& grid, const torch::Tensor& shortcut, bool relu) {
+  auto y = at::conv2d(x, weight.to(x.scalar_type()), {}, {grid.stride, grid.stride}, padding_of(weight, grid.dilation),
+                      {grid.dilation, grid.dilation}, x.size(1) / weight.size(1));
   if (bias.defined()) y = y + bias.to(x.scalar_type()).unsqueeze(-1).unsqueeze(-1);
   if (shortcut.defined()) y = y + shortcut;
   return relu ? at::relu(y) : y;
 }
 
-torch::Tensor conv_relu_with_tangents(const torch::Tensor& both, const torch::Tensor& weight,
-                                      const torch::Tensor& bias) {
+torch::Tensor conv_relu_with_tangents(const torch::Tensor& both, const torch::Tensor& weight, const torch::Tensor& bias,
+                                      const ConvGrid& grid) {
   TORCH_CHECK(
       both.size(0) % 2 == 0 && bias.dim() == 2 && bias.size(0) == both.size(0) && bias.size(1) == weight.size(0),
       "conv_relu_with_tangents: values and tangents are ", both.sizes(), ", weight ", weight.sizes(), " and bias ",
       bias.sizes(), "; expected [2 N, in, H, W], [out, in, ...] and [2 N, out]");
   if (!has_passes(both, {weight, bias}) || !onednn_takes(both.scalar_type()) || !is_float32(bias))
-    return conv_relu_with_tangents_reference(both, weight, bias);
+    return conv_relu_with_tangents_reference(both, weight, bias, grid);
   torch::NoGradGuard no_grad;
-  const auto y = conv_forward(both, weight, std::nullopt, /*stride=*/1, std::nullopt, /*relu=*/false);
+  const auto y = conv_forward(both, weight, std::nullopt, grid, std::nullopt, /*relu=*/false);
   MFI_OPERATION("samples' biases, ReLU, and tangents");
   const int64_t samples = y.size(0) / 2, channels = y.size(1);
   const ColumnLayout layout(y.size(2) * y.size(3), channels);
@@ -193,9 +203,9 @@ torch::Tensor conv_relu_with_tangents(const torch::Tensor& both, const torch::Te
 }
 
 torch::Tensor conv_relu_with_tangents_reference(const torch::Tensor& both, const torch::Tensor& weight,
-                                                const torch::Tensor& bias) {
+                                                const torch::Tensor& bias, const ConvGrid& grid) {
   torch::NoGradGuard no_grad;
-  const auto y = conv_bias_reference(both, weight, bias, /*stride=*/1, /*shortcut=*/{}, /*relu=*/false);
+  const auto y = conv_bias_reference(both, weight, bias, grid, /*shortcut=*/{}, /*relu=*/false);
   const int64_t samples = y.size(0) / 2;
   const auto value = y.narrow(0, 0, samples), tangent = y.narrow(0, samples, samples);
   return torch::cat({value.relu(), tangent * value.gt(0)});

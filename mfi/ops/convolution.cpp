@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "mfi/core/text.h"
+#include "mfi/ops/depthwise.h"
 #include "mfi/ops/operation_scope.h"
 #include "mfi/ops/tensor_access.h"
 #include "mfi/ops/weight_gradient.h"
@@ -22,24 +23,42 @@ Conv3x3Shape conv3x3_shape(const torch::Tensor& x, const torch::Tensor& weight, 
   return {x.size(0), x.size(1), weight.size(0), x.size(2), x.size(3), stride};
 }
 
-// As a profile shows it: "convolution (Winograd) 3x3 16 -> 32, 8x8".
-std::string name_of(const char* what, const torch::Tensor& x, const torch::Tensor& weight, int64_t stride) {
+int64_t groups_of(const torch::Tensor& x, const torch::Tensor& weight) { return x.size(1) / weight.size(1); }
+
+// As a profile shows it: "convolution (Winograd) 3x3 16 -> 32, 8x8", "... 5x5 16 -> 16, 8x8, dilation 2, 16 groups".
+std::string name_of(const char* what, const torch::Tensor& x, const torch::Tensor& weight, const ConvGrid& grid) {
   const auto number = [](int64_t n) { return static_cast<long long>(n); };
-  return format("%s %lldx%lld %lld -> %lld, %lldx%lld%s", what, number(weight.size(2)), number(weight.size(3)),
-                number(weight.size(1)), number(weight.size(0)), number(x.size(2)), number(x.size(3)),
-                stride == 1 ? "" : format(" / %lld", number(stride)).c_str());
+  auto name = format("%s %lldx%lld %lld -> %lld, %lldx%lld", what, number(weight.size(2)), number(weight.size(3)),
+                     number(x.size(1)), number(weight.size(0)), number(x.size(2)), number(x.size(3)));
+  if (grid.stride != 1) name += format(" / %lld", number(grid.stride));
+  if (grid.dilation != 1) name += format(", dilation %lld", number(grid.dilation));
+  if (groups_of(x, weight) != 1) name += format(", %lld groups", number(groups_of(x, weight)));
+  return name;
 }
 
-bool is_3x3(const torch::Tensor& weight) { return weight.size(2) == 3 && weight.size(3) == 3; }
+// What our kernels for 3x3 convolutions know: neighbouring pixels, and every channel of x for each of the result.
+bool is_plain_3x3(const torch::Tensor& x, const torch::Tensor& weight, const ConvGrid& grid) {
+  return weight.size(2) == 3 && weight.size(3) == 3 && grid.dilation == 1 && weight.size(1) == x.size(1);
+}
 
-bool has_direct_weight_gradient(const torch::Tensor& x, const torch::Tensor& weight, int64_t stride) {
-  return x.scalar_type() == torch::kBFloat16 && is_3x3(weight) &&
-         has_weight_gradient_kernel(conv3x3_shape(x, weight, stride));
+bool has_direct_weight_gradient(const torch::Tensor& x, const torch::Tensor& weight, const ConvGrid& grid) {
+  return x.scalar_type() == torch::kBFloat16 && is_plain_3x3(x, weight, grid) &&
+         has_weight_gradient_kernel(conv3x3_shape(x, weight, grid.stride));
+}
+
+bool known_type(const torch::Tensor& x) {
+  return x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kBFloat16;
+}
+
+// Whether each channel is convolved by itself, in a way that our gradients know.
+bool is_depthwise(const torch::Tensor& x, const torch::Tensor& weight, const ConvGrid& grid) {
+  return x.is_cpu() && known_type(x) && x.size(1) > 1 && weight.size(1) == 1 && weight.size(0) == x.size(1) &&
+         weight.size(2) == weight.size(3) && grid.stride == 1 && has_depthwise_weight_gradient(weight.size(2));
 }
 
 // The operators with which LibTorch's own compiler fuses; they have no C++ header.
 torch::Tensor onednn_conv(const torch::Tensor& x, const torch::Tensor& weight, const OptionalTensor& bias,
-                          int64_t stride, const OptionalTensor& shortcut, bool relu) {
+                          const ConvGrid& grid, const OptionalTensor& shortcut, bool relu) {
   using Plain =
       torch::Tensor(const torch::Tensor&, const torch::Tensor&, const OptionalTensor&, at::IntArrayRef, at::IntArrayRef,
                     at::IntArrayRef, int64_t, std::string_view, OptionalScalars, std::optional<std::string_view>);
@@ -52,21 +71,29 @@ torch::Tensor onednn_conv(const torch::Tensor& x, const torch::Tensor& weight, c
   };
   static const auto plain = find("").typed<Plain>();
   static const auto binary = find("binary").typed<Binary>();
-  const auto padding = padding_of(weight);
-  const std::vector<int64_t> strides{stride, stride}, dilation{1, 1};
+  const auto padding = padding_of(weight, grid.dilation);
+  const std::vector<int64_t> strides(2, grid.stride), dilation(2, grid.dilation);
+  const int64_t groups = groups_of(x, weight);
   if (!shortcut)
-    return plain.call(x, weight, bias, padding, strides, dilation, /*groups=*/1, relu ? "relu" : "none",
-                      OptionalScalars(), std::nullopt);
+    return plain.call(x, weight, bias, padding, strides, dilation, groups, relu ? "relu" : "none", OptionalScalars(),
+                      std::nullopt);
   const auto then = relu ? std::optional<std::string_view>("relu") : std::nullopt;
-  return binary.call(x, *shortcut, weight, bias, padding, strides, dilation, /*groups=*/1, "add", std::nullopt, then,
+  return binary.call(x, *shortcut, weight, bias, padding, strides, dilation, groups, "add", std::nullopt, then,
                      OptionalScalars(), std::nullopt);
 }
 
 // `has_kernel`: which of winograd.h's rules.
-bool has_winograd(const torch::Tensor& x, const torch::Tensor& weight, int64_t stride,
+bool has_winograd(const torch::Tensor& x, const torch::Tensor& weight, const ConvGrid& grid,
                   bool (*has_kernel)(const Conv3x3Shape&, int64_t) = has_winograd_conv) {
-  const bool known_type = x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kBFloat16;
-  return x.is_cpu() && known_type && is_3x3(weight) && has_kernel(conv3x3_shape(x, weight, stride), x.element_size());
+  return x.is_cpu() && known_type(x) && is_plain_3x3(x, weight, grid) &&
+         has_kernel(conv3x3_shape(x, weight, grid.stride), x.element_size());
+}
+
+// By LibTorch's operator.
+torch::Tensor plain_conv(const torch::Tensor& x, const torch::Tensor& weight, const OptionalTensor& bias,
+                         const ConvGrid& grid) {
+  return at::conv2d(x, weight, bias, {grid.stride, grid.stride}, padding_of(weight, grid.dilation),
+                    {grid.dilation, grid.dilation}, groups_of(x, weight));
 }
 
 // A kept weight, or one made for this call.
@@ -102,13 +129,26 @@ torch::Tensor winograd(const Conv3x3Shape& shape, const torch::Tensor& x, const 
   return y;
 }
 
-// Our kernels' gradient of a 3x3 weight: by Winograd's filtering, or direct; undefined where neither is for this shape.
-torch::Tensor own_weight_gradient(const torch::Tensor& y_gradient, const torch::Tensor& x, const torch::Tensor& weight,
-                                  int64_t stride) {
-  const bool filtered = has_winograd(x, weight, stride, has_winograd_weight_gradient);
-  if (!filtered && !has_direct_weight_gradient(x, weight, stride)) return {};
+torch::Tensor depthwise_weight_gradient_of(const torch::Tensor& y_gradient, const torch::Tensor& x,
+                                           const torch::Tensor& weight, const ConvGrid& grid) {
   const auto dense_x = dense(x);
-  const auto shape = conv3x3_shape(x, weight, stride);
+  auto out = torch::empty(weight.sizes(), torch::kFloat32);
+  const DepthwiseShape shape{x.size(0), x.size(1), x.size(2), x.size(3), weight.size(2), grid.dilation};
+  with_element(x.scalar_type(), [&]<class T>(T) {
+    depthwise_weight_gradient<T>(shape, data<T>(dense_x), data<T>(y_gradient), mutable_data<float>(out));
+  });
+  return out;
+}
+
+// Our kernels' gradient of a weight: depthwise; or of 3x3, by Winograd's filtering, or direct; undefined where none is
+// for this shape.
+torch::Tensor own_weight_gradient(const torch::Tensor& y_gradient, const torch::Tensor& x, const torch::Tensor& weight,
+                                  const ConvGrid& grid) {
+  if (is_depthwise(x, weight, grid)) return depthwise_weight_gradient_of(y_gradient, x, weight, grid);
+  const bool filtered = has_winograd(x, weight, grid, has_winograd_weight_gradient);
+  if (!filtered && !has_direct_weight_gradient(x, weight, grid)) return {};
+  const auto dense_x = dense(x);
+  const auto shape = conv3x3_shape(x, weight, grid.stride);
   auto out = torch::empty(
       weight.sizes(), torch::TensorOptions().dtype(torch::kFloat32).memory_format(torch::MemoryFormat::ChannelsLast));
   if (filtered)
@@ -144,53 +184,61 @@ bool onednn_takes(torch::Dtype type) {
   return type != torch::kBFloat16 || has_bfloat16;
 }
 
-torch::Tensor weight_for(const torch::Tensor& x, const torch::Tensor& weight, int64_t stride) {
-  return has_winograd(x, weight, stride) ? weight : weight.to(x.scalar_type());
+torch::Tensor weight_for(const torch::Tensor& x, const torch::Tensor& weight, const ConvGrid& grid) {
+  return has_winograd(x, weight, grid) ? weight : weight.to(x.scalar_type());
 }
 
 torch::Tensor conv_forward(const torch::Tensor& x, const torch::Tensor& weight, const OptionalTensor& bias,
-                           int64_t stride, const OptionalTensor& shortcut, bool relu, const KeptWeightsPtr& kept) {
-  const bool filtered = has_winograd(x, weight, stride);
-  MFI_OPERATION(name_of(filtered ? "convolution (Winograd)" : "convolution (oneDNN)", x, weight, stride));
+                           const ConvGrid& grid, const OptionalTensor& shortcut, bool relu,
+                           const KeptWeightsPtr& kept) {
+  const bool filtered = has_winograd(x, weight, grid);
+  MFI_OPERATION(name_of(filtered ? "convolution (Winograd)" : "convolution (oneDNN)", x, weight, grid));
   if (filtered)
-    return winograd(conv3x3_shape(x, weight, stride), x, weight, ConvUse::forward, bias, shortcut, relu, kept);
+    return winograd(conv3x3_shape(x, weight, grid.stride), x, weight, ConvUse::forward, bias, shortcut, relu, kept);
   const auto typed_weight = weight_of_type(weight, x.scalar_type(), kept);
   // Where neither x nor the weight is recognised as channels-last (a 1x1 weight never is), it comes out as NCHW.
-  if (!bias && !shortcut && !relu) return dense(at::conv2d(x, typed_weight, {}, {stride, stride}, padding_of(weight)));
+  if (!bias && !shortcut && !relu) return dense(plain_conv(x, typed_weight, {}, grid));
   if (shortcut && shortcut->size(2) * shortcut->size(3) == 1) {
     // LibTorch's call cannot add where there is one pixel alone.
     const auto f32 = torch::kFloat32;
     const auto f32_bias = bias ? OptionalTensor(bias->to(f32)) : std::nullopt;
-    const auto y =
-        at::conv2d(x.to(f32), weight.to(f32), f32_bias, {stride, stride}, padding_of(weight)) + shortcut->to(f32);
+    const auto y = plain_conv(x.to(f32), weight.to(f32), f32_bias, grid) + shortcut->to(f32);
     return dense((relu ? y.relu() : y).to(x.scalar_type()));
   }
   const auto typed_bias = bias ? OptionalTensor(bias->to(x.scalar_type())) : std::nullopt;
-  return dense(onednn_conv(x, typed_weight, typed_bias, stride, shortcut, relu));
+  return dense(onednn_conv(x, typed_weight, typed_bias, grid, shortcut, relu));
 }
 
 ConvGradients conv_gradients(const torch::Tensor& y_gradient, const torch::Tensor& x, const torch::Tensor& weight,
-                             int64_t stride, bool x_wanted, bool weight_wanted, const KeptWeightsPtr& kept) {
+                             const ConvGrid& grid, bool x_wanted, bool weight_wanted, const KeptWeightsPtr& kept) {
   ConvGradients out;
   if (weight_wanted) {
-    MFI_OPERATION(name_of("weight's gradient", x, weight, stride));
-    out.weight = own_weight_gradient(y_gradient, x, weight, stride);
+    MFI_OPERATION(name_of("weight's gradient", x, weight, grid));
+    out.weight = own_weight_gradient(y_gradient, x, weight, grid);
     weight_wanted = !out.weight.defined();
   }
-  if (x_wanted && has_winograd(x, weight, stride)) {
-    MFI_OPERATION(name_of("input's gradient (Winograd)", x, weight, stride));
-    auto shape = conv3x3_shape(x, weight, stride);
+  if (x_wanted && is_depthwise(x, weight, grid)) {
+    // It is the same convolution with its taps turned around. oneDNN is fast at that, and slow at the gradient where
+    // taps are many or apart.
+    MFI_OPERATION(name_of("input's gradient (oneDNN)", x, weight, grid));
+    const auto turned = weight_of_type(weight, x.scalar_type(), kept).flip({2, 3});
+    out.x = dense(plain_conv(y_gradient, turned, {}, grid));
+    x_wanted = false;
+  }
+  if (x_wanted && has_winograd(x, weight, grid)) {
+    MFI_OPERATION(name_of("input's gradient (Winograd)", x, weight, grid));
+    auto shape = conv3x3_shape(x, weight, grid.stride);
     std::swap(shape.in, shape.out);
     out.x = winograd(shape, y_gradient, weight, ConvUse::gradient, std::nullopt, std::nullopt, /*relu=*/false, kept);
     x_wanted = false;
   }
   if (!x_wanted && !weight_wanted) return out;
-  MFI_OPERATION(name_of(weight_wanted ? "gradients (oneDNN)" : "input's gradient (oneDNN)", x, weight, stride));
-  const auto [for_x, for_weight, for_bias] =
-      at::convolution_backward(y_gradient, x, weight_of_type(weight, x.scalar_type(), kept),
-                               /*bias_sizes=*/at::OptionalIntArrayRef(), {stride, stride}, padding_of(weight),
-                               /*dilation=*/{1, 1}, /*transposed=*/false, /*output_padding=*/{0, 0}, /*groups=*/1,
-                               {x_wanted, weight_wanted, false});
+  MFI_OPERATION(name_of(weight_wanted ? "gradients (oneDNN)" : "input's gradient (oneDNN)", x, weight, grid));
+  const auto [for_x, for_weight, for_bias] = at::convolution_backward(
+      y_gradient, x, weight_of_type(weight, x.scalar_type(), kept),
+      /*bias_sizes=*/at::OptionalIntArrayRef(), {grid.stride, grid.stride}, padding_of(weight, grid.dilation),
+      {grid.dilation, grid.dilation},
+      /*transposed=*/false, /*output_padding=*/{0, 0}, groups_of(x, weight), {x_wanted, weight_wanted, false});
   if (x_wanted) out.x = for_x;
   if (weight_wanted) out.weight = for_weight.to(torch::kFloat32);
   return out;

@@ -47,6 +47,8 @@ inline void refuse_double_backward(const char* operation) {
   TORCH_CHECK(!torch::GradMode::is_enabled(), operation, " can be differentiated once only");
 }
 
-inline std::vector<int64_t> padding_of(const torch::Tensor& weight) { return {weight.size(2) / 2, weight.size(3) / 2}; }
+inline std::vector<int64_t> padding_of(const torch::Tensor& weight, int64_t dilation = 1) {
+  return {dilation * (weight.size(2) / 2), dilation * (weight.size(3) / 2)};
+}
 
 }  // namespace mfi

@@ -18,16 +18,29 @@ struct StageShares {
 };
 constexpr StageShares kBasicShares{0.32, 0.108}, kBottleneckShares{0.27, 0.12};
 
-int64_t entry(const std::vector<int64_t>& list, size_t stage) {
-  return list.empty() ? 0 : list[std::min(stage, list.size() - 1)];
+template <class T>
+T entry(const std::vector<T>& list, size_t stage) {
+  return list.empty() ? T() : list[std::min(stage, list.size() - 1)];
+}
+
+VelocityKind velocity_kind(const std::string& name) {
+  if (name == "pointwise") return VelocityKind::pointwise;
+  return name == "depthwise" ? VelocityKind::depthwise : VelocityKind::bottleneck;
 }
 
 FlowArch flow_arch(const Recipe& recipe, const Arch& teacher, size_t stage) {
   const bool last = stage + 1 == teacher.stages.size();
   FlowArch flow;
-  flow.kind = recipe.flow.velocity == "pointwise" ? VelocityKind::pointwise : VelocityKind::bottleneck;
-  flow.depth = recipe.flow.depth;
-  flow.alignment = recipe.flow.alignment;
+  flow.kind = velocity_kind(entry(recipe.flow.velocity, stage));
+  flow.depth = entry(recipe.flow.depth, stage);
+  // What a stage does without stays as it is, so that networks that are the same are described the same.
+  if (flow.kind != VelocityKind::pointwise) {
+    flow.kernel = entry(recipe.flow.kernel, stage);
+    flow.dilation = entry(recipe.flow.dilation, stage);
+  }
+  flow.alignment = entry(recipe.flow.alignment, stage);
+  if (entry(recipe.flow.downsampling, stage) == "average" && teacher.stages[stage].stride != 1)
+    flow.downsampling = Downsampling::average;
   flow.modules = entry(recipe.flow.modules, stage);
   if (flow.modules == 0) flow.modules = last ? 2 : 1;
   flow.steps = entry(recipe.flow.steps, stage);

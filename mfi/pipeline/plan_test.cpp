@@ -54,6 +54,32 @@ INSTANTIATE_TEST_SUITE_P(Paper, PaperRecipe,
                                          Budget{"cifar10-resnet50.toml", 5.11, 12.62},
                                          Budget{"cifar100-resnet50.toml", 5.43, 12.88}));
 
+TEST(Plan, GivesEachStageItsOwnVelocityNetworkAndAlignment) {
+  auto recipe = small_recipe();
+  recipe.flow.velocity = {"depthwise", "pointwise", "bottleneck", "depthwise"};
+  recipe.flow.hidden = {8};
+  recipe.flow.depth = {1, 2, 3, 1};
+  recipe.flow.kernel = {5};
+  recipe.flow.dilation = {1, 2, 4, 2};
+  recipe.flow.alignment = {1, 3, 1, 3};
+  recipe.flow.downsampling = {"average"};
+  const auto meta = make_plan(recipe, 10).meta;
+  const auto flow = [&](size_t stage) { return std::get<FlowArch>(meta.stages[stage].body); };
+  using enum VelocityKind;
+  const auto average = Downsampling::average;
+  EXPECT_EQ(flow(0), (FlowArch{.kind = depthwise, .hidden = 8, .kernel = 5}));  // no stride to take
+  EXPECT_EQ(flow(1), (FlowArch{.kind = pointwise, .hidden = 8, .depth = 2, .alignment = 3, .downsampling = average}));
+  EXPECT_EQ(flow(2), (FlowArch{.hidden = 8, .depth = 3, .kernel = 5, .dilation = 4, .downsampling = average}));
+  EXPECT_EQ(flow(3), (FlowArch{.kind = depthwise,
+                               .hidden = 8,
+                               .kernel = 5,
+                               .dilation = 2,
+                               .modules = 2,
+                               .steps = 2,
+                               .alignment = 3,
+                               .downsampling = average}));
+}
+
 TEST(Plan, IsThePapersOrderByDefault) {
   EXPECT_THAT(names(make_plan(small_recipe(), 10)),
               ElementsAre("teacher", "map", "meta", "incubate-1", "incubate-2", "incubate-3", "hybrid"));

@@ -8,7 +8,10 @@
 #include <map>
 #include <optional>
 #include <sstream>
+#include <string_view>
 #include <system_error>
+#include <tuple>
+#include <type_traits>
 
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
@@ -89,34 +92,51 @@ std::string node_text(const toml::node& node) {
   return out.str();
 }
 
-/// The node as the entry's type; nothing when it is of another. Only an integer where a number is
-/// expected is converted.
+/// The node as T, or nothing. Only an integer where a number is expected is converted.
+template <class T>
+std::optional<T> single_value(const toml::node& node) {
+  if constexpr (std::is_same_v<T, double>)
+    if (const auto* integer = node.as_integer()) return static_cast<double>(integer->get());
+  const auto* value = node.as<T>();
+  if (!value) return std::nullopt;
+  return T(value->get());
+}
+
+template <class T>
+std::optional<std::vector<T>> list_value(const toml::array& array) {
+  std::vector<T> list;
+  for (const auto& item : array) {
+    const auto value = single_value<T>(item);
+    if (!value) return std::nullopt;
+    list.push_back(*value);
+  }
+  return list;
+}
+
+template <class T>
+struct is_list : std::false_type {};
+template <class T>
+struct is_list<std::vector<T>> : std::true_type {};
+
+/// The node as the entry's type; nothing when it is of another.
 std::optional<RecipeValue> value_of(const toml::node& node, const RecipeEntry& entry) {
   return std::visit(
       [&](const auto& sample) -> std::optional<RecipeValue> {
         using Held = std::decay_t<decltype(sample)>;
-        if constexpr (std::is_same_v<Held, std::vector<int64_t>>) {
-          const auto* array = node.as_array();
-          if (!array) return std::nullopt;
-          Held list;
-          for (const auto& item : *array) {
-            const auto* integer = item.as_integer();
-            if (!integer) return std::nullopt;
-            list.push_back(integer->get());
-          }
-          return list;
+        if constexpr (is_list<Held>::value) {
+          using Item = typename Held::value_type;
+          if (const auto* array = node.as_array()) return list_value<Item>(*array);
+          if (!entry.is_per_stage) return std::nullopt;
+          const auto one = single_value<Item>(node);
+          return one ? std::optional<RecipeValue>(Held{*one}) : std::nullopt;
         } else {
-          if constexpr (std::is_same_v<Held, double>)
-            if (const auto* integer = node.as_integer()) return static_cast<double>(integer->get());
-          const auto* value = node.as<Held>();
-          if (!value) return std::nullopt;
-          return Held(value->get());
+          return single_value<Held>(node);
         }
       },
       entry.default_value);
 }
 
-const char* expected_type(const RecipeEntry& entry) {
+std::string expected_type(const RecipeEntry& entry) {
   switch (entry.default_value.index()) {
     case 0:
       return "true or false";
@@ -126,8 +146,10 @@ const char* expected_type(const RecipeEntry& entry) {
       return "a number";
     case 3:
       return "a text in quotes";
+    case 4:
+      return entry.is_per_stage ? "an integer or a list of them" : "a list of integers";
     default:
-      return "a list of integers";
+      return "a text in quotes or a list of them";
   }
 }
 
@@ -139,7 +161,8 @@ std::string assign(Recipe& recipe, const RecipeEntry& entry, const toml::node& n
     if (entry.default_value.index() != 0) problem += " (" + entry.key.range + ")";
     return problem;
   }
-  auto problem = range_problem(entry, *value);
+  // One value for all stages is shown as it was written, without brackets.
+  auto problem = range_problem(entry, *value, entry.is_per_stage && !node.is_array() ? node_text(node) : "");
   if (problem.empty()) entry.set(recipe, *value);
   return problem;
 }
@@ -153,16 +176,40 @@ struct Problem {
 
 int64_t stage_entry(const std::vector<int64_t>& list, size_t stage) { return list.size() == 1 ? list[0] : list[stage]; }
 
+// Lists with an entry for each stage have as many as there are stages.
+std::optional<Problem> check_list_lengths(const Recipe& recipe, size_t stages, const std::string& of_arch) {
+  for (const auto& entry : recipe_entries()) {
+    if (!entry.is_per_stage) continue;
+    const auto value = entry.get(recipe);
+    const auto* texts = std::get_if<std::vector<std::string>>(&value);
+    const size_t entries = texts ? texts->size() : std::get<std::vector<int64_t>>(value).size();
+    if (entries != 1 && entries != stages)
+      return Problem{entry.key.path, entry.key.path + " has " + std::to_string(entries) + " entries, expected 1 or " +
+                                         std::to_string(stages) + of_arch};
+  }
+  return std::nullopt;
+}
+
+// Whoever asks for a larger kernel shall not wonder why nothing came of it.
+std::optional<Problem> check_pointwise(const FlowSettings& flow) {
+  for (const auto& kind : flow.velocity)
+    if (kind != "pointwise") return std::nullopt;
+  for (const auto& [path, list, plain] :
+       {std::tuple{"flow.kernel", &flow.kernel, 3}, std::tuple{"flow.dilation", &flow.dilation, 1}})
+    for (const auto value : *list)
+      if (value != plain)
+        return Problem{path, std::string(path) + " is " + recipe_value_text(*list) +
+                                 ", but flow.velocity is pointwise in every stage, which looks at one pixel"};
+  return std::nullopt;
+}
+
 std::optional<Problem> check_stages(const Recipe& recipe) {
   const auto teacher = teacher_arch(recipe);
   const auto stages = teacher.stages.size();
   const auto of_arch = " (" + teacher.name + " has " + std::to_string(stages) + " stages)";
   const auto& flow = recipe.flow;
-  for (const auto& [path, list] : {std::pair{"flow.hidden", &flow.hidden}, std::pair{"flow.modules", &flow.modules},
-                                   std::pair{"flow.steps", &flow.steps}})
-    if (list->size() != 1 && list->size() != stages)
-      return Problem{path, std::string(path) + " has " + std::to_string(list->size()) + " entries, expected 1 or " +
-                               std::to_string(stages) + of_arch};
+  if (auto problem = check_list_lengths(recipe, stages, of_arch)) return problem;
+  if (auto problem = check_pointwise(flow)) return problem;
   for (const auto stage : recipe.pipeline.incubate)
     if (stage > static_cast<int64_t>(stages))
       return Problem{"pipeline.incubate", "pipeline.incubate names stage " + std::to_string(stage) +
@@ -238,6 +285,19 @@ std::string read_text(const fs::path& file) {
   return text;
 }
 
+/// A list of texts, with quotes around each: [a, b] becomes ["a", "b"].
+std::string with_quotes(const std::string& list) {
+  std::string out;
+  bool inside = false;
+  for (const char c : list) {
+    const bool of_word = std::string_view("[], \t").find(c) == std::string_view::npos;
+    if (of_word != inside) out += '"';
+    inside = of_word;
+    out += c;
+  }
+  return inside ? out + '"' : out;
+}
+
 /// Reads into a recipe and remembers where each key came from, for the checks that come last.
 class Reader {
  public:
@@ -274,10 +334,12 @@ class Reader {
     if (!entry) fail(where, is_section(path) ? path + " is a section, expected section.key=value" : unknown_key(path));
     const bool bare = value.find_first_of("\"'") != 0;
     toml::table parsed;
-    // A text may stand without quotes, so that a shell need not quote twice.
+    // Texts may stand without quotes, so that a shell need not quote twice.
     if (!(bare && std::holds_alternative<std::string>(entry->default_value))) {
+      const bool bare_texts = std::holds_alternative<std::vector<std::string>>(entry->default_value) &&
+                              value.find_first_of("\"'") == std::string::npos;
       try {
-        parsed = toml::parse("value = " + value);
+        parsed = toml::parse("value = " + (bare_texts ? with_quotes(value) : value));
       } catch (const toml::parse_error&) {
       }
     }

@@ -24,14 +24,18 @@ struct NetworkSettings {
   bool fine_tune = false;  // train it first, as [teacher] says
 };
 
-/// [flow]: what replaces a stage. Lists have one entry a stage, or one entry for all.
+/// [flow]: what replaces a stage. One entry a stage, or one entry for all.
 struct FlowSettings {
-  std::string velocity = "bottleneck";  // bottleneck or pointwise
-  std::vector<int64_t> hidden = {0};    // width h of the velocity network; 0: from the budget of the method
-  int64_t depth = 1;                    // convolutions in its middle
-  std::vector<int64_t> modules = {0};   // 0: one, and two in the last stage
-  std::vector<int64_t> steps = {0};     // steps at inference; 0: one a module
-  int64_t alignment = 1;                // kernel of the alignment: 1 or 3
+  using Texts = std::vector<std::string>;   // with a count, not in braces: g++ 12 ends in an internal error over those
+  Texts velocity = Texts(1, "bottleneck");  // or pointwise, depthwise
+  std::vector<int64_t> hidden = {0};        // width h of the velocity network; 0: from the budget of the method
+  std::vector<int64_t> depth = {1};         // convolutions in its middle
+  std::vector<int64_t> kernel = {3};        // of those: 3, 5 or 7 pixels along a side; pointwise has none
+  std::vector<int64_t> dilation = {1};      // pixels from one of their taps to the next: 1, 2 or 4; pointwise has none
+  std::vector<int64_t> modules = {0};       // 0: one, and two in the last stage
+  std::vector<int64_t> steps = {0};         // steps at inference; 0: one a module
+  std::vector<int64_t> alignment = {1};     // kernel of the alignment: 1 or 3
+  Texts downsampling = Texts(1, "stride");  // how the alignment takes a stage's stride; or average
 };
 
 /// [pipeline]
@@ -76,7 +80,7 @@ struct Recipe {
 /// One key of a recipe, for the reader, for `--set`, for docs/recipes.md and its test.
 struct RecipeKey {
   std::string path;          // "teacher.learning_rate"
-  std::string type;          // "integer", "number", "boolean", "text", "list of integers"
+  std::string type;          // "integer", "number", "boolean", "text", "list of integers", "list of texts"
   std::string default_text;  // as it would stand in TOML, or in words where other keys decide it
   std::string range;         // "above 0", "0 to 1", "adamw or sgd"
   std::string meaning;       // one sentence, with unit

@@ -13,8 +13,9 @@ namespace mfi {
 namespace {
 
 using Integers = std::vector<int64_t>;
+using Texts = std::vector<std::string>;
 
-constexpr const char* kTypeNames[] = {"boolean", "integer", "number", "text", "list of integers"};
+constexpr const char* kTypeNames[] = {"boolean", "integer", "number", "text", "list of integers", "list of texts"};
 constexpr int64_t kMaxInteger = std::numeric_limits<int64_t>::max();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
@@ -23,6 +24,7 @@ struct Range {
   std::string text;
   std::function<bool(const RecipeValue&)> contains;
   std::vector<std::string> choices;
+  bool is_per_stage = false;
 };
 
 Range integers(int64_t low, int64_t high = kMaxInteger) {
@@ -55,11 +57,14 @@ Range either() {
   return {"true or false", [](const RecipeValue&) { return true; }, {}};
 }
 
+// "a, b or c"
+std::string choices_text(const std::vector<std::string>& choices) {
+  const Texts head(choices.begin(), choices.end() - 1);
+  return join(head, ", ") + " or " + choices.back();
+}
+
 Range one_of(std::vector<std::string> choices) {
-  auto head = choices;
-  head.pop_back();
-  const auto text = join(head, ", ") + " or " + choices.back();
-  return {text,
+  return {choices_text(choices),
           [choices](const RecipeValue& value) {
             const auto& word = std::get<std::string>(value);
             return std::find(choices.begin(), choices.end(), word) != choices.end();
@@ -71,25 +76,34 @@ Range any_text() {
   return {"text", [](const RecipeValue&) { return true; }, {}};
 }
 
-Range one_or_three() {
-  return {"1 or 3",
-          [](const RecipeValue& value) {
-            const auto x = std::get<int64_t>(value);
-            return x == 1 || x == 3;
+// How many stages there are depends on network.arch; Recipe::validate compares the length with it.
+template <class Entry, class Predicate>
+Range per_stage(const std::string& entries, const Predicate& contains, std::vector<std::string> choices = {}) {
+  return {entries + "; one for all stages, or one a stage",
+          [contains](const RecipeValue& value) {
+            const auto& list = std::get<std::vector<Entry>>(value);
+            return !list.empty() && std::all_of(list.begin(), list.end(), contains);
           },
-          {}};
+          std::move(choices), /*is_per_stage=*/true};
 }
 
-// How many stages there are depends on network.arch; Recipe::validate compares the length with it.
-Range entries_per_stage(int64_t low, int64_t high) {
-  return {"entries " + std::to_string(low) + " to " + std::to_string(high) + "; one for all stages, or one a stage",
-          [=](const RecipeValue& value) {
-            const auto& list = std::get<Integers>(value);
-            for (const auto x : list)
-              if (x < low || x > high) return false;
-            return !list.empty();
-          },
-          {}};
+Range integers_per_stage(int64_t low, int64_t high) {
+  return per_stage<int64_t>("entries " + std::to_string(low) + " to " + std::to_string(high),
+                            [=](int64_t x) { return low <= x && x <= high; });
+}
+
+Range some_integers_per_stage(const Integers& known) {
+  Texts texts;
+  for (const auto x : known) texts.push_back(std::to_string(x));
+  return per_stage<int64_t>("entries " + choices_text(texts),
+                            [=](int64_t x) { return std::find(known.begin(), known.end(), x) != known.end(); });
+}
+
+Range choices_per_stage(const Texts& choices) {
+  return per_stage<std::string>(
+      "entries " + choices_text(choices),
+      [=](const std::string& word) { return std::find(choices.begin(), choices.end(), word) != choices.end(); },
+      choices);
 }
 
 Range distinct_stages() {
@@ -144,6 +158,7 @@ class Table {
                  meaning};
     entry.in_range = std::move(range.contains);
     entry.choices = std::move(range.choices);
+    entry.is_per_stage = range.is_per_stage;
     entry.is_given = [](const Recipe&) { return true; };
     entries_.push_back(std::move(entry));
     return entries_.back();
@@ -203,17 +218,26 @@ void add_run(Table& table) {
       "Train network.model on the dataset, as [teacher] says, before it is the teacher; its last layer is new where "
       "the classes differ.");
 
-  table.add("flow.velocity", MFI_FIELD(flow.velocity), one_of({"bottleneck", "pointwise"}),
-            "Velocity network: bottleneck has 3x3 convolutions in its middle, pointwise only 1x1.");
-  table.add("flow.hidden", MFI_FIELD(flow.hidden), entries_per_stage(0, 16384),
+  table.add("flow.velocity", MFI_FIELD(flow.velocity), choices_per_stage({"bottleneck", "pointwise", "depthwise"}),
+            "Velocity network: the convolutions in its middle see neighbouring pixels and all channels (bottleneck), "
+            "all channels of one pixel (pointwise), or neighbouring pixels of one channel (depthwise).");
+  table.add("flow.hidden", MFI_FIELD(flow.hidden), integers_per_stage(0, 16384),
             "Channels in the middle of a velocity network; 0: from the budget in docs/method.md.");
-  table.add("flow.depth", MFI_FIELD(flow.depth), integers(1, 16), "Convolutions in the middle of a velocity network.");
-  table.add("flow.modules", MFI_FIELD(flow.modules), entries_per_stage(0, 16),
+  table.add("flow.depth", MFI_FIELD(flow.depth), integers_per_stage(1, 16),
+            "Convolutions in the middle of a velocity network.");
+  table.add("flow.kernel", MFI_FIELD(flow.kernel), some_integers_per_stage({3, 5, 7}),
+            "Kernel of those convolutions, in pixels along a side; pointwise stages do without.");
+  table.add("flow.dilation", MFI_FIELD(flow.dilation), some_integers_per_stage({1, 2, 4}),
+            "Pixels from one tap of that kernel to the next; pointwise stages do without.");
+  table.add("flow.modules", MFI_FIELD(flow.modules), integers_per_stage(0, 16),
             "Velocity networks that share a stage's path; 0: one, and two in the last stage.");
-  table.add("flow.steps", MFI_FIELD(flow.steps), entries_per_stage(0, 64),
+  table.add("flow.steps", MFI_FIELD(flow.steps), integers_per_stage(0, 64),
             "Steps through a stage at inference, a multiple of its modules; 0: one a module.");
-  table.add("flow.alignment", MFI_FIELD(flow.alignment), one_or_three(),
+  table.add("flow.alignment", MFI_FIELD(flow.alignment), some_integers_per_stage({1, 3}),
             "Kernel, in pixels, of the convolution that aligns a stage's input with its output.");
+  table.add(
+      "flow.downsampling", MFI_FIELD(flow.downsampling), choices_per_stage({"stride", "average"}),
+      "How an alignment takes a stage's stride: its convolution skips pixels (stride), or looks at means of them.");
 
   auto& incubate = table.add("pipeline.incubate", MFI_FIELD(pipeline.incubate), distinct_stages(),
                              "Stages grown back from the teacher's blocks; the others stay flow. [] grows none back.");
@@ -385,20 +409,24 @@ std::string recipe_value_text(const RecipeValue& value) {
         else if constexpr (std::is_same_v<Held, std::string>)
           return quoted(held);
         else {
-          std::vector<std::string> items;
-          for (const auto x : held) items.push_back(std::to_string(x));
+          Texts items;
+          for (const auto& x : held) items.push_back(recipe_value_text(x));
           return "[" + join(items, ", ") + "]";
         }
       },
       value);
 }
 
-std::string range_problem(const RecipeEntry& entry, const RecipeValue& value) {
+std::string range_problem(const RecipeEntry& entry, const RecipeValue& value, const std::string& given) {
   if (entry.in_range(value)) return "";
-  auto problem = entry.key.path + " is " + recipe_value_text(value) + ", expected " + entry.key.range;
-  if (!entry.choices.empty()) {
-    const auto nearest = nearest_name(std::get<std::string>(value), entry.choices);
-    if (!nearest.empty()) problem += "; did you mean " + nearest + "?";
+  auto problem =
+      entry.key.path + " is " + (given.empty() ? recipe_value_text(value) : given) + ", expected " + entry.key.range;
+  if (entry.choices.empty()) return problem;
+  const auto* list = std::get_if<Texts>(&value);
+  for (const auto& word : list ? *list : Texts{std::get<std::string>(value)}) {
+    if (std::find(entry.choices.begin(), entry.choices.end(), word) != entry.choices.end()) continue;
+    const auto nearest = nearest_name(word, entry.choices);
+    return nearest.empty() ? problem : problem + "; did you mean " + nearest + "?";
   }
   return problem;
 }

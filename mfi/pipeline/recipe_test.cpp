@@ -24,6 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 using Integers = std::vector<int64_t>;
+using Texts = std::vector<std::string>;
 
 std::string text_of(const fs::path& file) {
   std::ifstream in(file);
@@ -88,6 +89,10 @@ RecipeValue other_value(const RecipeEntry& entry) {
   if (entry.key.path == "objective.endpoint_steps") return int64_t{4};
   if (entry.key.path == "flow.steps") return Integers{4};
   if (const auto* flag = std::get_if<bool>(&entry.default_value)) return !*flag;
+  if (entry.key.path == "flow.kernel") return Integers{3, 5, 7, 3};
+  if (entry.key.path == "flow.alignment") return Integers{3, 1, 3, 1};
+  if (std::holds_alternative<Texts>(entry.default_value))
+    return Texts{entry.choices.back(), entry.choices.front(), entry.choices.back(), entry.choices.front()};
   if (!entry.choices.empty())
     return entry.choices.back() == std::get<std::string>(entry.default_value) ? entry.choices.front()
                                                                               : entry.choices.back();
@@ -196,6 +201,28 @@ TEST_F(RecipeFile, TellsAnEmptyIncubateListFromNone) {
   EXPECT_TRUE(recipe.pipeline.incubate.empty());
 }
 
+TEST_F(RecipeFile, TakesOneValueWithoutBracketsForAllStages) {
+  const auto recipe = read("[flow]\nvelocity = \"depthwise\"\nkernel = 5\nalignment = 3\nhidden = 12\n",
+                           {"flow.depth=2", "flow.downsampling=average", "flow.dilation=[2]"});
+  EXPECT_EQ(recipe.flow.velocity, Texts{"depthwise"});
+  EXPECT_EQ(recipe.flow.kernel, Integers{5});
+  EXPECT_EQ(recipe.flow.alignment, Integers{3});
+  EXPECT_EQ(recipe.flow.hidden, Integers{12});
+  EXPECT_EQ(recipe.flow.depth, Integers{2});
+  EXPECT_EQ(recipe.flow.downsampling, Texts{"average"});
+  EXPECT_EQ(recipe.flow.dilation, Integers{2});
+}
+
+TEST_F(RecipeFile, TakesOneTextAStageWithQuotesOrWithout) {
+  const Texts expected{"depthwise", "bottleneck", "pointwise", "depthwise"};
+  EXPECT_EQ(read("[flow]\nvelocity = [\"depthwise\", \"bottleneck\", \"pointwise\", \"depthwise\"]\n").flow.velocity,
+            expected);
+  for (const auto* list :
+       {"[depthwise, bottleneck, pointwise, depthwise]", "[depthwise,bottleneck,pointwise,depthwise]",
+        "['depthwise', \"bottleneck\", 'pointwise', 'depthwise']"})
+    EXPECT_EQ(read("", {std::string("flow.velocity=") + list}).flow.velocity, expected) << list;
+}
+
 TEST_F(RecipeFile, GivesItsSeedToTheData) { EXPECT_EQ(read("seed = 7").data.seed, 7u); }
 
 TEST_F(RecipeFile, TakesAnIntegerForANumber) {
@@ -241,7 +268,8 @@ TEST(ShippedRecipes, OfThePaperKeepItsSettings) {
 // ---- Mistakes ------------------------------------------------------------------------------------
 
 TEST_F(RecipeFile, NamesFileLineKeyValueAndRange) {
-  EXPECT_EQ(error_of("name = \"a\"\n[flow]\n\ndepth = 0\n"), "x.toml:4: flow.depth is 0, expected 1 to 16");
+  EXPECT_EQ(error_of("name = \"a\"\n[flow]\n\ndepth = 0\n"),
+            "x.toml:4: flow.depth is 0, expected entries 1 to 16; one for all stages, or one a stage");
   EXPECT_EQ(error_of("[teacher]\nepochs = 0\n"), "x.toml:2: teacher.epochs is 0, expected 1 to 100000");
 }
 
@@ -296,9 +324,12 @@ TEST_F(RecipeFile, NamesTheArchNearestToAnUnknownOne) {
 TEST_F(RecipeFile, NamesTheOverrideThatIsWrong) {
   EXPECT_EQ(error_of("", {"teacher.epoch=3"}),
             "--set teacher.epoch=3: unknown key teacher.epoch; did you mean teacher.epochs?");
-  EXPECT_EQ(error_of("", {"flow.depth=0"}), "--set flow.depth=0: flow.depth is 0, expected 1 to 16");
-  EXPECT_EQ(error_of("", {"flow.depth=two"}),
-            "--set flow.depth=two: flow.depth is \"two\", expected an integer (1 to 16)");
+  EXPECT_EQ(error_of("", {"flow.depth=0"}),
+            "--set flow.depth=0: flow.depth is 0, expected entries 1 to 16; one for all stages, or one a stage");
+  EXPECT_EQ(
+      error_of("", {"flow.depth=two"}),
+      "--set flow.depth=two: flow.depth is \"two\", expected an integer or a list of them (entries 1 to 16; one for "
+      "all stages, or one a stage)");
   EXPECT_EQ(error_of("", {"flow.depth"}), "--set flow.depth: expected section.key=value");
   EXPECT_EQ(error_of("", {"=3"}), "--set =3: expected section.key=value");
   EXPECT_EQ(error_of("", {"flow=3"}), "--set flow=3: flow is a section, expected section.key=value");
@@ -315,6 +346,40 @@ TEST_F(RecipeFile, ComparesListsWithTheNumberOfStages) {
   EXPECT_EQ(error_of("", {"flow.steps=[1, 2]"}),
             "--set flow.steps=[1, 2]: flow.steps has 2 entries, expected 1 or 4 (resnet34 has 4 stages)");
   EXPECT_THAT(error_of("[flow]\nmodules = []\n"), HasSubstr("x.toml:2: flow.modules is [], expected entries 0 to 16"));
+}
+
+TEST_F(RecipeFile, ComparesEveryListOfStagesWithTheirNumber) {
+  for (const auto& entry : recipe_entries()) {
+    if (!entry.is_per_stage) continue;
+    auto value = recipe_value_text(entry.default_value);
+    value = value.substr(1, value.size() - 2);
+    EXPECT_EQ(error_of(setting(entry, "[" + value + ", " + value + "]")),
+              "x.toml:2: " + entry.key.path + " has 2 entries, expected 1 or 4 (resnet34 has 4 stages)");
+  }
+}
+
+TEST_F(RecipeFile, NamesTheVelocityNetworkNearestToAnUnknownOne) {
+  const std::string range =
+      "expected entries bottleneck, pointwise or depthwise; one for all stages, or one a stage; did you mean "
+      "depthwise?";
+  EXPECT_EQ(error_of("[flow]\nvelocity = \"depthwize\"\n"), "x.toml:2: flow.velocity is \"depthwize\", " + range);
+  EXPECT_EQ(error_of("[flow]\nvelocity = [\"pointwise\", \"depthwize\"]\n"),
+            "x.toml:2: flow.velocity is [\"pointwise\", \"depthwize\"], " + range);
+  EXPECT_THAT(error_of("", {"flow.velocity=pointwise\nseed=2"}),
+              HasSubstr("flow.velocity is \"pointwise\\u000aseed=2\""));
+  EXPECT_THAT(
+      error_of("[flow]\nvelocity = 3\n"),
+      HasSubstr("x.toml:2: flow.velocity is 3, expected a text in quotes or a list of them (entries bottleneck"));
+}
+
+TEST_F(RecipeFile, RefusesAKernelThatNoStageHas) {
+  EXPECT_EQ(error_of("[flow]\nvelocity = \"pointwise\"\nkernel = 5\n"),
+            "x.toml:3: flow.kernel is [5], but flow.velocity is pointwise in every stage, which looks at one pixel");
+  EXPECT_EQ(
+      error_of("", {"flow.velocity=pointwise", "flow.dilation=2"}),
+      "--set flow.dilation=2: flow.dilation is [2], but flow.velocity is pointwise in every stage, which looks at "
+      "one pixel");
+  EXPECT_NO_THROW(read("", {"flow.velocity=[pointwise, depthwise, depthwise, pointwise]", "flow.kernel=5"}));
 }
 
 TEST_F(RecipeFile, WantsDistinctStagesToIncubate) {
@@ -347,12 +412,13 @@ TEST_F(RecipeFile, WantsSomethingToMinimise) {
 TEST_F(RecipeFile, RefusesAnotherTypeForEveryKey) {
   for (const auto& entry : recipe_entries()) {
     const auto type = entry.default_value.index();
-    // As 0 boolean, 1 integer, 2 number, 3 text, 4 list; an integer is a number too.
-    const std::pair<size_t, std::string> values[] = {{0, "true"},  {1, "1"},     {2, "1.5"},
-                                                     {3, "\"1\""}, {4, "[1]"},   {5, "1979-05-27"},
-                                                     {5, "[1.5]"}, {5, "[[1]]"}, {5, "{ a = 1 }"}};
+    // As 0 boolean, 1 integer, 2 number, 3 text, 4 list of integers, 5 of texts; an integer is a number too.
+    const std::pair<size_t, std::string> values[] = {{0, "true"},      {1, "1"},          {2, "1.5"},   {3, "\"1\""},
+                                                     {4, "[1]"},       {6, "1979-05-27"}, {6, "[1.5]"}, {6, "[[1]]"},
+                                                     {6, "{ a = 1 }"}, {6, "[1, \"1\"]"}};
     for (const auto& [is, value] : values) {
       if (is == type || (is == 1 && type == 2)) continue;
+      if (is == 1 && type == 4 && entry.is_per_stage) continue;
       EXPECT_THAT(error_of(setting(entry, value)), HasSubstr(": " + entry.key.path + " is ")) << value;
     }
   }
@@ -380,10 +446,15 @@ TEST(RecipeRanges, EndWhereTheySay) {
       {"data.limit", int64_t{0}, int64_t{-1}},
       {"network.width", int64_t{4096}, int64_t{4097}},
       {"flow.hidden", Integers{0, 16384}, Integers{0, 16385}},
-      {"flow.depth", int64_t{16}, int64_t{17}},
+      {"flow.depth", Integers{16}, Integers{17}},
+      {"flow.kernel", Integers{3, 5, 7}, Integers{3, 4}},
+      {"flow.kernel", Integers{7}, Integers{9}},
+      {"flow.dilation", Integers{1, 2, 4}, Integers{3}},
+      {"flow.velocity", Texts{"pointwise", "depthwise"}, Texts{"pointwise", "deepwise"}},
+      {"flow.downsampling", Texts{"average"}, Texts{}},
       {"flow.modules", Integers{16}, Integers{17}},
       {"flow.steps", Integers{64}, Integers{-1}},
-      {"flow.alignment", int64_t{3}, int64_t{2}},
+      {"flow.alignment", Integers{3}, Integers{2}},
       {"teacher.epochs", int64_t{1}, int64_t{0}},
       {"teacher.batch_size", int64_t{1}, int64_t{0}},
       {"map.learning_rate", tiny, 0.0},
@@ -414,12 +485,12 @@ TEST(RecipeRanges, EndWhereTheySay) {
 
 TEST(RecipeValidate, NamesTheFieldOfARecipeMadeInCode) {
   Recipe recipe;
-  recipe.flow.depth = 0;
+  recipe.flow.depth = {0};
   try {
     recipe.validate();
     FAIL() << "accepted";
   } catch (const RecipeError& error) {
-    EXPECT_STREQ(error.what(), "flow.depth is 0, expected 1 to 16");
+    EXPECT_STREQ(error.what(), "flow.depth is [0], expected entries 1 to 16; one for all stages, or one a stage");
     EXPECT_EQ(error.exit_code(), ExitCode::recipe);
   }
 }

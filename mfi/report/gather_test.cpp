@@ -10,6 +10,7 @@
 #include "mfi/pipeline/predictions.h"
 #include "mfi/report/latency.h"
 #include "mfi/report/made_up_run.h"
+#include "mfi/report/network_table.h"
 #include "mfi/train/checkpoint.h"
 #include "mfi/train/metrics_file.h"
 #include "mfi/train/test_data.h"
@@ -130,6 +131,18 @@ TEST(MeasureParts, GivesATimeForEachPart) {
   for (const double ms : times.milliseconds) EXPECT_GT(ms, 0);
   EXPECT_GT(times.whole, 0);
   EXPECT_GE(times.spread, 0);
+}
+
+TEST(StageText, SaysWhatAVelocityNetworkHasBeyondTheUsual) {
+  const auto text = [](const FlowArch& flow, int64_t stride = 2) {
+    return stage_text({.in_channels = 8, .out_channels = 16, .stride = stride, .body = flow});
+  };
+  EXPECT_EQ(text({.hidden = 4, .kernel = 5, .dilation = 2}), "flow: 1 module, hidden 4, kernel 5x5, dilation 2");
+  EXPECT_EQ(text({.kind = VelocityKind::depthwise, .hidden = 4, .downsampling = Downsampling::average}),
+            "flow: 1 module, hidden 4, depthwise 3x3, averaged pixels");
+  EXPECT_EQ(text({.kind = VelocityKind::pointwise, .hidden = 4, .kernel = 5, .dilation = 2}),
+            "flow: 1 module, hidden 4, pointwise");
+  EXPECT_EQ(text({.hidden = 4, .downsampling = Downsampling::average}, 1), "flow: 1 module, hidden 4");
 }
 
 }  // namespace

@@ -14,7 +14,14 @@ std::string stage_text(const StageArch& stage) {
     if (flow->steps != flow->modules) text += format(", %lld steps", number(flow->steps));
     if (flow->depth != 1) text += format(", depth %lld", number(flow->depth));
     if (flow->kind == VelocityKind::pointwise) text += ", pointwise";
+    if (flow->kind == VelocityKind::depthwise)
+      text += format(", depthwise %lldx%lld", number(flow->kernel), number(flow->kernel));
+    if (flow->kind == VelocityKind::bottleneck && flow->kernel != 3)
+      text += format(", kernel %lldx%lld", number(flow->kernel), number(flow->kernel));
+    if (flow->kind != VelocityKind::pointwise && flow->dilation != 1)
+      text += format(", dilation %lld", number(flow->dilation));
     if (flow->alignment != 1) text += format(", alignment %lldx%lld", number(flow->alignment), number(flow->alignment));
+    if (flow->downsampling == Downsampling::average && stage.stride != 1) text += ", averaged pixels";
     return text;
   }
   const auto& blocks = std::get<BlocksArch>(stage.body);
