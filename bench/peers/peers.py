@@ -198,17 +198,16 @@ def work(args):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise PeersError(f"{out}: another peers.py works here")
-    text, peers = write_all(out, run, check, []), []
-    for method, match, scope, recipe_name, seed in planned(args):
-        name = f"{method}-{match}-{scope}-{recipe_name}-s{seed}"
-        settings = settings_of(args, run, method, match, scope, recipe_name, seed)
-        done = read_done(out / f"{name}.json", settings)
-        if not done:
-            training = users_settings() if recipe_name == "users" else our_settings(run.recipe)
-            done = make_peer(name, settings, training, teacher, image_size, train_data, test_data)
-            write_json(out / f"{name}.json", done)
-        peers.append(done)
-        text = write_all(out, run, check, peers)
+    plan = {"-".join(map(str, kind[:-1])) + f"-s{kind[-1]}": settings_of(args, run, *kind) for kind in planned(args)}
+    peers = {name: read_done(out / f"{name}.json", settings) for name, settings in plan.items()}
+    text = write_all(out, run, check, [peer for peer in peers.values() if peer])
+    for name, settings in plan.items():
+        if peers[name]:
+            continue
+        training = users_settings() if settings["recipe"] == "users" else our_settings(run.recipe)
+        peers[name] = make_peer(name, settings, training, teacher, image_size, train_data, test_data)
+        write_json(out / f"{name}.json", peers[name])
+        text = write_all(out, run, check, [peer for peer in peers.values() if peer])
     print(text, end="")
     print(f"Written: {out}/table.txt, table.md, chart.svg, peers.json", file=sys.stderr)
 
