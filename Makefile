@@ -10,6 +10,9 @@ JOBS ?= $(shell nproc)
 # For bench/run.sh: its flags, and a Python with torch. Empty: all cases, and one that it makes.
 BENCH ?=
 MFI_BENCH_PYTHON ?=
+# For peers: the folder of a finished run, and flags of bench/peers/peers.py.
+RUN ?=
+PEERS ?=
 # For fuzz: how long each target runs, and which one alone. Empty: all.
 SECONDS ?= 60
 TARGET ?=
@@ -20,7 +23,7 @@ MFI = $(BUILD)/bin/mfi
 RUN_TESTS = $(if $(filter tsan,$(PRESET)),setarch --addr-no-randomize )ctest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build test demo install package docs bench asan tsan fuzz tidy format clean
+.PHONY: help setup configure build test demo install package docs bench peers asan tsan fuzz tidy format clean
 
 help: ## This list
 	@echo "usage: make WHAT [NAME=VALUE ...]"
@@ -34,7 +37,9 @@ help: ## This list
 	@echo "  SECONDS=N         for fuzz: how long each target runs (now $(SECONDS))"
 	@echo "  TARGET=NAME       for fuzz: this target alone"
 	@echo "  BENCH=FLAGS       for bench: --quick, --only CASE,..., --fresh, --rounds N"
-	@echo "  MFI_BENCH_PYTHON=PROGRAM  for bench: a Python with torch, instead of one that is made in build/bench-venv"
+	@echo "  RUN=DIR           for peers: the folder of a finished run"
+	@echo "  PEERS=FLAGS       for peers: --data DIR, --controls, --match params, --seeds 0,1,2, ..."
+	@echo "  MFI_BENCH_PYTHON=PROGRAM  for bench and peers: a Python with torch (and torch-pruning), instead of one made in build"
 
 setup: ## Install the Debian packages and fetch LibTorch, where missing
 	@scripts/install_packages.sh
@@ -76,6 +81,13 @@ bench: ## Measure against PyTorch and the machine's peak; writes docs/benchmarks
 	@$(MAKE) --no-print-directory configure
 	cmake --build --preset $(PRESET) --target bench --parallel $(JOBS)
 	MFI_BENCH_PYTHON="$(MFI_BENCH_PYTHON)" bench/run.sh $(BUILD) $(BENCH)
+
+peers: ## Other tools' pruning on the teacher of RUN=DIR, a finished run on CIFAR (docs/peers.md)
+	@$(if $(RUN),true,echo "make peers: give RUN=DIR, the folder of a finished run" >&2; exit 64)
+	@scripts/install_packages.sh bench
+	@$(MAKE) --no-print-directory configure
+	cmake --build --preset $(PRESET) --target mfi --parallel $(JOBS)
+	MFI_BENCH_PYTHON="$(MFI_BENCH_PYTHON)" bench/peers/run.sh $(MFI) "$(RUN)" $(PEERS)
 
 asan: ## All tests with address and undefined-behaviour checks
 	@$(MAKE) --no-print-directory test PRESET=asan

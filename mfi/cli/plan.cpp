@@ -58,7 +58,10 @@ std::vector<std::pair<std::string, const Arch*>> networks(const Plan& plan) {
   std::vector<std::pair<std::string, const Arch*>> out{
       {"teacher", &plan.teacher}, {"meta", &plan.meta}, {"hybrid", &plan.hybrid}};
   for (const auto& step : plan.steps)
-    if (step.name == "smaller-resnet") out.emplace_back(step.name, &step.arch);
+    if (step.name == "smaller-resnet" || step.name == "distilled-resnet") {
+      out.emplace_back(step.name, &step.arch);
+      break;  // both are the same network
+    }
   return out;
 }
 

@@ -47,6 +47,13 @@ TEST(HoldOut, DependsOnTheSeedOnly) {
   EXPECT_FALSE(torch::equal(hold_out(uneven(), 0.2, 1).validation, hold_out(uneven(), 0.2, 2).validation));
 }
 
+// A stored split: bench/peers draws it again in Python (peers_test.py has the same numbers).
+TEST(HoldOut, StaysTheSameInEveryVersion) {
+  const auto held = hold_out(uneven(), 0.2, 7).validation;
+  EXPECT_TRUE(torch::equal(held, torch::tensor({2, 12, 14, 20, 21, 24, 27, 34, 44, 47, 52, 57}, torch::kInt64)))
+      << held;
+}
+
 // 0.1 of 10 samples of 10 classes: no class has a whole sample to give, together they have one.
 TEST(HoldOut, RoundsTheWholeAndNotEveryClass) {
   const Dataset data = labelled({0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, 10);

@@ -102,6 +102,7 @@ class Planner {
       add_method("regression-", ", mapped by plain regression", regression);
     }
     if (recipe_.controls.smaller_resnet) add_smaller_resnet();
+    if (recipe_.controls.distilled_resnet) add_distilled_resnet();
     return plan_;
   }
 
@@ -207,11 +208,25 @@ class Planner {
     step.control = true;
   }
 
-  void add_smaller_resnet() {
+  // The teacher's settings, for the epochs that teacher and hybrid have seen together.
+  StepSettings smaller_resnet_settings() const {
     auto settings = recipe_.teacher;
     settings.epochs += epochs_after_teacher();
+    return settings;
+  }
+
+  void add_smaller_resnet() {
     auto& step = add("smaller-resnet", "a plain ResNet of at most the hybrid's size, for all the epochs",
-                     smaller_resnet(), "teacher", settings);
+                     smaller_resnet(), "teacher", smaller_resnet_settings());
+    step.control = true;
+  }
+
+  void add_distilled_resnet() {
+    auto settings = smaller_resnet_settings();
+    settings.distillation = recipe_.controls.distillation;
+    settings.temperature = recipe_.controls.temperature;
+    auto& step = add("distilled-resnet", "that plain ResNet, taught by the teacher's soft labels", smaller_resnet(),
+                     "teacher", settings);
     step.control = true;
   }
 

@@ -130,11 +130,16 @@ TEST(Controls, TrainForAllTheEpochsThatTheHybridHasSeen) {
   recipe.meta.epochs = 2;
   recipe.incubate.epochs = 4;
   recipe.hybrid.epochs = 8;
-  recipe.controls = {.teacher_longer = true, .no_mapping = true, .regression = false, .smaller_resnet = true};
+  recipe.controls = {.teacher_longer = true,
+                     .no_mapping = true,
+                     .regression = false,
+                     .smaller_resnet = true,
+                     .distilled_resnet = true};
   const auto plan = make_plan(recipe, 10);
   EXPECT_EQ(plan.step("teacher-longer").settings.epochs, 15);
   EXPECT_EQ(plan.step("no-mapping").settings.epochs, 15);
   EXPECT_EQ(plan.step("smaller-resnet").settings.epochs, 115);
+  EXPECT_EQ(plan.step("distilled-resnet").settings.epochs, 115);
 }
 
 TEST(Controls, NoMappingStartsFlowStagesFromNothingAndTheRestFromTheTeacher) {
@@ -166,6 +171,28 @@ TEST(Controls, SmallerResNetIsTheWidestThatFits) {
   EXPECT_LE(total_cost(arch).parameters, total_cost(plan.hybrid).parameters);
   EXPECT_GT(total_cost(resnet_arch("resnet18", arch.stem_channels + 1, 10)).parameters,
             total_cost(plan.hybrid).parameters);
+}
+
+// What the teacher's soft labels are worth is seen only where nothing else differs.
+TEST(Controls, DistilledResNetDiffersFromTheSmallerOneInItsSoftLabelsAlone) {
+  auto recipe = small_recipe();
+  recipe.controls.smaller_resnet = recipe.controls.distilled_resnet = true;
+  recipe.controls.distillation = 0.7;
+  recipe.controls.temperature = 3;
+  const auto plan = make_plan(recipe, 10);
+  const auto &plain = plan.step("smaller-resnet"), &distilled = plan.step("distilled-resnet");
+  EXPECT_EQ(first_difference(distilled.arch, plain.arch), "");
+  EXPECT_EQ(distilled.part_from, plain.part_from);
+  EXPECT_THAT(plain.inputs(), ElementsAre());
+  EXPECT_THAT(distilled.inputs(), ElementsAre("teacher"));
+  EXPECT_EQ(distilled.settings.distillation, 0.7);
+  EXPECT_EQ(distilled.settings.temperature, 3);
+  EXPECT_EQ(plain.settings.distillation, 0);
+  EXPECT_EQ(distilled.settings.epochs, plain.settings.epochs);
+  EXPECT_EQ(distilled.settings.optimiser, plain.settings.optimiser);
+  EXPECT_EQ(distilled.settings.learning_rate, plain.settings.learning_rate);
+  EXPECT_EQ(distilled.settings.schedule, plain.settings.schedule);
+  EXPECT_EQ(distilled.settings.label_smoothing, plain.settings.label_smoothing);
 }
 
 TEST(Controls, RefuseASmallerResNetThatIsNotSmaller) {

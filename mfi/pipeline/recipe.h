@@ -50,7 +50,10 @@ struct ControlSettings {
   bool no_mapping = false;
   bool regression = false;
   bool smaller_resnet = false;
-  int64_t smaller_width = 0;  // width of the smaller ResNet; 0: the widest that fits
+  bool distilled_resnet = false;
+  int64_t smaller_width = 0;  // width of the smaller ResNet of both; 0: the widest that fits
+  double distillation = 0.9;  // share of the teacher's soft labels in the distilled one's loss
+  double temperature = 4;     // of these
 };
 
 struct Recipe {

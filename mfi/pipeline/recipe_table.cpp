@@ -329,8 +329,16 @@ void add_controls(Table& table) {
             "Also run the pipeline with mapping by regression alone.");
   table.add("controls.smaller_resnet", MFI_FIELD(controls.smaller_resnet), either(),
             "Also train a plain ResNet of at most the hybrid's parameters, for all the epochs.");
+  table.add("controls.distilled_resnet", MFI_FIELD(controls.distilled_resnet), either(),
+            "Also train that plain ResNet with the teacher's soft labels.");
   table.add("controls.smaller_width", MFI_FIELD(controls.smaller_width), integers(0, 4096),
-            "Width of that ResNet; 0: the widest that fits.");
+            "Width of the plain ResNet of both; 0: the widest that fits.");
+  table.add("controls.distillation", MFI_FIELD(controls.distillation),
+            numbers("above 0 to 1", std::numeric_limits<double>::min(), 1),
+            "Share of the teacher's soft labels in the loss of the distilled one.");
+  table.add("controls.temperature", MFI_FIELD(controls.temperature),
+            numbers("above 0, at most 1000", std::numeric_limits<double>::min(), 1000),
+            "Temperature of these soft labels.");
 }
 
 #undef MFI_FIELD

@@ -466,6 +466,8 @@ TEST(RecipeRanges, EndWhereTheySay) {
       {"hybrid.temperature", tiny, 0.0},
       {"hybrid.warmup_epochs", 0.0, -tiny},
       {"objective.power", 2.0, 2.000001},
+      {"controls.distillation", tiny, 0.0},
+      {"controls.temperature", 1000.0, 1000.001},
       {"objective.r_equals_t", 1.0, 1.000001},
       {"objective.time_stddev", 10.0, 0.0},
       {"name", std::string(100, 'a'), std::string(101, 'a')},

@@ -29,7 +29,8 @@ Recipe tiny_recipe() {
     step->epochs = 1;
     step->batch_size = 50;
   }
-  recipe.controls = {.teacher_longer = true, .no_mapping = true, .regression = true, .smaller_resnet = true};
+  recipe.controls = {
+      .teacher_longer = true, .no_mapping = true, .regression = true, .smaller_resnet = true, .distilled_resnet = true};
   return recipe;
 }
 
@@ -91,6 +92,14 @@ TEST_F(FinishedRun, LeavesAModelMetricsAndARecordAndTheLastStateOfEachStep) {
               std::filesystem::exists(copy() / step / "state-b.safetensors"))
         << step << ": of its states the last one stays";
   }
+}
+
+// Same network, same starting weights, same order of images.
+TEST_F(FinishedRun, HasTrainedTheDistilledResNetWithSomethingElseThanTheSmallerOne) {
+  const auto *plain = results_->find("smaller-resnet"), *distilled = results_->find("distilled-resnet");
+  ASSERT_TRUE(plain && distilled);
+  EXPECT_EQ(distilled->parameters, plain->parameters);
+  EXPECT_NE(distilled->model_sha256, plain->model_sha256);
 }
 
 TEST_F(FinishedRun, IsNotRunAgain) {

@@ -30,6 +30,8 @@ constexpr Claim kClaims[] = {
     {"no-mapping", "Mapping gained", "on this network the mapping itself gained nothing"},
     {"regression-hybrid", "MeanFlow mapping gained over plain regression", "plain regression is enough here"},
     {"smaller-resnet", "The hybrid gained over a plain ResNet of its size", "a smaller plain ResNet is enough here"},
+    {"distilled-resnet", "The hybrid gained over a plain ResNet of its size that the teacher taught",
+     "plain distillation into a smaller ResNet is enough here"},
 };
 
 std::string judge(const StepResult& hybrid, const StepResult& control, const Claim& claim, int64_t images) {

@@ -52,6 +52,12 @@ TEST(Verdict, DoesNotSpeakOfChanceWhenTheGainIsLarge) {
   EXPECT_THAT(verdict(with_control("no-mapping", 85.0)), HasSubstr("Mapping gained: 6.20 points.\n"));
 }
 
+TEST(Verdict, IsPlainWhenADistilledResNetDoesAsWell) {
+  EXPECT_THAT(verdict(with_control("distilled-resnet", 91.2)),
+              HasSubstr("The control distilled-resnet does as well: plain distillation into a smaller ResNet is enough "
+                        "here.\n"));
+}
+
 TEST(Verdict, SaysThatNothingIsKnownOfTheMappingWithoutControls) {
   EXPECT_THAT(verdict(made_up_run()), HasSubstr("No controls were run"));
 }

@@ -1,0 +1,106 @@
+"""A finished run of `mfi run`: what its networks are worth, and how long they were trained."""
+import hashlib
+import json
+from pathlib import Path
+
+from errors import PeersError
+
+# Controls that stand in the table as networks of their own, in its order; other steps are on the way to the hybrid.
+CONTROLS = ("teacher-longer", "no-mapping", "regression-hybrid", "smaller-resnet", "distilled-resnet")
+FROM_SCRATCH = ("smaller-resnet", "distilled-resnet")
+DATASETS = ("cifar-10", "cifar-100")
+
+
+class Run:
+    """Raises PeersError where the folder is no finished run, or one whose data the peers cannot be trained on."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.recipe = _read_toml(self.folder / "recipe.toml")
+        self.results = _read_json(self.folder / "results.json")
+        self.steps = {step["step"]: step for step in self.results.get("steps", [])}
+        for step in ("teacher", "hybrid"):
+            if step not in self.steps:
+                raise PeersError(f"{self.folder}: the run has no {step} yet; finish it with `mfi run`")
+        if self.results["dataset"] not in DATASETS:
+            raise PeersError(f"{self.folder}: its dataset is {self.results['dataset']}, expected {' or '.join(DATASETS)}")
+        self._check_epochs()
+
+    @property
+    def teacher(self):
+        return self.steps["teacher"]
+
+    @property
+    def hybrid(self):
+        return self.steps["hybrid"]
+
+    @property
+    def teacher_file(self):
+        return self.folder / "teacher" / "model.safetensors"
+
+    def check_teacher_file(self):
+        """Raises PeersError unless the teacher's file is the one that the run's results speak of."""
+        try:
+            found = hashlib.sha256(self.teacher_file.read_bytes()).hexdigest()
+        except OSError as error:
+            raise PeersError(f"{self.teacher_file}: cannot be read: {error.strerror}")
+        if found != self.teacher["model_sha256"]:
+            raise PeersError(f"{self.teacher_file}: is not the model that results.json speaks of (another SHA-256)")
+
+    def epochs_after_teacher(self):
+        """Epochs that the hybrid's weights have seen after the teacher's, as docs/method.md counts them: the stages are
+        incubated beside each other, so once. What the controls get, and the peers."""
+        r = self.recipe
+        # Where the key is not given, all stages but the last are incubated.
+        incubates = bool(r.get("pipeline", {}).get("incubate", True))
+        return (r["map"]["epochs"] + r["meta"]["epochs"] + (r["incubate"]["epochs"] if incubates else 0) +
+                r["hybrid"]["epochs"])
+
+    def _check_epochs(self):
+        for control in ("teacher-longer", "no-mapping"):
+            if control in self.steps and self.steps[control]["epochs"] != self.epochs_after_teacher():
+                raise PeersError(f"{self.folder}: its control {control} had {self.steps[control]['epochs']} epochs, but "
+                                 f"its recipe gives {self.epochs_after_teacher()}; run the recipe again")
+
+    def limit(self, match):
+        """The hybrid's parameters or MACs, which a peer is not to exceed. match: "params" or "macs"."""
+        return self.hybrid["parameters" if match == "params" else "macs"]
+
+    def rows(self):
+        """The run's own networks, for the table. Epochs are all that the weights have seen."""
+        teacher_epochs = self.teacher["epochs"]
+        out = []
+        for name in ("teacher", "hybrid") + CONTROLS:
+            if name not in self.steps:
+                continue
+            step = self.steps[name]
+            if name == "teacher" or name in FROM_SCRATCH:
+                epochs = step["epochs"]
+            else:
+                epochs = teacher_epochs + self.epochs_after_teacher()
+            out.append({"name": name, "by": "mfi", "detail": step["network"], "epochs": epochs,
+                        "parameters": [step["parameters"]], "macs": [step["macs"]],
+                        "test_top1_percent": [step["test_top1_percent"]]})
+        return out
+
+
+def _read_json(file):
+    try:
+        return json.loads(file.read_text())
+    except OSError as error:
+        raise PeersError(f"{file}: {error.strerror}; expected the folder of a finished `mfi run`")
+    except ValueError as error:
+        raise PeersError(f"{file}: not JSON: {error}")
+
+
+def _read_toml(file):
+    try:
+        import tomllib
+    except ImportError:
+        raise PeersError("Python 3.11 or newer is needed, to read recipe.toml")
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as error:
+        raise PeersError(f"{file}: {error.strerror}; expected the folder of a finished `mfi run`")
+    except tomllib.TOMLDecodeError as error:
+        raise PeersError(f"{file}: not TOML: {error}")
