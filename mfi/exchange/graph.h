@@ -27,8 +27,8 @@ struct GraphOp {
   GraphOpKind kind = GraphOpKind::relu;
   std::string output;               // the value's name, which no other has
   std::vector<std::string> inputs;  // values
-  std::string weight_name, bias_name;
-  torch::Tensor weight, bias;  // float32; ops with the same name share them
+  std::string weight_name{}, bias_name{};
+  torch::Tensor weight{}, bias{};  // float32; ops with the same name share them
   int64_t stride = 1, dilation = 1, groups = 1;
   int64_t zeros_before = 0, zeros_behind = 0;
 };

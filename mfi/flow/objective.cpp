@@ -48,10 +48,14 @@ torch::Tensor meanflow_term(const FlowStage& stage, const torch::Tensor& z0, con
   return sum / static_cast<double>(stage.arch().modules);
 }
 
-void require_output_shape(const torch::Tensor& z0, const torch::Tensor& z1) {
-  if (!z0.sizes().equals(z1.sizes()))
-    throw ShapeError("mapping_objective: the target is " + shape_text(z0) + ", the stage's aligned input " +
-                     shape_text(z1) + "; both must have the same shape");
+void require_output_shape(const torch::Tensor& z0, const torch::Tensor& z, const std::string& what) {
+  if (!z0.sizes().equals(z.sizes()))
+    throw ShapeError("mapping: the target is " + shape_text(z0) + ", " + what + " " + shape_text(z) +
+                     "; both must have the same shape");
+}
+
+torch::Tensor scale_of(const torch::Tensor& z0, const std::optional<WholeBatch>& whole) {
+  return whole ? whole->mean_square : mean_square_per_sample(z0).mean();
 }
 
 }  // namespace
@@ -60,8 +64,8 @@ ObjectiveValue mapping_objective(const FlowStage& stage, const torch::Tensor& x,
                                  const ObjectiveSettings& settings, RandomStream random,
                                  const std::optional<WholeBatch>& whole) {
   const auto z1 = stage.align(x);
-  require_output_shape(z0, z1);
-  const auto scale = whole ? whole->mean_square : mean_square_per_sample(z0).mean();
+  require_output_shape(z0, z1, "the stage's aligned input");
+  const auto scale = scale_of(z0, whole);
 
   ObjectiveValue value;
   const auto add = [&value](double weight, const torch::Tensor& term) {
@@ -88,6 +92,12 @@ ObjectiveValue mapping_objective(const FlowStage& stage, const torch::Tensor& x,
   }
   if (!value.loss.defined()) throw RecipeError("objective: all four weights are 0, expected at least one above");
   return value;
+}
+
+torch::Tensor regression_loss(const torch::Tensor& output, const torch::Tensor& z0,
+                              const std::optional<WholeBatch>& whole) {
+  require_output_shape(z0, output, "the stage's output");
+  return relative_error(output - z0, scale_of(z0, whole), 0);
 }
 
 }  // namespace mfi

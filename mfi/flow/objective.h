@@ -52,4 +52,9 @@ ObjectiveValue mapping_objective(const FlowStage& stage, const torch::Tensor& x,
                                  const ObjectiveSettings& settings, RandomStream random,
                                  const std::optional<WholeBatch>& whole = std::nullopt);
 
+/// Loss of a stage that takes no steps, residual blocks: its output [N, C, H, W] against z0, as the regression term
+/// above has it.
+torch::Tensor regression_loss(const torch::Tensor& output, const torch::Tensor& z0,
+                              const std::optional<WholeBatch>& whole = std::nullopt);
+
 }  // namespace mfi

@@ -1,6 +1,8 @@
 #include "mfi/nn/network.h"
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "mfi/core/error.h"
 #include "mfi/core/random.h"
@@ -121,17 +123,14 @@ std::vector<std::pair<std::string, torch::Tensor>> named_tensors(const torch::nn
   return out;
 }
 
-namespace {
-
 void copy_tensors(const torch::nn::Module& from, torch::nn::Module& to) {
   torch::NoGradGuard no_grad;
-  const auto source = named_tensors(from), target = named_tensors(to);
-  TORCH_INTERNAL_ASSERT(source.size() == target.size());
-  for (size_t i = 0; i < source.size(); ++i) {
-    TORCH_INTERNAL_ASSERT(source[i].first == target[i].first);
-    target[i].second.copy_(source[i].second);
-  }
+  std::map<std::string, torch::Tensor> source;
+  for (const auto& [name, tensor] : named_tensors(from)) source[name] = tensor;
+  for (const auto& [name, tensor] : named_tensors(to)) tensor.copy_(source.at(name));
 }
+
+namespace {
 
 // The Arch reduced to one part, for comparing.
 Arch only_part(const Arch& arch, size_t part) {
@@ -157,9 +156,17 @@ Arch only_part(const Arch& arch, size_t part) {
 }  // namespace
 
 void copy_part(const Network& from, Network& to, size_t part) {
-  const auto difference = part < from.part_count() && part < to.part_count() && from.stage_count() == to.stage_count()
-                              ? first_difference(only_part(from.arch(), part), only_part(to.arch(), part))
-                              : "number of stages";
+  std::string difference = "number of stages";
+  if (part < from.part_count() && part < to.part_count() && from.stage_count() == to.stage_count()) {
+    auto source = only_part(from.arch(), part);
+    const auto target = only_part(to.arch(), part);
+    if (part >= 1 && part <= from.stage_count()) {
+      auto* all = std::get_if<BlocksArch>(&source.stages[0].body);
+      const auto* kept = std::get_if<BlocksArch>(&target.stages[0].body);
+      if (all && kept) all->count = std::min(all->count, kept->count);
+    }
+    difference = first_difference(source, target);
+  }
   if (!difference.empty())
     throw ShapeError("copy_part: " + part_name(to.arch(), part) + " differs between " + from.arch().name + " and " +
                      to.arch().name + ": " + difference);

@@ -72,8 +72,12 @@ std::string part_name(const Arch& arch, size_t part);
 void initialise(torch::nn::Module& network, uint64_t seed);
 
 /// Copies part `part` of `from` (weights and statistics) into the same part of `to`, which must have
-/// the same Arch there. Throws ShapeError naming the first difference.
+/// the same Arch there, or a stage of fewer of its residual blocks: then it gets the first ones. Throws ShapeError
+/// naming the first difference.
 void copy_part(const Network& from, Network& to, size_t part);
+
+/// Copies what `to` has, weights and statistics, from what `from` has under the same names. Everything must be there.
+void copy_tensors(const torch::nn::Module& from, torch::nn::Module& to);
 
 /// A network of its own with the same Arch, weights and statistics.
 std::shared_ptr<Network> clone_network(const Network& network);

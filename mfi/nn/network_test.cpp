@@ -379,6 +379,15 @@ TEST(CopyPart, MovesOneStageAndLeavesTheOthers) {
   EXPECT_TRUE(torch::equal(to.part(1)->parameters()[0], before));
 }
 
+TEST(CopyPart, GivesTheFirstBlocksToAStageOfFewer) {
+  Network from(resnet_arch("resnet34", 8, 10)), to(resnet_arch("resnet18", 8, 10));
+  initialise(from, 1);
+  copy_part(from, to, 2);
+  const auto source = from.part(2)->named_parameters(), target = to.part(2)->named_parameters();
+  EXPECT_LT(target.size(), source.size());
+  for (const auto& item : target) EXPECT_TRUE(torch::equal(item.value(), source[item.key()])) << item.key();
+}
+
 TEST(CopyPart, RefusesAStageOfAnotherArch) {
   Network from(resnet_arch("resnet18", 8, 10)), to(resnet_arch("resnet34", 8, 10));
   EXPECT_THROW(copy_part(from, to, 1), ShapeError);

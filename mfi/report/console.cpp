@@ -149,6 +149,8 @@ std::vector<std::string> detail_lines(const Metrics& details) {
       auto steps = what.substr(6);  // "1step", "2steps"
       steps.insert(std::min(steps.find_first_not_of("0123456789"), steps.size()), 1, ' ');
       line += format("%s %.3f in %s", line.ends_with(":") ? " relative error" : ",", value, steps.c_str());
+    } else if (what == "error") {
+      line += format(" relative error %.3f", value);
     } else if (what.starts_with("swap_in_") && what != "swap_in_percent") {
       // In other numbers of steps than its own: for the report, where there is room for them.
     } else {

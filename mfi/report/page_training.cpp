@@ -87,6 +87,7 @@ std::string curve_numbers(const std::string& caption, const std::vector<const Cu
 
 struct StageMapping {
   std::map<int64_t, double> error, swap_in;  // by number of steps
+  double own_error = kNone;                  // of residual blocks, which take none
   double own_swap_in = kNone;
 };
 
@@ -116,6 +117,8 @@ StepMapping mapping_of(const Metrics& details) {
     int64_t steps = 0;
     if (what == "swap_in_percent")
       stage.own_swap_in = value;
+    else if (what == "error")
+      stage.own_error = value;
     else if (what.starts_with("error_") && read_steps(what.substr(6), "", steps))
       stage.error[steps] = value;
     else if (what.starts_with("swap_in_") && read_steps(what.substr(8), "_percent", steps))
@@ -130,6 +133,9 @@ std::string steps_text(int64_t steps) { return steps == 1 ? "1 step" : std::to_s
 
 std::string mapping_table(const StepMapping& mapping) {
   std::vector<HtmlCell> columns{{"Stage"}};
+  const bool blocks = std::any_of(mapping.stages.begin(), mapping.stages.end(),
+                                  [](const auto& stage) { return !std::isnan(stage.second.own_error); });
+  if (blocks) columns.push_back(number_cell("error, residual blocks"));
   for (const auto steps : kSteps) columns.push_back(number_cell("error, " + steps_text(steps)));
   columns.push_back(number_cell("swapped in, as it is used"));
   for (const auto steps : kSteps) columns.push_back(number_cell("swapped in, " + steps_text(steps)));
@@ -140,6 +146,7 @@ std::string mapping_table(const StepMapping& mapping) {
   };
   for (const auto& [name, stage] : mapping.stages) {
     std::vector<HtmlCell> row{{name}};
+    if (blocks) row.push_back(number_cell(number_text(stage.own_error, "%.3f")));
     for (const auto steps : kSteps) row.push_back(cell(stage.error, steps, "%.3f"));
     row.push_back(number_cell(number_text(stage.own_swap_in, "%.2f %%")));
     for (const auto steps : kSteps) row.push_back(cell(stage.swap_in, steps, "%.2f %%"));

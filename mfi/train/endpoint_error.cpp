@@ -16,33 +16,46 @@ double sum_of_squares(const torch::Tensor& x) {
 
 }  // namespace
 
-EndpointError::EndpointError(const FlowArch& flow) {
+EndpointError::EndpointError(const Part& stage) {
+  const auto* flow = dynamic_cast<const FlowStage*>(&stage);
+  if (!flow) {
+    squared_error_[kNoSteps] = 0;
+    return;
+  }
   for (const int64_t steps : kEvaluatedSteps)
-    if (steps % flow.modules == 0) squared_error_[steps] = 0;
+    if (steps % flow->arch().modules == 0) squared_error_[steps] = 0;
 }
 
-std::map<int64_t, torch::Tensor> EndpointError::add(const FlowStage& stage, const torch::Tensor& z1,
-                                                    const torch::Tensor& z0) {
+std::map<int64_t, torch::Tensor> EndpointError::add(Part& stage, const torch::Tensor& x, const torch::Tensor& z0) {
   std::map<int64_t, torch::Tensor> outputs;
-  squared_target_ += sum_of_squares(z0);
-  for (auto& [steps, squared_error] : squared_error_) {
-    outputs[steps] = stage.integrate(z1, steps);
-    squared_error += sum_of_squares(outputs[steps] - z0);
+  if (const auto* flow = dynamic_cast<const FlowStage*>(&stage)) {
+    const auto z1 = flow->align(x);
+    for (const auto& [steps, error] : squared_error_) outputs[steps] = flow->integrate(z1, steps);
+    const int64_t own = flow->arch().steps;
+    if (!outputs.contains(own)) outputs[own] = flow->integrate(z1, own);
+  } else {
+    outputs[kNoSteps] = stage.forward(x);
   }
-  const int64_t own = stage.arch().steps;
-  if (!outputs.contains(own)) outputs[own] = stage.integrate(z1, own);
+  squared_target_ += sum_of_squares(z0);
+  for (auto& [steps, squared_error] : squared_error_) squared_error += sum_of_squares(outputs.at(steps) - z0);
   return outputs;
 }
 
 void EndpointError::append_to(Metrics& metrics, const std::string& prefix) const {
   for (const auto& [steps, squared_error] : squared_error_)
-    metrics.emplace_back(prefix + "error_" + steps_name(steps), std::sqrt(squared_error / squared_target_));
+    metrics.emplace_back(prefix + (steps == kNoSteps ? "error" : "error_" + steps_name(steps)),
+                         std::sqrt(squared_error / squared_target_));
 }
 
 std::vector<int64_t> EndpointError::steps() const {
   std::vector<int64_t> out;
   for (const auto& [steps, error] : squared_error_) out.push_back(steps);
   return out;
+}
+
+int64_t own_steps(const Part& stage) {
+  const auto* flow = dynamic_cast<const FlowStage*>(&stage);
+  return flow ? flow->arch().steps : EndpointError::kNoSteps;
 }
 
 std::string steps_name(int64_t steps) { return std::to_string(steps) + (steps == 1 ? "step" : "steps"); }

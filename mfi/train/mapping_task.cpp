@@ -13,22 +13,22 @@
 namespace mfi {
 namespace {
 
-// Puts modules into eval mode and back into the mode in which they were.
+// Puts a module and all within into eval mode and each back into the mode in which it was.
 class EvalMode {
  public:
-  explicit EvalMode(Network& network) : network_(network) {
-    for (size_t i = 0; i < network.part_count(); ++i) was_training_.push_back(network.part(i)->is_training());
-    network.eval();
+  explicit EvalMode(torch::nn::Module& root) {
+    for (const auto& module : root.modules()) was_training_.emplace_back(module, module->is_training());
+    root.eval();
   }
   ~EvalMode() {
-    for (size_t i = 0; i < was_training_.size(); ++i) network_.part(i)->train(was_training_[i]);
+    // Outer modules come first: what train() does to those within is put right by what follows.
+    for (const auto& [module, training] : was_training_) module->train(training);
   }
   EvalMode(const EvalMode&) = delete;
   EvalMode& operator=(const EvalMode&) = delete;
 
  private:
-  Network& network_;
-  std::vector<bool> was_training_;
+  std::vector<std::pair<std::shared_ptr<torch::nn::Module>, bool>> was_training_;
 };
 
 int64_t correct_of(const torch::Tensor& logits, const torch::Tensor& labels) {
@@ -37,23 +37,22 @@ int64_t correct_of(const torch::Tensor& logits, const torch::Tensor& labels) {
 
 // What evaluate() adds up for one stage.
 struct StageSums {
-  explicit StageSums(const FlowArch& flow) : error(flow), own_steps(flow.steps) {
+  explicit StageSums(const Part& stage) : error(stage) {
     for (const auto steps : error.steps()) correct[steps] = 0;
-    correct[own_steps] = 0;
+    correct[own_steps(stage)] = 0;
   }
   EndpointError error;
-  int64_t own_steps;
   std::map<int64_t, int64_t> correct;  // by number of steps: right answers with the stage in the teacher's place
 };
 
 // Makes the sums of this process's shares those of all.
-void add_up(std::map<size_t, StageSums>& sums, int64_t& images, int64_t& teacher_correct, Processes& processes) {
+void add_up(std::vector<StageSums>& sums, int64_t& images, int64_t& teacher_correct, Processes& processes) {
   std::vector<double> values;
   // Walks over all numbers, in both directions the same way.
   const auto walk = [&](const auto& visit) {
     visit(images);
     visit(teacher_correct);
-    for (auto& [stage, sum] : sums) {
+    for (auto& sum : sums) {
       sum.error.visit_sums(visit);
       for (auto& [steps, correct] : sum.correct) visit(correct);
     }
@@ -66,39 +65,50 @@ void add_up(std::map<size_t, StageSums>& sums, int64_t& images, int64_t& teacher
 
 }  // namespace
 
-MappingTask::MappingTask(const Network& teacher, std::shared_ptr<Network> student, const MappingSettings& settings)
-    : teacher_(fold(teacher)), student_(std::move(student)), settings_(settings) {
-  const auto &teacher_stages = teacher.arch().stages, &stages = student_->arch().stages;
-  if (stages.size() != teacher_stages.size())
-    throw ShapeError(format("MappingTask: the student has %zu stages, expected the teacher's %zu", stages.size(),
-                            teacher_stages.size()));
-  for (size_t k = 0; k < stages.size(); ++k) {
-    if (!stages[k].is_flow()) continue;
-    if (stages[k].in_channels != teacher_stages[k].in_channels ||
-        stages[k].out_channels != teacher_stages[k].out_channels || stages[k].stride != teacher_stages[k].stride)
-      throw ShapeError(format(
-          "MappingTask: stage %zu of the student is %lld -> %lld channels, stride %lld; expected the "
-          "teacher's %lld -> %lld, stride %lld",
-          k + 1, static_cast<long long>(stages[k].in_channels), static_cast<long long>(stages[k].out_channels),
-          static_cast<long long>(stages[k].stride), static_cast<long long>(teacher_stages[k].in_channels),
-          static_cast<long long>(teacher_stages[k].out_channels), static_cast<long long>(teacher_stages[k].stride)));
-    stages_.push_back(k);
+std::vector<MappedStage> mapped_stages(const Arch& teacher, const Network& student) {
+  const auto &theirs = teacher.stages, &ours = student.arch().stages;
+  if (ours.size() != theirs.size())
+    throw ShapeError(
+        format("MappingTask: the student has %zu stages, expected the teacher's %zu", ours.size(), theirs.size()));
+  std::vector<MappedStage> out;
+  for (size_t k = 0; k < ours.size(); ++k) {
+    if (ours[k] == theirs[k] && !ours[k].is_flow()) continue;
+    if (ours[k].in_channels != theirs[k].in_channels || ours[k].out_channels != theirs[k].out_channels ||
+        ours[k].stride != theirs[k].stride)
+      throw ShapeError(
+          format("MappingTask: stage %zu of the student is %lld -> %lld channels, stride %lld; expected the "
+                 "teacher's %lld -> %lld, stride %lld",
+                 k + 1, static_cast<long long>(ours[k].in_channels), static_cast<long long>(ours[k].out_channels),
+                 static_cast<long long>(ours[k].stride), static_cast<long long>(theirs[k].in_channels),
+                 static_cast<long long>(theirs[k].out_channels), static_cast<long long>(theirs[k].stride)));
+    out.push_back({part_name(student.arch(), k + 1), k, student.stage(k)});
   }
-  if (stages_.empty()) throw ShapeError("MappingTask: the student has no flow stage, so there is nothing to map");
+  if (out.empty())
+    throw ShapeError("MappingTask: the student's stages are all the teacher's, so there is nothing to map");
+  return out;
+}
+
+MappingTask::MappingTask(const Network& teacher, std::shared_ptr<Network> student, const MappingSettings& settings)
+    : MappingTask(teacher, student, mapped_stages(teacher.arch(), *student), settings) {}
+
+MappingTask::MappingTask(const Network& teacher, std::shared_ptr<torch::nn::Module> student,
+                         std::vector<MappedStage> stages, const MappingSettings& settings)
+    : teacher_(fold(teacher)), student_(std::move(student)), stages_(std::move(stages)), settings_(settings) {
+  TORCH_INTERNAL_ASSERT(
+      std::is_sorted(stages_.begin(), stages_.end(), [](const auto& a, const auto& b) { return a.stage < b.stage; }));
   teacher_->eval();
   for (auto& parameter : teacher_->parameters()) parameter.requires_grad_(false);
-  for (size_t part = 0; part < student_->part_count(); ++part) {
-    const bool mapped = part > 0 && std::find(stages_.begin(), stages_.end(), part - 1) != stages_.end();
-    for (auto& parameter : student_->part(part)->parameters()) parameter.requires_grad_(mapped);
-  }
+  for (auto& parameter : student_->parameters()) parameter.requires_grad_(false);
+  for (const auto& mapped : stages_)
+    for (auto& parameter : mapped.part->parameters()) parameter.requires_grad_(true);
 }
 
 std::vector<ParameterSet> MappingTask::parameter_sets() {
   std::vector<ParameterSet> sets;
-  for (const size_t stage : stages_) {
+  for (const auto& mapped : stages_) {
     ParameterSet set;
-    set.name = part_name(student_->arch(), stage + 1);
-    for (const auto& item : student_->stage(stage)->named_parameters())
+    set.name = mapped.name;
+    for (const auto& item : mapped.part->named_parameters())
       set.parameters.emplace_back(set.name + "." + item.key(), item.value());
     sets.push_back(set);
   }
@@ -107,13 +117,13 @@ std::vector<ParameterSet> MappingTask::parameter_sets() {
 
 void MappingTask::set_training_mode() {
   student_->eval();
-  for (const size_t stage : stages_) student_->stage(stage)->train();
+  for (const auto& mapped : stages_) mapped.part->train();
 }
 
 std::vector<torch::Tensor> MappingTask::teacher_features(const torch::Tensor& images) const {
   torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> features{teacher_->part(0)->forward(images)};
-  for (size_t stage = 0; stage <= stages_.back(); ++stage)
+  for (size_t stage = 0; stage <= stages_.back().stage; ++stage)
     features.push_back(teacher_->stage(stage)->forward(features.back()));
   return features;
 }
@@ -121,16 +131,20 @@ std::vector<torch::Tensor> MappingTask::teacher_features(const torch::Tensor& im
 StepLosses MappingTask::step(const Batch& batch, const StepPosition& position) {
   const auto features = teacher_features(batch.images);
   std::vector<torch::Tensor> targets;
-  for (const size_t stage : stages_) targets.push_back(features[stage + 1]);
+  for (const auto& mapped : stages_) targets.push_back(features[mapped.stage + 1]);
   const auto wholes = whole_batches(targets, batch.whole, settings_.processes);
   StepLosses out;
   for (size_t i = 0; i < stages_.size(); ++i) {
-    const size_t stage = stages_[i];
-    const auto address = static_cast<uint64_t>(position.batch) * student_->stage_count() + stage;
+    const size_t stage = stages_[i].stage;
+    const auto* flow = dynamic_cast<const FlowStage*>(stages_[i].part.get());
+    if (!flow) {
+      out.losses.push_back(regression_loss(stages_[i].part->forward(features[stage]), features[stage + 1], wholes[i]));
+      continue;
+    }
+    const auto address = static_cast<uint64_t>(position.batch) * teacher_->stage_count() + stage;
     const RandomStream random(settings_.seed ^ kTimeDraws, static_cast<uint64_t>(position.epoch), address);
-    out.losses.push_back(mapping_objective(student_->flow_stage(stage), features[stage], features[stage + 1],
-                                           settings_.objective, random, wholes[i])
-                             .loss);
+    out.losses.push_back(
+        mapping_objective(*flow, features[stage], features[stage + 1], settings_.objective, random, wholes[i]).loss);
   }
   return out;
 }
@@ -139,9 +153,9 @@ Metrics MappingTask::evaluate(const Dataset& data) {
   torch::NoGradGuard no_grad;
   const EvalMode eval_mode(*student_);
   const auto device = student_->parameters().front().device();
-  std::map<size_t, StageSums> sums;
+  std::vector<StageSums> sums;
   // All entries from the start: a process without any image has to know them too.
-  for (const size_t stage : stages_) sums.emplace(stage, student_->flow_stage(stage).arch());
+  for (const auto& mapped : stages_) sums.emplace_back(*mapped.part);
   int64_t images = 0, teacher_correct = 0;
 
   auto loader = evaluation_loader(data, settings_.normalisation, settings_.dtype, settings_.processes,
@@ -155,12 +169,11 @@ Metrics MappingTask::evaluate(const Dataset& data) {
       return correct_of(teacher_->run(stage_output, stage + 2, teacher_->part_count()), labels);
     };
     images += labels.size(0);
-    teacher_correct += rest_of_teacher(features.back(), stages_.back());
-    for (const size_t stage : stages_) {
-      const auto& flow = student_->flow_stage(stage);
-      auto& sum = sums.at(stage);
-      for (const auto& [steps, output] : sum.error.add(flow, flow.align(features[stage]), features[stage + 1]))
-        sum.correct[steps] += rest_of_teacher(output, stage);
+    teacher_correct += rest_of_teacher(features.back(), stages_.back().stage);
+    for (size_t i = 0; i < stages_.size(); ++i) {
+      const size_t stage = stages_[i].stage;
+      for (const auto& [steps, output] : sums[i].error.add(*stages_[i].part, features[stage], features[stage + 1]))
+        sums[i].correct[steps] += rest_of_teacher(output, stage);
     }
   }
 
@@ -170,12 +183,13 @@ Metrics MappingTask::evaluate(const Dataset& data) {
   const auto percent = [images](int64_t correct) {
     return 100.0 * static_cast<double>(correct) / static_cast<double>(images);
   };
-  for (const auto& [stage, sum] : sums) {
-    const auto name = part_name(student_->arch(), stage + 1);
-    sum.error.append_to(metrics, name + "_");
-    metrics.emplace_back(name + "_swap_in_percent", percent(sum.correct.at(sum.own_steps)));
-    for (const auto steps : sum.error.steps())
-      metrics.emplace_back(name + "_swap_in_" + steps_name(steps) + "_percent", percent(sum.correct.at(steps)));
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    const auto& name = stages_[i].name;
+    sums[i].error.append_to(metrics, name + "_");
+    metrics.emplace_back(name + "_swap_in_percent", percent(sums[i].correct.at(own_steps(*stages_[i].part))));
+    for (const auto steps : sums[i].error.steps())
+      if (steps != EndpointError::kNoSteps)
+        metrics.emplace_back(name + "_swap_in_" + steps_name(steps) + "_percent", percent(sums[i].correct.at(steps)));
   }
   metrics.emplace_back("teacher_percent", percent(teacher_correct));
   return metrics;

@@ -1,4 +1,4 @@
-// Training flow stages to do what the teacher's stages do.
+// Training stages to do what the teacher's stages do.
 #pragma once
 
 #include <cstdint>
@@ -22,34 +22,48 @@ struct MappingSettings {
   Processes* processes = nullptr;  // those that train and evaluate together, each with its share of every batch
 };
 
+/// A part that learns to do what a stage of the teacher does.
+struct MappedStage {
+  std::string name;            // of its losses, its metrics and, with a dot behind, its parameters: "stage2"
+  size_t stage = 0;            // of the teacher, from 0
+  std::shared_ptr<Part> part;  // a FlowStage, or a BlocksStage of fewer blocks than the teacher's
+};
+
+/// The stages of `student` that are flow or of other blocks than the teacher's, by their parts' names. Throws
+/// ShapeError when there is none, or one whose channels or stride are not the teacher's.
+std::vector<MappedStage> mapped_stages(const Arch& teacher, const Network& student);
+
 /// Maps several stages at once: one pass of the teacher gives every stage's input and target, and each
-/// stage has a loss and an optimiser of its own (see mfi/flow/objective.h). Stages do not see each other.
-///
-/// The student is a whole network, the meta model. Its flow stages are mapped; only they learn, whatever
-/// weights they start from.
+/// mapped stage has a loss and an optimiser of its own (see mfi/flow/objective.h). They do not see each other.
 class MappingTask : public Task {
  public:
+  /// The student is a whole network, the meta model; of it the mapped_stages() learn, whatever weights they start from.
   /// Copies what it needs of `teacher`, which stays as it is; both networks live on the same device.
-  /// Throws ShapeError when the student has no flow stage, or one that does not fit the teacher's.
   MappingTask(const Network& teacher, std::shared_ptr<Network> student, const MappingSettings& settings);
+
+  /// The same for parts of any module, also several for one stage of the teacher. `stages` in the order of their
+  /// teacher's stages.
+  MappingTask(const Network& teacher, std::shared_ptr<torch::nn::Module> student, std::vector<MappedStage> stages,
+              const MappingSettings& settings);
 
   torch::nn::Module& student() override { return *student_; }
 
-  /// One set a stage, in order, named stage1, stage2, ...
+  /// One set a mapped stage, in order, with its name.
   std::vector<ParameterSet> parameter_sets() override;
   void set_training_mode() override;
 
-  /// One loss a set. The times drawn depend on the seed, the position and the stage only. With several
+  /// One loss a set. The times drawn depend on the seed, the position and the teacher's stage only. With several
   /// processes these are the losses of this one's share, by the times and scales of the whole batch.
   StepLosses step(const Batch& batch, const StepPosition& position) override;
 
-  /// With the student in eval mode, for every mapped stage:
-  ///   stageN_error_1step, _2steps, _4steps  ||z0_hat - z0|| / ||z0||, norms over the whole dataset, of
-  ///                                         the stage's output in that many steps against the
-  ///                                         teacher's; only for multiples of its modules
-  ///   stageN_swap_in_percent                top-1 of the teacher with only that stage replaced, in
-  ///                                         the Arch's number of steps
-  ///   stageN_swap_in_1step_percent, _2steps_percent, _4steps_percent  the same in that many
+  /// With the student in eval mode, for every mapped stage, NAME its name:
+  ///   NAME_error_1step, _2steps, _4steps  ||z0_hat - z0|| / ||z0||, norms over the whole dataset, of
+  ///                                       the stage's output in that many steps against the
+  ///                                       teacher's; only for multiples of its modules
+  ///   NAME_error                          the same of residual blocks
+  ///   NAME_swap_in_percent                top-1 of the teacher with only that stage replaced, in
+  ///                                       the Arch's number of steps
+  ///   NAME_swap_in_1step_percent, _2steps_percent, _4steps_percent  the same in that many
   /// and teacher_percent, the teacher's own top-1.
   Metrics evaluate(const Dataset& data) override;
 
@@ -58,8 +72,8 @@ class MappingTask : public Task {
   std::vector<torch::Tensor> teacher_features(const torch::Tensor& images) const;
 
   std::shared_ptr<Network> teacher_;  // folded, in eval mode: its batch norms must not move the targets
-  std::shared_ptr<Network> student_;
-  std::vector<size_t> stages_;  // the mapped ones, rising
+  std::shared_ptr<torch::nn::Module> student_;
+  std::vector<MappedStage> stages_;
   MappingSettings settings_;
 };
 

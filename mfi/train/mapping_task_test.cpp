@@ -121,6 +121,30 @@ TEST(MappingTask, HasALossAndAParameterSetForEveryMappedStage) {
   EXPECT_EQ(result.correct, -1);
 }
 
+// The first of the teacher's two blocks in a stage, on its way to do what both do.
+TEST(MappingTask, MapsAStageOfFewerBlocks) {
+  const auto teacher = make_teacher();
+  auto arch = tiny_arch();
+  std::get<BlocksArch>(arch.stages[1].body).count = 1;
+  const auto student = std::make_shared<Network>(arch);
+  for (size_t part = 0; part < student->part_count(); ++part) copy_part(*teacher, *student, part);
+  MappingTask task(*teacher, student, make_settings());
+  ASSERT_EQ(task.parameter_sets().size(), 1u);
+  EXPECT_EQ(task.parameter_sets()[0].name, "stage2");
+  const auto loss = [&] {
+    task.set_training_mode();
+    return task.step(make_batch(), {}).losses[0].item<double>();
+  };
+  const auto data = make_dataset();
+  const auto before = task.evaluate(data);
+  const double loss_before = loss();
+  train(task, 150);
+  EXPECT_LT(loss(), 0.75 * loss_before);
+  const auto after = task.evaluate(data);
+  EXPECT_EQ(after.size(), 3u) << "its error, the accuracy with it swapped in, and the teacher's";
+  EXPECT_EQ(metric(after, "teacher_percent"), metric(before, "teacher_percent"));
+}
+
 TEST(MappingTask, NamesParametersAsTheStudentDoes) {
   MappingTask task(*make_teacher(), make_student(), make_settings());
   const auto all = task.student().named_parameters();

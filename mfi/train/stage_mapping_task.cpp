@@ -71,14 +71,14 @@ Metrics StageMappingTask::evaluate(const Dataset& data) {
   const bool was_training = stage_->is_training();
   stage_->eval();
   const auto device = stage_->parameters().front().device();
-  EndpointError error(stage_->arch());
+  EndpointError error(*stage_);
   auto loader = evaluation_loader(data, settings_.normalisation, settings_.dtype, settings_.processes,
                                   settings_.evaluation_batch_size);
   loader.start_epoch(0);
   while (const auto batch = loader.next()) {
     throw_if_stopped();
     const auto [x, z0] = features(batch->images.to(device));
-    error.add(*stage_, stage_->align(x), z0);
+    error.add(*stage_, x, z0);
   }
   if (settings_.processes) {
     std::vector<double> sums;
