@@ -84,4 +84,27 @@ std::shared_ptr<const Pictures> pictures_in_files(std::shared_ptr<const FileTree
   return std::make_shared<PictureFiles>(std::move(tree), place, list, view);
 }
 
+namespace {
+
+class PickedPictures : public Pictures {
+ public:
+  PickedPictures(std::shared_ptr<const Pictures> all, std::vector<int64_t> indices)
+      : Pictures(all->view()), all_(std::move(all)), indices_(std::move(indices)) {}
+
+  int64_t size() const override { return static_cast<int64_t>(indices_.size()); }
+
+ protected:
+  Opened open(int64_t index) const override { return Pictures::open(*all_, indices_.at(static_cast<size_t>(index))); }
+
+ private:
+  std::shared_ptr<const Pictures> all_;
+  std::vector<int64_t> indices_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Pictures> picked_pictures(std::shared_ptr<const Pictures> all, std::vector<int64_t> indices) {
+  return std::make_shared<PickedPictures>(std::move(all), std::move(indices));
+}
+
 }  // namespace mfi

@@ -49,6 +49,8 @@ class Pictures {
     std::function<RgbImage(int64_t reduction)> decode;  // may give a picture smaller by 1, ..., reduction
   };
   virtual Opened open(int64_t index) const = 0;
+  /// For pictures that are other pictures in another order.
+  static Opened open(const Pictures& pictures, int64_t index) { return pictures.open(index); }
 
  private:
   PictureView view_;
@@ -62,5 +64,8 @@ Crop random_part(int64_t width, int64_t height, double least_area, RandomStream&
 /// Pictures as their files hold them: decoded each time.
 std::shared_ptr<const Pictures> pictures_in_files(std::shared_ptr<const FileTree> tree, const std::string& place,
                                                   const std::vector<LabelledPicture>& list, const PictureView& view);
+
+/// Those at `indices`, in that order.
+std::shared_ptr<const Pictures> picked_pictures(std::shared_ptr<const Pictures> all, std::vector<int64_t> indices);
 
 }  // namespace mfi

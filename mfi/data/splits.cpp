@@ -6,6 +6,7 @@
 
 #include "mfi/core/random.h"
 #include "mfi/core/sha256.h"
+#include "mfi/data/pictures.h"
 
 namespace mfi {
 
@@ -39,7 +40,10 @@ std::vector<int64_t> smallest(std::vector<Ranked> ranked, int64_t count) {
 }  // namespace
 
 Dataset pick(const Dataset& data, const torch::Tensor& indices) {
-  return {data.images.index_select(0, indices), data.labels.index_select(0, indices), data.class_names};
+  auto labels = data.labels.index_select(0, indices);
+  if (!data.pictures) return {data.images.index_select(0, indices), labels, data.class_names};
+  const auto* first = indices.const_data_ptr<int64_t>();
+  return {{}, labels, data.class_names, picked_pictures(data.pictures, {first, first + indices.size(0)})};
 }
 
 torch::Tensor first_of_each_class(const Dataset& data, int64_t limit) {

@@ -7,7 +7,7 @@
 
 namespace mfi {
 
-/// Copies of the samples at `indices` (int64 [M]), in that order. For images in memory.
+/// The samples at `indices` (int64 [M], contiguous), in that order: images in memory are copied, pictures are not.
 Dataset pick(const Dataset& data, const torch::Tensor& indices);
 
 /// Indices, ascending, of at most `limit` samples with the classes as even as possible: the first ones
