@@ -5,7 +5,7 @@
 
 include(MfiPublicHeaders)
 
-set(_rooms core formats picture_list data ops arch nn flow distributed train exchange deploy pipeline report)
+set(_rooms core formats picture_list data ops arch nn flow distributed train exchange deploy pipeline search report)
 set(_objects "")
 foreach(_room IN LISTS _rooms)
   list(APPEND _objects $<TARGET_OBJECTS:mfi_${_room}>)

@@ -55,4 +55,6 @@ set(MFI_PUBLIC_HEADERS
   pipeline/recipe.h
   pipeline/results.h
   pipeline/runner.h
+  search/search_results.h
+  search/search_run.h
   report/results_table.h)

@@ -13,6 +13,7 @@ namespace mfi {
 using Action = std::function<void()>;
 
 void add_run_command(CLI::App& program, Action& action);
+void add_search_command(CLI::App& program, Action& action);
 void add_watch_command(CLI::App& program, Action& action);
 void add_plan_command(CLI::App& program, Action& action);
 void add_eval_command(CLI::App& program, Action& action);

@@ -59,6 +59,7 @@ int command_line(int argc, char** argv) {
   program.footer(program_footer());
   Action action;
   add_run_command(program, action);
+  add_search_command(program, action);
   add_watch_command(program, action);
   add_plan_command(program, action);
   add_eval_command(program, action);

@@ -47,7 +47,10 @@ std::string learns_text(const PlannedStep& step) {
     learning.push_back(part_name(step.arch, i));
   }
   if (step.kind == StepKind::given) return "nothing";
-  if (step.kind == StepKind::map) return "each flow stage";
+  if (step.kind == StepKind::map)
+    return std::all_of(step.arch.stages.begin(), step.arch.stages.end(), [](const auto& s) { return s.is_flow(); })
+               ? "each flow stage"
+               : join(learning, ", ");
   if (only_velocity) return "velocity networks";
   if (resting.empty()) return "all";
   return resting.size() < learning.size() ? "all but " + join(resting, ", ") : join(learning, ", ");
@@ -55,8 +58,9 @@ std::string learns_text(const PlannedStep& step) {
 
 /// The plan's networks that differ in shape, with their names.
 std::vector<std::pair<std::string, const Arch*>> networks(const Plan& plan) {
-  std::vector<std::pair<std::string, const Arch*>> out{
-      {"teacher", &plan.teacher}, {"meta", &plan.meta}, {"hybrid", &plan.hybrid}};
+  std::vector<std::pair<std::string, const Arch*>> out{{"teacher", &plan.teacher}};
+  if (plan.meta != plan.hybrid) out.emplace_back("meta", &plan.meta);
+  out.emplace_back("hybrid", &plan.hybrid);
   for (const auto& step : plan.steps)
     if (step.name == "smaller-resnet" || step.name == "distilled-resnet") {
       out.emplace_back(step.name, &step.arch);

@@ -1,7 +1,4 @@
 // mfi run
-#include <poll.h>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <iostream>
 #include <memory>
@@ -10,11 +7,11 @@
 
 #include "mfi/cli/commands.h"
 #include "mfi/cli/help_facts.h"
+#include "mfi/cli/progress_option.h"
 #include "mfi/cli/report_file.h"
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/distributed/processes.h"
-#include "mfi/pipeline/events.h"
 #include "mfi/pipeline/progress_writer.h"
 #include "mfi/pipeline/runner.h"
 #include "mfi/pipeline/side_by_side.h"
@@ -33,24 +30,12 @@ struct RunArguments {
   bool no_report = false, no_latency = false;
 };
 
-ConsoleSettings console_settings(const std::string& progress) {
-  ConsoleSettings out;
-  const auto terminal = terminal_features(STDERR_FILENO);
-  out.size = [] { return terminal_size(STDERR_FILENO); };
-  out.colour = terminal.colour;
-  out.unicode = terminal.unicode;
-  if (progress == "bar" || (progress == "auto" && terminal.can_go_back)) out.style = ProgressStyle::live;
-  if (progress == "none") out.style = ProgressStyle::none;
-  return out;
-}
-
 std::unique_ptr<RunObserver> make_observer(const RunArguments& arguments, const Recipe& recipe, const Plan& plan) {
-  if (arguments.progress == "json") return std::make_unique<EventWriter>(std::cerr);
-  auto settings = console_settings(arguments.progress);
+  ConsoleSettings settings;
   settings.jobs = arguments.jobs;
   settings.only_some = !arguments.only.empty();
   settings.threads = step_threads(recipe, plan, arguments.jobs);
-  return std::make_unique<ConsoleObserver>(std::cerr, plan, plan.data.training_images, settings);
+  return progress_observer(arguments.progress, plan, settings);
 }
 
 // What others see of this run: mfi watch.
@@ -70,16 +55,6 @@ std::vector<std::string> step_command(const RunOptions& options, const std::stri
   if (options.on_nonfinite == OnNonfinite::rewind) out.push_back("--on-nonfinite=rewind");
   out.push_back("--yes");  // the run has asked
   return out;
-}
-
-// Whether trained steps may be replaced. Without a terminal nobody can answer.
-bool confirm(const std::string& text) {
-  if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) return false;
-  std::cerr << text << ".\nGo on? [y/N] " << std::flush;
-  for (pollfd input{STDIN_FILENO, POLLIN, 0}; poll(&input, 1, /*milliseconds=*/200) <= 0;) throw_if_stopped();
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer == "y" || answer == "Y" || answer == "yes";
 }
 
 // For a process that others wait for no more: it may be stuck where no exception reaches it.
@@ -116,7 +91,7 @@ void run(const RunArguments& arguments) {
   options.jobs = arguments.jobs;
   options.repeatable = arguments.repeatable;
   if (arguments.on_nonfinite == "rewind") options.on_nonfinite = OnNonfinite::rewind;
-  if (!arguments.yes) options.confirm = confirm;
+  if (!arguments.yes) options.confirm = ask_at_terminal;
   options.step_command = [&](const std::string& step, bool forced) { return step_command(options, step, forced); };
 
   if (place && options.jobs > 1)
@@ -186,10 +161,7 @@ void add_run_command(CLI::App& program, Action& action) {
   command->add_option("--jobs", arguments->jobs, "Steps that may run at once, each with its share of the cores")
       ->check(CLI::Range(1, 1024))
       ->excludes(only);
-  command
-      ->add_option("--progress", arguments->progress,
-                   "auto: a live list of the steps on a terminal, plain lines elsewhere")
-      ->check(CLI::IsMember({"auto", "bar", "plain", "json", "none"}));
+  add_progress_option(*command, arguments->progress);
   command->add_flag("--no-report", arguments->no_report, "Do not write report.html at the end");
   command->add_flag("--no-latency", arguments->no_latency, "Do not measure for it how long the networks take");
   command->footer(

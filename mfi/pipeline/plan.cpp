@@ -6,61 +6,11 @@
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
 #include "mfi/nn/cost.h"
+#include "mfi/pipeline/flow_settings.h"
 #include "mfi/pipeline/teacher.h"
 
 namespace mfi {
 namespace {
-
-// Share of a stage's parameters that its flow stage may have when the recipe gives no hidden width.
-// With these, ResNet-34 and -50 stay under the paper's sizes of meta model and hybrid (a test).
-struct StageShares {
-  double last, other;
-};
-constexpr StageShares kBasicShares{0.32, 0.108}, kBottleneckShares{0.27, 0.12};
-
-template <class T>
-T entry(const std::vector<T>& list, size_t stage) {
-  return list.empty() ? T() : list[std::min(stage, list.size() - 1)];
-}
-
-VelocityKind velocity_kind(const std::string& name) {
-  if (name == "pointwise") return VelocityKind::pointwise;
-  return name == "depthwise" ? VelocityKind::depthwise : VelocityKind::bottleneck;
-}
-
-FlowArch flow_arch(const Recipe& recipe, const Arch& teacher, size_t stage) {
-  const bool last = stage + 1 == teacher.stages.size();
-  FlowArch flow;
-  flow.kind = velocity_kind(entry(recipe.flow.velocity, stage));
-  flow.depth = entry(recipe.flow.depth, stage);
-  // What a stage does without stays as it is, so that networks that are the same are described the same.
-  if (flow.kind != VelocityKind::pointwise) {
-    flow.kernel = entry(recipe.flow.kernel, stage);
-    flow.dilation = entry(recipe.flow.dilation, stage);
-  }
-  flow.alignment = entry(recipe.flow.alignment, stage);
-  if (entry(recipe.flow.downsampling, stage) == "average" && teacher.stages[stage].stride != 1)
-    flow.downsampling = Downsampling::average;
-  flow.modules = entry(recipe.flow.modules, stage);
-  if (flow.modules == 0) flow.modules = last ? 2 : 1;
-  flow.steps = entry(recipe.flow.steps, stage);
-  if (flow.steps == 0) flow.steps = flow.modules;
-  flow.hidden = entry(recipe.flow.hidden, stage);
-  const std::string where = format("flow, stage %zu", stage + 1);
-  if (flow.hidden == 0) {
-    const auto& blocks = std::get<BlocksArch>(teacher.stages[stage].body);
-    const auto& shares = blocks.kind == BlockKind::basic ? kBasicShares : kBottleneckShares;
-    const double share = last ? shares.last : shares.other;
-    const auto budget = static_cast<int64_t>(share * static_cast<double>(part_costs(teacher)[stage + 1].parameters));
-    flow.hidden = hidden_for_budget(teacher.stages[stage], flow, budget);
-    if (flow.hidden < 1)
-      throw RecipeError(
-          format("%s: %.1f %% of the teacher's stage leaves no room for a velocity network; "
-                 "give flow.hidden, or leave the stage as blocks",
-                 where.c_str(), 100 * share));
-  }
-  return flow;
-}
 
 std::vector<Learns> learn_all(const Arch& arch) { return std::vector<Learns>(arch.stages.size() + 2, Learns::all); }
 
@@ -75,12 +25,24 @@ class Planner {
     plan_.data = data;
     plan_.teacher = teacher_arch(recipe, data);
     const size_t stages = plan_.teacher.stages.size();
+    plan_.meta = plan_.hybrid = plan_.teacher;
+    if (is_short()) {
+      for (size_t k = 0; k < stages; ++k) {
+        const auto kept = stage_entry(recipe.pipeline.blocks, k);
+        if (kept == 0)
+          plan_.hybrid = with_flow_stage(plan_.hybrid, k, flow_arch(recipe, plan_.teacher, k));
+        else
+          std::get<BlocksArch>(plan_.hybrid.stages[k].body).count = kept;
+      }
+      plan_.hybrid.name = "hybrid of " + plan_.teacher.name;
+      plan_.meta = plan_.hybrid;
+      return;
+    }
     if (recipe.pipeline.incubate_default) {
       for (size_t k = 1; k < stages; ++k) incubated_.push_back(k - 1);
     } else {
       for (const auto k : recipe.pipeline.incubate) incubated_.push_back(static_cast<size_t>(k - 1));
     }
-    plan_.meta = plan_.hybrid = plan_.teacher;
     for (size_t k = 0; k < stages; ++k) {
       const auto flow = flow_arch(recipe, plan_.teacher, k);
       plan_.meta = with_flow_stage(plan_.meta, k, flow);
@@ -107,6 +69,9 @@ class Planner {
   }
 
  private:
+  /// The way without meta model and incubation.
+  bool is_short() const { return !recipe_.pipeline.blocks.empty(); }
+
   bool is_incubated(size_t stage) const {
     return std::find(incubated_.begin(), incubated_.end(), stage) != incubated_.end();
   }
@@ -114,6 +79,7 @@ class Planner {
   // Epochs between the teacher and the hybrid that the hybrid's weights have seen: the controls get
   // as many. The incubations run beside each other, so they count once.
   int64_t epochs_after_teacher() const {
+    if (is_short()) return recipe_.map.epochs + recipe_.hybrid.epochs;
     return recipe_.map.epochs + recipe_.meta.epochs + (incubated_.empty() ? 0 : recipe_.incubate.epochs) +
            recipe_.hybrid.epochs;
   }
@@ -142,41 +108,17 @@ class Planner {
     step.learns.assign(step.learns.size(), Learns::nothing);
   }
 
-  // map, meta, incubate-k, hybrid. prefix and suffix tell a control's steps from the method's own.
+  // map, meta, incubate-k, hybrid; or map and hybrid alone. prefix and suffix tell a control's steps from the method's
+  // own.
   void add_method(const std::string& prefix, const std::string& suffix, const ObjectiveSettings& objective) {
-    const size_t first = plan_.steps.size(), head = plan_.teacher.stages.size() + 1;
-    {
-      auto& map =
-          add(prefix + "map", "each stage as mapped, before any fine-tuning" + suffix, plan_.meta, "map", recipe_.map);
-      map.kind = StepKind::map;
-      map.teacher = "teacher";
-      map.objective = objective;
-      map.part_from.front() = map.part_from.back() = "teacher";
-      map.learns.front() = map.learns.back() = Learns::nothing;
-    }
-    {
-      auto& meta = add(prefix + "meta", "every stage MeanFlow modules" + suffix, plan_.meta, "meta", recipe_.meta);
-      meta.part_from = all_from(plan_.meta, prefix + "map");
-      meta.learns.front() = Learns::nothing;
-      const auto& train = recipe_.meta_parts.train;
-      for (size_t part = 1; part < head; ++part)
-        meta.learns[part] = train == "velocity" ? Learns::velocity : Learns::all;
-      meta.learns[head] = train == "all" ? Learns::all : Learns::nothing;
-    }
-    for (const size_t stage : incubated_) {
-      Arch arch = plan_.meta;
-      arch.stages[stage] = plan_.teacher.stages[stage];
-      arch.name = format("meta of %s, stage %zu incubated", plan_.teacher.name.c_str(), stage + 1);
-      auto& step = add(prefix + "incubate-" + std::to_string(stage + 1),
-                       format("stage %zu grown back from the teacher%s", stage + 1, suffix.c_str()), arch, "incubate",
-                       recipe_.incubate);
-      step.part_from = all_from(arch, prefix + "meta");
-      step.part_from[stage + 1] = "teacher";
-      step.learns.assign(step.learns.size(), Learns::nothing);
-      step.learns[stage + 1] = Learns::all;
+    const size_t first = plan_.steps.size();
+    add_map(prefix, suffix, objective);
+    if (!is_short()) {
+      add_meta(prefix, suffix);
+      for (const size_t stage : incubated_) add_incubation(prefix, suffix, stage);
     }
     auto& hybrid = add(prefix + "hybrid", "the result" + suffix, plan_.hybrid, "hybrid", recipe_.hybrid);
-    hybrid.part_from = all_from(plan_.hybrid, prefix + "meta");
+    hybrid.part_from = all_from(plan_.hybrid, prefix + (is_short() ? "map" : "meta"));
     for (const size_t stage : incubated_)
       hybrid.part_from[stage + 1] = prefix + "incubate-" + std::to_string(stage + 1);
     if (!prefix.empty())
@@ -184,6 +126,44 @@ class Planner {
         plan_.steps[i].control = true;
         plan_.steps[i].shown = i + 1 == plan_.steps.size();
       }
+  }
+
+  // Flow stages begin with starting weights, all else with the teacher's: of a stage of fewer blocks the first ones.
+  void add_map(const std::string& prefix, const std::string& suffix, const ObjectiveSettings& objective) {
+    auto& map =
+        add(prefix + "map", "each stage as mapped, before any fine-tuning" + suffix, plan_.meta, "map", recipe_.map);
+    map.kind = StepKind::map;
+    map.teacher = "teacher";
+    map.objective = objective;
+    for (size_t part = 0; part < map.part_from.size(); ++part) {
+      const bool is_stage = part > 0 && part + 1 < map.part_from.size();
+      if (!is_stage || !plan_.meta.stages[part - 1].is_flow()) map.part_from[part] = "teacher";
+      if (!is_stage || plan_.meta.stages[part - 1] == plan_.teacher.stages[part - 1])
+        map.learns[part] = Learns::nothing;
+    }
+  }
+
+  void add_meta(const std::string& prefix, const std::string& suffix) {
+    const size_t head = plan_.teacher.stages.size() + 1;
+    auto& meta = add(prefix + "meta", "every stage MeanFlow modules" + suffix, plan_.meta, "meta", recipe_.meta);
+    meta.part_from = all_from(plan_.meta, prefix + "map");
+    meta.learns.front() = Learns::nothing;
+    const auto& train = recipe_.meta_parts.train;
+    for (size_t part = 1; part < head; ++part) meta.learns[part] = train == "velocity" ? Learns::velocity : Learns::all;
+    meta.learns[head] = train == "all" ? Learns::all : Learns::nothing;
+  }
+
+  void add_incubation(const std::string& prefix, const std::string& suffix, size_t stage) {
+    Arch arch = plan_.meta;
+    arch.stages[stage] = plan_.teacher.stages[stage];
+    arch.name = format("meta of %s, stage %zu incubated", plan_.teacher.name.c_str(), stage + 1);
+    auto& step = add(prefix + "incubate-" + std::to_string(stage + 1),
+                     format("stage %zu grown back from the teacher%s", stage + 1, suffix.c_str()), arch, "incubate",
+                     recipe_.incubate);
+    step.part_from = all_from(arch, prefix + "meta");
+    step.part_from[stage + 1] = "teacher";
+    step.learns.assign(step.learns.size(), Learns::nothing);
+    step.learns[stage + 1] = Learns::all;
   }
 
   void add_teacher_longer() {

@@ -14,7 +14,7 @@ namespace mfi {
 enum class StepKind {
   given,     // nothing is trained: its model is the recipe's model file
   classify,  // cross-entropy on labels
-  map,       // every flow stage learns the teacher's stage, all in one pass of the teacher
+  map,       // stages learn what the teacher's do, all in one pass of the teacher
 };
 
 /// One step: a network, where each of its parts comes from, and which of them learn. Moving parts
@@ -40,7 +40,7 @@ struct PlannedStep {
 
 struct Plan {
   DataShape data;
-  Arch teacher, meta, hybrid;
+  Arch teacher, meta, hybrid;  // meta: as mapped; the hybrid itself where pipeline.blocks is given
   std::vector<PlannedStep> steps;
 
   /// Throws UsageError naming the nearest step when there is none of that name.

@@ -12,6 +12,7 @@
 namespace mfi {
 namespace {
 
+using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -99,6 +100,26 @@ TEST(Plan, KeepsTheStagesThatTheRecipeNamesAsFlow) {
   const auto plan = make_plan(recipe, 10);
   EXPECT_FALSE(plan.hybrid.stages[0].is_flow());
   for (const size_t stage : {1, 2, 3}) EXPECT_TRUE(plan.hybrid.stages[stage].is_flow());
+}
+
+// Blocks of the teacher where it keeps some, mapped where these are fewer; no meta model.
+TEST(Plan, GoesTheShortWayWhereTheRecipeSaysHowManyBlocksStay) {
+  auto recipe = small_recipe();
+  recipe.pipeline.blocks = {2, 1, 1, 0};
+  recipe.controls = {.teacher_longer = true, .no_mapping = true};
+  const auto plan = make_plan(recipe, 10);
+  EXPECT_THAT(names(plan), ElementsAre("teacher", "map", "hybrid", "teacher-longer", "no-mapping"));
+  EXPECT_EQ(plan.hybrid.stages[0], plan.teacher.stages[0]);
+  EXPECT_EQ(std::get<BlocksArch>(plan.hybrid.stages[1].body).count, 1);
+  EXPECT_TRUE(plan.hybrid.stages[3].is_flow());
+  const auto& map = plan.step("map");
+  EXPECT_THAT(map.part_from, ElementsAre("teacher", "teacher", "teacher", "teacher", "", "teacher"));
+  EXPECT_THAT(map.learns,
+              ElementsAre(Learns::nothing, Learns::nothing, Learns::all, Learns::all, Learns::all, Learns::nothing));
+  EXPECT_THAT(plan.step("hybrid").part_from, Each("map"));
+  EXPECT_EQ(plan.step("teacher-longer").settings.epochs, recipe.map.epochs + recipe.hybrid.epochs);
+  EXPECT_THAT(plan.step("no-mapping").part_from,
+              ElementsAre("teacher", "teacher", "teacher", "teacher", "", "teacher"));
 }
 
 TEST(Plan, PutsOneStageOfTheTeacherIntoEachIncubation) {

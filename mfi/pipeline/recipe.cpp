@@ -15,6 +15,7 @@
 
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
+#include "mfi/pipeline/flow_settings.h"
 #include "mfi/pipeline/recipe_table.h"
 #include "mfi/pipeline/teacher.h"
 #include "mfi/train/checkpoint.h"
@@ -174,7 +175,29 @@ struct Problem {
   std::string text;
 };
 
-int64_t stage_entry(const std::vector<int64_t>& list, size_t stage) { return list.size() == 1 ? list[0] : list[stage]; }
+std::optional<Problem> check_blocks(const Recipe& recipe, const Arch& teacher) {
+  const auto& blocks = recipe.pipeline.blocks;
+  if (blocks.empty()) return std::nullopt;
+  const auto problem = [](const std::string& text) { return Problem{"pipeline.blocks", "pipeline.blocks " + text}; };
+  const auto stages = teacher.stages.size();
+  if (!recipe.pipeline.incubate_default)
+    return problem(
+        "and pipeline.incubate are both given, expected one of them: stages that keep their blocks need no "
+        "incubation");
+  if (blocks.size() != 1 && blocks.size() != stages)
+    return problem(format("has %zu entries, expected 1 or %zu (%s has as many stages)", blocks.size(), stages,
+                          teacher.name.c_str()));
+  bool smaller = false;
+  for (size_t stage = 0; stage < stages; ++stage) {
+    const auto kept = stage_entry(blocks, stage), all = std::get<BlocksArch>(teacher.stages[stage].body).count;
+    if (kept > all)
+      return problem(format("is %lld for stage %zu, which has %lld", static_cast<long long>(kept), stage + 1,
+                            static_cast<long long>(all)));
+    smaller = smaller || kept < all;
+  }
+  if (!smaller) return problem("keeps every block of " + teacher.name + ", expected a stage with fewer, or with 0");
+  return std::nullopt;
+}
 
 // Lists with an entry for each stage have as many as there are stages.
 std::optional<Problem> check_list_lengths(const Recipe& recipe, size_t stages, const std::string& of_arch) {
@@ -214,6 +237,7 @@ std::optional<Problem> check_stages(const Recipe& recipe) {
     if (stage > static_cast<int64_t>(stages))
       return Problem{"pipeline.incubate", "pipeline.incubate names stage " + std::to_string(stage) +
                                               ", expected 1 to " + std::to_string(stages) + of_arch};
+  if (auto problem = check_blocks(recipe, teacher)) return problem;
   for (size_t stage = 0; stage < stages; ++stage) {
     auto modules = stage_entry(flow.modules, stage);
     if (modules == 0) modules = stage + 1 == stages ? 2 : 1;

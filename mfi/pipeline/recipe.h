@@ -42,6 +42,9 @@ struct FlowSettings {
 struct PipelineSettings {
   std::vector<int64_t> incubate;  // stages grown back, from 1; empty in TOML: all but the last
   bool incubate_default = true;   // `incubate` was not given
+  // Residual blocks that each stage keeps; 0: a flow stage. Then there is no meta model and no incubation. Empty: these
+  // two decide.
+  std::vector<int64_t> blocks;
 };
 
 /// [controls]: what a sceptic would ask for.
@@ -54,6 +57,20 @@ struct ControlSettings {
   int64_t smaller_width = 0;  // width of the smaller ResNet of both; 0: the widest that fits
   double distillation = 0.9;  // share of the teacher's soft labels in the distilled one's loss
   double temperature = 4;     // of these
+};
+
+/// [search]: what mfi search tries in the stages' places, and how thoroughly.
+struct SearchSettings {
+  bool fewer_blocks = true;                                      // 1 block, 2 blocks, ... of the teacher's
+  FlowSettings::Texts flows = FlowSettings::Texts(1, "recipe");  // forms of flow stages (flow_settings.h)
+  std::vector<int64_t> flow_percent = {5, 15, 40};  // sizes of a flow stage, of the parameters of the teacher's stage
+  std::vector<int64_t> modules = {1};               // of each of them
+  std::vector<int64_t> steps = {1};                 // of each module
+  double held_out = 0.1;                            // share of the training images that decide
+  int64_t images = 2000;                            // of these, for scoring combinations
+  int64_t finalists = 10;                           // combinations that are fine-tuned
+  int64_t epochs = 1;                               // of that
+  double share = 0.25;                              // of the training images, for that
 };
 
 struct Recipe {
@@ -75,6 +92,7 @@ struct Recipe {
   StepSettings hybrid{.epochs = 6};
   MetaSettings meta_parts;  // [meta] train = ...
   ControlSettings controls;
+  SearchSettings search;
 
   /// Checks every range and every choice. Throws RecipeError naming field, range and value.
   void validate() const;

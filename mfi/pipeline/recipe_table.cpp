@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "mfi/core/text.h"
+#include "mfi/pipeline/flow_settings.h"
 
 namespace mfi {
 namespace {
@@ -76,34 +77,56 @@ Range any_text() {
   return {"text", [](const RecipeValue&) { return true; }, {}};
 }
 
-// How many stages there are depends on network.arch; Recipe::validate compares the length with it.
-template <class Entry, class Predicate>
-Range per_stage(const std::string& entries, const Predicate& contains, std::vector<std::string> choices = {}) {
-  return {entries + "; one for all stages, or one a stage",
+// A list that is not empty.
+template <class Entry>
+Range some_of(const std::string& entries, const std::function<bool(const Entry&)>& contains, Texts choices = {}) {
+  return {entries,
           [contains](const RecipeValue& value) {
             const auto& list = std::get<std::vector<Entry>>(value);
             return !list.empty() && std::all_of(list.begin(), list.end(), contains);
           },
-          std::move(choices), /*is_per_stage=*/true};
+          std::move(choices)};
 }
 
-Range integers_per_stage(int64_t low, int64_t high) {
-  return per_stage<int64_t>("entries " + std::to_string(low) + " to " + std::to_string(high),
-                            [=](int64_t x) { return low <= x && x <= high; });
+Range some_integers(int64_t low, int64_t high) {
+  return some_of<int64_t>("entries " + std::to_string(low) + " to " + std::to_string(high),
+                          [=](int64_t x) { return low <= x && x <= high; });
 }
+
+Range some_choices(const Texts& choices) {
+  return some_of<std::string>(
+      "entries " + choices_text(choices),
+      [=](const std::string& word) { return std::find(choices.begin(), choices.end(), word) != choices.end(); },
+      choices);
+}
+
+// How many stages there are depends on network.arch; Recipe::validate compares the length with it.
+Range per_stage(Range range) {
+  range.text += "; one for all stages, or one a stage";
+  range.is_per_stage = true;
+  return range;
+}
+
+Range integers_per_stage(int64_t low, int64_t high) { return per_stage(some_integers(low, high)); }
 
 Range some_integers_per_stage(const Integers& known) {
   Texts texts;
   for (const auto x : known) texts.push_back(std::to_string(x));
-  return per_stage<int64_t>("entries " + choices_text(texts),
-                            [=](int64_t x) { return std::find(known.begin(), known.end(), x) != known.end(); });
+  return per_stage(some_of<int64_t>("entries " + choices_text(texts), [=](int64_t x) {
+    return std::find(known.begin(), known.end(), x) != known.end();
+  }));
 }
 
-Range choices_per_stage(const Texts& choices) {
-  return per_stage<std::string>(
-      "entries " + choices_text(choices),
-      [=](const std::string& word) { return std::find(choices.begin(), choices.end(), word) != choices.end(); },
-      choices);
+Range choices_per_stage(const Texts& choices) { return per_stage(some_choices(choices)); }
+
+Range blocks_per_stage() {
+  auto range = integers_per_stage(0, 1000);
+  range.is_per_stage = false;  // it may be empty
+  range.contains = [contains = range.contains](const RecipeValue& value) {
+    return std::get<Integers>(value).empty() || contains(value);
+  };
+  range.text = "entries from 0 to the stage's blocks; one for all stages, or one a stage";
+  return range;
 }
 
 Range distinct_stages() {
@@ -248,6 +271,12 @@ void add_run(Table& table) {
     recipe.pipeline.incubate_default = false;
   };
 
+  auto& blocks = table.add("pipeline.blocks", MFI_FIELD(pipeline.blocks), blocks_per_stage(),
+                           "The short way, without meta model and incubation: how many of its residual blocks each "
+                           "stage keeps, mapped where these are fewer than the teacher's; 0: a flow stage.");
+  blocks.key.default_text = "as pipeline.incubate says";
+  blocks.is_given = [](const Recipe& recipe) { return !recipe.pipeline.blocks.empty(); };
+
   table.add("runtime.device", MFI_FIELD(runtime.device), one_of({"cpu", "cuda"}), "Where to compute.");
   table.add("runtime.precision", MFI_FIELD(runtime.precision), one_of({"bf16", "fp32"}),
             "Precision of convolutions; with bf16, weights and statistics stay float32.");
@@ -341,6 +370,30 @@ void add_controls(Table& table) {
             "Temperature of these soft labels.");
 }
 
+void add_search(Table& table) {
+  table.add("search.fewer_blocks", MFI_FIELD(search.fewer_blocks), either(),
+            "Try 1, 2, ... of the teacher's residual blocks in each stage.");
+  table.add("search.flows", MFI_FIELD(search.flows), some_choices(flow_form_names()),
+            "Forms of flow stages to try: recipe is what [flow] says, the others have that velocity network and kernel "
+            "instead.");
+  table.add("search.flow_percent", MFI_FIELD(search.flow_percent), some_integers(1, 99),
+            "Sizes of flow stages to try, in percent of the parameters of the teacher's stage.");
+  table.add("search.modules", MFI_FIELD(search.modules), some_integers(1, 16),
+            "Numbers of velocity networks that a flow stage may have.");
+  table.add("search.steps", MFI_FIELD(search.steps), some_integers(1, 16),
+            "Steps that each of them may take; above 1 a network is used several times.");
+  table.add("search.held_out", MFI_FIELD(search.held_out), numbers("0.01 to 0.5", 0.01, 0.5),
+            "Share of the training images that decide and that nothing in the search learns from; with data.validation "
+            "its images do.");
+  table.add("search.images", MFI_FIELD(search.images), integers(1),
+            "Of these, at most so many score every single candidate and every pair of neighbours.");
+  table.add("search.finalists", MFI_FIELD(search.finalists), integers(1, 1000),
+            "Combinations that are fine-tuned, as [hybrid] says, before the choice.");
+  table.add("search.epochs", MFI_FIELD(search.epochs), integers(1, 100000), "Epochs of that fine-tuning.");
+  table.add("search.share", MFI_FIELD(search.share), numbers("0.01 to 1", 0.01, 1),
+            "Share of the training images for that fine-tuning.");
+}
+
 #undef MFI_FIELD
 
 std::vector<RecipeEntry> make_entries() {
@@ -356,6 +409,7 @@ std::vector<RecipeEntry> make_entries() {
   add_step(table, "incubate", &Recipe::incubate);
   add_step(table, "hybrid", &Recipe::hybrid);
   add_controls(table);
+  add_search(table);
   return table.take();
 }
 

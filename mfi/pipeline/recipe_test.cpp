@@ -84,6 +84,7 @@ std::string model_file() {
 /// A value in range that is not the default.
 RecipeValue other_value(const RecipeEntry& entry) {
   if (entry.key.path == "pipeline.incubate") return Integers{4, 2};
+  if (entry.key.path == "pipeline.blocks") return Integers{3, 2, 1, 0};
   if (entry.key.path == "network.model") return model_file();
   if (entry.key.path == "name") return std::string("another.name-2");
   if (entry.key.path == "objective.endpoint_steps") return int64_t{4};
@@ -131,7 +132,8 @@ TEST(RecipeKeys, EveryDefaultIsInItsRange) {
 TEST(RecipeReference, ListsEveryKeyAsTheTableHasIt) {
   std::string expected, listed;
   for (const auto& key : recipe_keys()) {
-    const auto standing = key.path == "pipeline.incubate" ? key.default_text : "`" + key.default_text + "`";
+    const bool in_words = key.path == "pipeline.incubate" || key.path == "pipeline.blocks";
+    const auto standing = in_words ? key.default_text : "`" + key.default_text + "`";
     expected +=
         "| `" + key.path + "` | " + key.type + " | " + standing + " | " + key.range + " | " + key.meaning + " |\n";
   }
@@ -199,6 +201,14 @@ TEST_F(RecipeFile, TellsAnEmptyIncubateListFromNone) {
   const auto recipe = read("[pipeline]\nincubate = []\n");
   EXPECT_FALSE(recipe.pipeline.incubate_default);
   EXPECT_TRUE(recipe.pipeline.incubate.empty());
+}
+
+TEST_F(RecipeFile, RefusesBlocksThatTheTeacherHasNot) {
+  const auto refused = [&](const std::string& line) { return error_of("[pipeline]\n" + line + "\n"); };
+  EXPECT_THAT(refused("blocks = [3, 5, 6, 0]"), HasSubstr("pipeline.blocks is 5 for stage 2, which has 4"));
+  EXPECT_THAT(refused("blocks = [3, 4]"), HasSubstr("pipeline.blocks has 2 entries, expected 1 or 4"));
+  EXPECT_THAT(refused("blocks = [3, 4, 6, 3]"), HasSubstr("keeps every block of resnet34"));
+  EXPECT_THAT(refused("blocks = [0]\nincubate = [1]"), HasSubstr("pipeline.incubate are both given"));
 }
 
 TEST_F(RecipeFile, TakesOneValueWithoutBracketsForAllStages) {

@@ -8,13 +8,13 @@
 #include "mfi/data/pictures.h"
 #include "mfi/formats/picture.h"
 #include "mfi/formats/resize.h"
+#include "mfi/nn/latency.h"
 #include "mfi/pipeline/machine.h"
 #include "mfi/pipeline/plan.h"
 #include "mfi/pipeline/predictions.h"
 #include "mfi/pipeline/recipe_table.h"
 #include "mfi/pipeline/runner.h"
 #include "mfi/report/answer_comparison.h"
-#include "mfi/report/latency.h"
 #include "mfi/report/network_table.h"
 #include "mfi/train/checkpoint.h"
 #include "mfi/train/metrics_file.h"
@@ -168,6 +168,7 @@ RunReport gather_report(const fs::path& run, const GatherOptions& options) {
   report.parts_missing = both ? problem_of([&] { compare_parts(run, options, report); }) : not_yet;
   if (!report.parts_missing.empty()) report.parts.clear();
   read_curves(run, report);
+  if (fs::exists(run / "search/front.json")) problem_of([&] { report.search = read_search_results(run / "search"); });
   report.answers_missing = both ? problem_of([&] { read_answers(run, report); }) : not_yet;
   if (!report.answers_missing.empty())
     report.pictures_missing = report.answers_missing;

@@ -8,7 +8,7 @@
 #include "mfi/core/error.h"
 #include "mfi/core/test_folder.h"
 #include "mfi/pipeline/predictions.h"
-#include "mfi/report/latency.h"
+#include "mfi/nn/latency.h"
 #include "mfi/report/made_up_run.h"
 #include "mfi/report/network_table.h"
 #include "mfi/train/checkpoint.h"

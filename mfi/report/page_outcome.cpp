@@ -10,12 +10,6 @@
 namespace mfi {
 namespace {
 
-// Half of the 95 % interval of one accuracy.
-double chance_of_one(double percent, int64_t images) {
-  if (images <= 0) return 0;
-  return 1.96 * std::sqrt(std::max(0.0, percent * (100 - percent)) / static_cast<double>(images));
-}
-
 std::string time_text(double seconds) { return seconds > 0 ? duration_text(seconds) : "–"; }
 
 HtmlCell against_cell(const StepResult& step, const StepResult* teacher) {

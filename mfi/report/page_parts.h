@@ -13,6 +13,7 @@ std::string parts_section(const RunReport& report);      // parameters, MACs and
 std::string curves_section(const RunReport& report);     // learning curves of each step
 std::string mapping_section(const RunReport& report);    // how near each flow stage comes
 std::string size_section(const RunReport& report);       // accuracy against size
+std::string search_section(const RunReport& report);     // what a search has found; "" where there was none
 std::string confusion_section(const RunReport& report);  // which classes are confused
 std::string disputed_section(const RunReport& report);   // pictures on which teacher and hybrid disagree
 std::string repeat_section(const RunReport& report);     // recipe, machine, versions, command

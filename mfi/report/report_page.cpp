@@ -20,6 +20,7 @@ constexpr Section kSections[] = {
     {"curves", "Learning curves", curves_section},
     {"mapping", "How near the mapped stages come", mapping_section},
     {"size", "Accuracy against size", size_section},
+    {"search", "What a search has found", search_section},
     {"confusion", "Which classes are confused", confusion_section},
     {"disputed", "Where teacher and hybrid disagree", disputed_section},
     {"repeat", "Recipe, machine, and how to repeat it", repeat_section},
@@ -53,8 +54,10 @@ std::string report_page(const RunReport& report) {
   header.open("nav", {{"aria-label", "Sections"}}).open("ul");
   std::string body;
   for (const auto& section : kSections) {
+    const auto markup = section.markup(report);
+    if (markup.empty()) continue;
     header.open("li").element("a", section.title, {{"href", "#" + std::string(section.id)}}).close();
-    body += page_section(section.id, section.title, section.markup(report));
+    body += page_section(section.id, section.title, markup);
   }
   header.close().close();
   return whole_page("mfi run " + report.results.run, header.str(), body);

@@ -8,6 +8,7 @@
 
 #include "mfi/nn/cost.h"
 #include "mfi/pipeline/results.h"
+#include "mfi/search/search_results.h"
 #include "mfi/train/answers.h"
 
 namespace mfi {
@@ -56,6 +57,8 @@ struct RunReport {
   std::string latency_missing;
 
   std::vector<StepCurve> curves;
+
+  std::optional<SearchResults> search;
 
   std::vector<std::string> class_names;
   std::optional<Answers> teacher_answers, hybrid_answers;

@@ -52,6 +52,11 @@ double chance_points(double one_percent, double other_percent, int64_t images) {
   return 1.96 * std::sqrt(variance(one_percent) + variance(other_percent));
 }
 
+double chance_of_one(double percent, int64_t images) {
+  if (images <= 0) return 0;
+  return 1.96 * std::sqrt(std::max(0.0, percent * (100 - percent)) / static_cast<double>(images));
+}
+
 std::string summary(const RunResults& results) {
   const auto* teacher = results.find("teacher");
   const auto* hybrid = results.find("hybrid");

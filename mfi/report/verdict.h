@@ -20,4 +20,7 @@ std::string summary(const RunResults& results);
 /// `images` images. Two networks judged on the same images differ by less, seeds by more.
 double chance_points(double one_percent, double other_percent, int64_t images);
 
+/// The same for one accuracy by itself; 0 without images.
+double chance_of_one(double percent, int64_t images);
+
 }  // namespace mfi

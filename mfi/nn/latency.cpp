@@ -1,4 +1,4 @@
-#include "mfi/report/latency.h"
+#include "mfi/nn/latency.h"
 
 #include <algorithm>
 #include <chrono>

@@ -1,0 +1,98 @@
+// mfi search
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "mfi/cli/commands.h"
+#include "mfi/cli/help_facts.h"
+#include "mfi/cli/progress_option.h"
+#include "mfi/cli/report_file.h"
+#include "mfi/core/error.h"
+#include "mfi/core/stop_signal.h"
+#include "mfi/distributed/processes.h"
+#include "mfi/report/search_table.h"
+#include "mfi/search/search_run.h"
+
+namespace mfi {
+namespace {
+
+struct SearchArguments {
+  std::string recipe, data, out, progress = "auto";
+  std::vector<std::string> settings, targets;
+  double max_drop = -1;
+  bool yes = false;
+};
+
+void search(const SearchArguments& arguments) {
+  if (process_place(process_environment()))
+    throw UsageError("mfi search: started as one of several processes, expected one alone");
+  const auto recipe = read_recipe(arguments.recipe, arguments.settings);
+  SearchOptions options;
+  options.run.out =
+      arguments.out.empty() ? std::filesystem::path("runs") / recipe.name : std::filesystem::path(arguments.out);
+  options.run.data = data_folder(arguments.data, recipe.data.dataset);
+  if (!arguments.yes) options.run.confirm = ask_at_terminal;
+  for (const auto& text : arguments.targets) options.targets.push_back(parse_target(text));
+  if (arguments.max_drop >= 0) options.max_drop = arguments.max_drop;
+
+  install_stop_handlers();
+  const auto plan = search_plan(recipe, data_shape(recipe.data, options.run.data));
+  SearchResults results;
+  {
+    const auto observer = progress_observer(arguments.progress, plan, {});
+    results = run_search(recipe, options, *observer);
+  }
+  std::cout << search_table(results) << std::flush;
+  ReportFile report{options.run.out};
+  report.latency = false;
+  report.data = arguments.data;
+  const auto page = write_report(report);
+  if (arguments.progress == "none" || arguments.progress == "json" || results.points.empty()) return;
+  const auto* chosen = results.chosen();
+  const auto recipe_file = options.run.out / "search" / ((chosen ? *chosen : results.points.back()).name + ".toml");
+  std::cerr << "'mfi run " << recipe_file.string() << "' makes " << (chosen ? "it" : "the largest of them")
+            << ", whole.\n"
+            << page.string() << " shows all of them.\n";
+}
+
+}  // namespace
+
+void add_search_command(CLI::App& program, Action& action) {
+  auto* command = program.add_subcommand("search", "Find what each stage can be replaced by, and at what cost");
+  auto arguments = std::make_shared<SearchArguments>();
+  command->add_option("RECIPE", arguments->recipe, "Recipe file (docs/recipes.md), with what to try in [search]")
+      ->required();
+  command
+      ->add_option("--target", arguments->targets,
+                   "At most this share of the teacher's parameters (params), multiply-accumulates (macs) or measured "
+                   "time for one image (latency); the first one given is what the front is drawn over")
+      ->type_name("WHAT=SHARE")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--max-drop", arguments->max_drop,
+                   "Choose the smallest network that loses at most so many points of held-out accuracy")
+      ->type_name("POINTS")
+      ->check(CLI::Range(0.0, 100.0));
+  command->add_option("--data", arguments->data, "Folder of the dataset; default: the environment's MFI_DATA")
+      ->type_name("DIR");
+  command->add_option("--out", arguments->out, "Run folder; default: runs/NAME, by the recipe's name")
+      ->type_name("RUN");
+  command->add_option("--set", arguments->settings, "Another value for a key of the recipe")
+      ->type_name("SECTION.KEY=VALUE")
+      ->allow_extra_args(false);
+  command->add_flag("--yes", arguments->yes, "Train the teacher anew where its settings have changed, without asking");
+  add_progress_option(*command, arguments->progress);
+  command->footer(
+      "The same command again goes on where it was interrupted; another target uses what has been trained. The teacher "
+      "of a run folder is taken as it is. What is found lies in RUN/search (docs/search.md).\n\n"
+      "Examples:\n"
+      "  mfi search recipes/cifar10-resnet34-w16.toml --data ~/data --target params=0.3\n"
+      "  mfi search recipes/sample.toml --target params=0.4 --target macs=0.6" +
+      exit_codes_section({ExitCode::not_found, ExitCode::io, ExitCode::busy, ExitCode::diverged, ExitCode::recipe,
+                          ExitCode::interrupted, ExitCode::terminated}) +
+      environment_section({"MFI_DATA", "OMP_NUM_THREADS"}));
+  command->callback([=, &action] { action = [=] { search(*arguments); }; });
+}
+
+}  // namespace mfi

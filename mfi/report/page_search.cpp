@@ -1,0 +1,89 @@
+// What mfi search has found in the run's folder.
+#include "mfi/core/text.h"
+#include "mfi/report/page_parts.h"
+#include "mfi/report/svg_scatter.h"
+#include "mfi/report/verdict.h"
+
+namespace mfi {
+namespace {
+
+std::string points_table(const SearchResults& search) {
+  const auto& teacher = search.teacher;
+  HtmlTable table("Networks after a short fine-tuning, judged on held-out training images",
+                  {{"Network"},
+                   {"stages"},
+                   number_cell("parameters"),
+                   number_cell("share"),
+                   number_cell("MACs, share"),
+                   number_cell("time, share"),
+                   number_cell("expected divergence, nats"),
+                   number_cell("held out"),
+                   number_cell("against the teacher"),
+                   {""}});
+  const auto add = [&](const SearchPoint& point) {
+    table.add_row(
+        {{point.name},
+         {join(point.stages, " | ")},
+         number_cell(grouped(point.parameters)),
+         number_cell(share_of(static_cast<double>(point.parameters), static_cast<double>(teacher.parameters))),
+         number_cell(share_of(static_cast<double>(point.macs), static_cast<double>(teacher.macs))),
+         number_cell(share_of(point.milliseconds, teacher.milliseconds)),
+         number_cell(format("%.4f", point.divergence)),
+         number_cell(format("%.2f %%", point.held_out_percent)),
+         number_cell(signed_points(point.held_out_percent, teacher.held_out_percent)),
+         {point.chosen ? "chosen" : (point.on_front ? "front" : "")}});
+  };
+  add(teacher);
+  for (const auto& point : search.points) add(point);
+  return table.markup();
+}
+
+std::string candidates_table(const SearchResults& search) {
+  HtmlTable table("Each candidate alone in the teacher", {{"Candidate"},
+                                                          number_cell("parameters"),
+                                                          number_cell("MACs"),
+                                                          number_cell("milliseconds"),
+                                                          number_cell("divergence, nats")});
+  for (size_t stage = 0; stage < search.candidates.size(); ++stage) {
+    table.add_group("Stage " + std::to_string(stage + 1));
+    for (const auto& candidate : search.candidates[stage])
+      table.add_row({{candidate.name},
+                     number_cell(grouped(candidate.parameters)),
+                     number_cell(grouped(candidate.macs)),
+                     number_cell(format("%.3f", candidate.milliseconds)),
+                     number_cell(format("%.4f", candidate.divergence))});
+  }
+  return table.markup();
+}
+
+}  // namespace
+
+std::string search_section(const RunReport& report) {
+  if (!report.search) return "";
+  const auto& search = *report.search;
+  ScatterChart chart{"Held-out accuracy against the number of parameters", "parameters", "held out, %", {}, {}};
+  const auto add = [&](const SearchPoint& point, size_t style) {
+    chart.points.push_back({point.name, static_cast<double>(point.parameters), point.held_out_percent,
+                            chance_of_one(point.held_out_percent, search.held_out_images), style});
+  };
+  add(search.teacher, 0);
+  for (const auto& point : search.points) add(point, point.on_front ? 1 : 2);
+  chart.styles = {"teacher", "front", "others"};
+  Html html;
+  html.element(
+      "p",
+      format("Accuracy on %s training images that were held out, after %lld epochs of fine-tuning on %s others, the "
+             "teacher's too. No test image was looked at.%s",
+             grouped(search.held_out_images).c_str(), static_cast<long long>(search.tuned_epochs),
+             grouped(search.tuned_images).c_str(),
+             search.target.empty() ? "" : (" Asked for: " + search.target + ".").c_str()));
+  html.markup(
+      figure_markup(scatter_chart(chart),
+                    "Up is better, left is smaller. The vertical lines reach as far as chance does with so many "
+                    "held-out images (95 %).",
+                    points_table(search)));
+  html.markup(folded_markup("All candidates, each alone in the teacher's stage", candidates_table(search)));
+  return html.str();
+}
+
+}  // namespace mfi

@@ -1,0 +1,157 @@
+#include "mfi/search/candidates.h"
+
+#include <algorithm>
+
+#include "mfi/core/error.h"
+#include "mfi/core/text.h"
+#include "mfi/nn/cost.h"
+#include "mfi/pipeline/flow_settings.h"
+
+namespace mfi {
+namespace {
+
+// "flow-h26", "flow-5x5-h26", "flow-dw5x5-h83", "flow-dil2-h26x2" (modules), "flow-h26-4steps".
+std::string flow_name(const FlowArch& flow) {
+  const auto number = [](int64_t n) { return std::to_string(n); };
+  std::string name = "flow";
+  const auto kernel = number(flow.kernel) + "x" + number(flow.kernel);
+  if (flow.kind == VelocityKind::pointwise) name += "-1x1";
+  if (flow.kind == VelocityKind::depthwise) name += "-dw" + kernel;
+  if (flow.kind == VelocityKind::bottleneck && flow.kernel != 3) name += "-" + kernel;
+  if (flow.dilation != 1) name += "-dil" + number(flow.dilation);
+  if (flow.depth != 1) name += "-deep" + number(flow.depth);
+  name += "-h" + number(flow.hidden);
+  if (flow.modules > 1) name += "x" + number(flow.modules);
+  if (flow.steps != flow.modules) name += "-" + number(flow.steps) + "steps";
+  return name;
+}
+
+std::vector<FlowArch> flow_candidates(const Recipe& recipe, const Arch& teacher, size_t stage, int64_t parameters) {
+  std::vector<FlowArch> out;
+  const auto& search = recipe.search;
+  for (const auto& form : search.flows)
+    for (const auto percent : search.flow_percent)
+      for (const auto modules : search.modules)
+        for (const auto steps : search.steps) {
+          auto flow = in_form(flow_form(recipe, teacher, stage), form);
+          flow.modules = modules;
+          flow.steps = modules * steps;
+          flow.hidden = hidden_for_budget(teacher.stages[stage], flow, parameters * percent / 100);
+          if (flow.hidden > 0 && std::find(out.begin(), out.end(), flow) == out.end()) out.push_back(flow);
+        }
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::vector<Candidate>> stage_candidates(const Recipe& recipe, const Arch& teacher) {
+  std::vector<std::vector<Candidate>> out;
+  bool any = false;
+  int64_t size = part_costs(teacher)[0].out_size;
+  for (size_t stage = 0; stage < teacher.stages.size(); ++stage) {
+    const auto& own = teacher.stages[stage];
+    const auto parameters = [&](const StageArch& arch) { return stage_cost(arch, size).parameters; };
+    std::vector<Candidate> candidates;
+    const auto& blocks = std::get<BlocksArch>(own.body);
+    for (int64_t count = 1; recipe.search.fewer_blocks && count < blocks.count; ++count) {
+      auto arch = own;
+      std::get<BlocksArch>(arch.body).count = count;
+      candidates.push_back({"blocks-" + std::to_string(count), arch});
+    }
+    for (const auto& flow : flow_candidates(recipe, teacher, stage, parameters(own))) {
+      auto arch = own;
+      arch.body = flow;
+      if (parameters(arch) < parameters(own)) candidates.push_back({flow_name(flow), arch});
+    }
+    std::stable_sort(candidates.begin(), candidates.end(),
+                     [&](const Candidate& a, const Candidate& b) { return parameters(a.arch) < parameters(b.arch); });
+    any = any || !candidates.empty();
+    candidates.push_back({"all", own});
+    out.push_back(std::move(candidates));
+    size = stage_cost(own, size).out_size;
+  }
+  if (!any)
+    throw RecipeError("search: no stage of " + teacher.name +
+                      " has a candidate; allow fewer_blocks or give "
+                      "larger flow_percent");
+  return out;
+}
+
+CandidateSet::CandidateSet(const Network& teacher, std::vector<std::vector<Candidate>> candidates, uint64_t seed)
+    : candidates_(std::move(candidates)) {
+  parts_.resize(candidates_.size());
+  for (size_t stage = 0; stage < candidates_.size(); ++stage)
+    for (size_t i = 0; !is_teachers(stage, i); ++i) {
+      const auto& arch = candidates_[stage][i].arch;
+      std::shared_ptr<Part> part;
+      if (arch.is_flow())
+        part = std::make_shared<FlowStage>(arch, /*folded=*/false);
+      else
+        part = std::make_shared<BlocksStage>(arch, /*folded=*/false);
+      parts_[stage].push_back(
+          register_module(part_name(teacher.arch(), stage + 1) + "-" + candidates_[stage][i].name, part));
+    }
+  initialise(*this, seed);
+  for (size_t stage = 0; stage < parts_.size(); ++stage)
+    for (size_t i = 0; i < parts_[stage].size(); ++i)
+      if (!candidates_[stage][i].arch.is_flow()) copy_tensors(*teacher.stage(stage), *parts_[stage][i]);
+}
+
+std::vector<MappedStage> CandidateSet::mapped_stages() const {
+  std::vector<MappedStage> out;
+  for (size_t stage = 0; stage < parts_.size(); ++stage)
+    for (size_t i = 0; i < parts_[stage].size(); ++i)
+      out.push_back({"stage" + std::to_string(stage + 1) + "-" + candidates_[stage][i].name, stage, parts_[stage][i]});
+  return out;
+}
+
+std::shared_ptr<Network> CandidateSet::assemble(const Network& teacher, const std::vector<size_t>& choice) const {
+  auto network = std::make_shared<Network>(assembled_arch(teacher.arch(), candidates_, choice));
+  network->to(teacher.parameters().front().device());
+  for (size_t part = 0; part < network->part_count(); ++part) {
+    const bool is_stage = part > 0 && part + 1 < network->part_count();
+    if (is_stage && !is_teachers(part - 1, choice[part - 1]))
+      copy_tensors(*parts_[part - 1][choice[part - 1]], *network->part(part));
+    else
+      copy_part(teacher, *network, part);
+  }
+  return network;
+}
+
+Arch assembled_arch(const Arch& teacher, const std::vector<std::vector<Candidate>>& candidates,
+                    const std::vector<size_t>& choice) {
+  Arch arch = teacher;
+  arch.name = "hybrid of " + teacher.name;
+  for (size_t stage = 0; stage < choice.size(); ++stage) arch.stages[stage] = candidates[stage][choice[stage]].arch;
+  return arch;
+}
+
+Recipe recipe_of(Recipe recipe, const Arch& arch) {
+  recipe.pipeline = {};
+  // A stage of blocks has entries too, which nothing reads.
+  const auto& own = recipe.flow;
+  FlowSettings flows;
+  flows.velocity.clear();
+  flows.downsampling.clear();
+  for (auto* list :
+       {&flows.hidden, &flows.depth, &flows.kernel, &flows.dilation, &flows.modules, &flows.steps, &flows.alignment})
+    list->clear();
+  for (size_t stage = 0; stage < arch.stages.size(); ++stage) {
+    const auto* given = std::get_if<FlowArch>(&arch.stages[stage].body);
+    recipe.pipeline.blocks.push_back(given ? 0 : std::get<BlocksArch>(arch.stages[stage].body).count);
+    const auto flow = given ? *given : FlowArch{.hidden = 0};
+    flows.velocity.push_back(velocity_name(flow.kind));
+    flows.hidden.push_back(flow.hidden);
+    flows.depth.push_back(flow.depth);
+    flows.kernel.push_back(flow.kernel);
+    flows.dilation.push_back(flow.dilation);
+    flows.modules.push_back(flow.modules);
+    flows.steps.push_back(flow.steps);
+    flows.alignment.push_back(flow.alignment);
+    flows.downsampling.push_back(stage_entry(own.downsampling, stage));
+  }
+  recipe.flow = flows;
+  return recipe;
+}
+
+}  // namespace mfi

@@ -1,0 +1,139 @@
+#include "mfi/search/candidates.h"
+
+#include <gmock/gmock.h>
+
+#include <set>
+
+#include "mfi/core/error.h"
+#include "mfi/nn/cost.h"
+#include "mfi/pipeline/plan.h"
+
+namespace mfi {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+
+Recipe recipe() {
+  Recipe out;
+  out.network = {.arch = "resnet34", .width = 8};
+  return out;
+}
+
+std::vector<std::string> names(const std::vector<Candidate>& candidates) {
+  std::vector<std::string> out;
+  for (const auto& candidate : candidates) out.push_back(candidate.name);
+  return out;
+}
+
+TEST(StageCandidates, AreFewerBlocksAndFlowStagesByRisingSizeAndTheTeachersOwnLast) {
+  const auto teacher = resnet_arch("resnet34", 8, 10);
+  const auto all = stage_candidates(recipe(), teacher);
+  ASSERT_EQ(all.size(), 4u);
+  EXPECT_THAT(names(all[0]), Contains("blocks-2"));
+  EXPECT_THAT(names(all[2]), Contains("blocks-5"));
+  int64_t size = 32;
+  for (size_t stage = 0; stage < 4; ++stage) {
+    EXPECT_EQ(all[stage].back().name, "all");
+    EXPECT_EQ(all[stage].back().arch, teacher.stages[stage]);
+    const auto list = names(all[stage]);
+    EXPECT_EQ(std::set(list.begin(), list.end()).size(), list.size()) << "one comes twice";
+    const auto own = stage_cost(teacher.stages[stage], size).parameters;
+    int64_t last = 0;
+    for (const auto& candidate : all[stage]) {
+      const auto parameters = stage_cost(candidate.arch, size).parameters;
+      EXPECT_GE(parameters, last) << candidate.name;
+      EXPECT_LE(parameters, own) << candidate.name;
+      last = parameters;
+    }
+    size = stage_cost(teacher.stages[stage], size).out_size;
+  }
+}
+
+TEST(StageCandidates, AreWhatTheRecipeAsksFor) {
+  auto wanted = recipe();
+  wanted.search.fewer_blocks = false;
+  wanted.search.flows = {"depthwise-5", "bottleneck"};
+  wanted.search.flow_percent = {30};
+  wanted.search.modules = {1, 2};
+  wanted.search.steps = {1, 2};
+  const auto all = stage_candidates(wanted, resnet_arch("resnet34", 8, 10));
+  EXPECT_EQ(all[3].size(), 9u) << "two forms, two numbers of modules, two of steps, and the teacher's";
+  for (const auto& candidate : all[3])
+    if (const auto* flow = std::get_if<FlowArch>(&candidate.arch.body)) {
+      EXPECT_EQ(flow->steps % flow->modules, 0);
+      EXPECT_EQ(candidate.name.find("dw5x5") != std::string::npos, flow->kind == VelocityKind::depthwise);
+    }
+}
+
+TEST(StageCandidates, AreRefusedWhereThereIsNone) {
+  auto wanted = recipe();
+  wanted.search.fewer_blocks = false;
+  wanted.search.flow_percent = {1};
+  wanted.network.width = 2;
+  EXPECT_THROW(stage_candidates(wanted, resnet_arch("resnet18", 2, 10)), RecipeError);
+}
+
+TEST(CandidateSet, AssemblesTheTeacherFromItsOwnStages) {
+  Network teacher(resnet_arch("resnet34", 8, 10));
+  initialise(teacher, 1);
+  teacher.eval();
+  const CandidateSet set(teacher, stage_candidates(recipe(), teacher.arch()), 2);
+  std::vector<size_t> own;
+  for (const auto& stage : set.candidates()) own.push_back(stage.size() - 1);
+  const auto images = torch::randn({2, 3, 32, 32});
+  const auto same = set.assemble(teacher, own);
+  same->eval();
+  EXPECT_TRUE(torch::equal(same->forward(images), teacher.forward(images)));
+}
+
+TEST(CandidateSet, AssemblesCandidatesAsTheyAre) {
+  Network teacher(resnet_arch("resnet34", 8, 10));
+  initialise(teacher, 1);
+  CandidateSet set(teacher, stage_candidates(recipe(), teacher.arch()), 2);
+  {
+    torch::NoGradGuard no_grad;
+    for (auto& parameter : set.parameters()) parameter.add_(torch::randn_like(parameter) * 0.01);
+  }
+  set.eval();
+  teacher.eval();
+  const std::vector<size_t> choice{0, 1, 2, 0};
+  const auto network = set.assemble(teacher, choice);
+  network->eval();
+  auto x = teacher.run(torch::randn({2, 3, 32, 32}), 0, 1);
+  for (size_t stage = 0; stage < 4; ++stage) {
+    const auto expected = set.part(stage, choice[stage])->forward(x);
+    x = network->stage(stage)->forward(x);
+    EXPECT_TRUE(torch::equal(x, expected)) << stage;
+  }
+}
+
+TEST(CandidateSet, BeginsWithTheTeachersFirstBlocks) {
+  Network teacher(resnet_arch("resnet18", 8, 10));
+  initialise(teacher, 1);
+  auto wanted = recipe();
+  wanted.network.arch = "resnet18";
+  const CandidateSet set(teacher, stage_candidates(wanted, teacher.arch()), 2);
+  for (size_t i = 0; !set.is_teachers(1, i); ++i) {
+    if (set.candidates()[1][i].name != "blocks-1") continue;
+    const auto kept = set.part(1, i)->named_parameters(), all = teacher.stage(1)->named_parameters();
+    for (const auto& item : kept) EXPECT_TRUE(torch::equal(item.value(), all[item.key()])) << item.key();
+  }
+}
+
+// What a search finds is a recipe like any other.
+TEST(RecipeOfAChoice, PlansThatNetwork) {
+  auto wanted = recipe();
+  wanted.search.flows = {"recipe", "depthwise-5"};
+  wanted.search.modules = {1, 2};
+  const auto teacher = resnet_arch("resnet34", 8, 10);
+  const auto all = stage_candidates(wanted, teacher);
+  for (const auto& choice : {std::vector<size_t>{0, 1, 2, 3}, {3, 2, 1, 0}, {all[0].size() - 1, 0, 4, 2}}) {
+    const auto arch = assembled_arch(teacher, all, choice);
+    const auto plan = make_plan(recipe_of(wanted, arch), 10);
+    EXPECT_EQ(first_difference(plan.hybrid, arch), "");
+  }
+}
+
+}  // namespace
+}  // namespace mfi

@@ -1,0 +1,497 @@
+#include "mfi/search/search_run.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "mfi/core/atomic_file.h"
+#include "mfi/core/error.h"
+#include "mfi/core/run_lock.h"
+#include "mfi/core/sha256.h"
+#include "mfi/core/text.h"
+#include "mfi/data/splits.h"
+#include "mfi/nn/cost.h"
+#include "mfi/nn/latency.h"
+#include "mfi/pipeline/machine.h"
+#include "mfi/pipeline/recipe_table.h"
+#include "mfi/search/candidates.h"
+#include "mfi/search/finalists.h"
+#include "mfi/search/scoring.h"
+#include "mfi/train/checkpoint.h"
+#include "mfi/train/classification_task.h"
+#include "mfi/train/evaluate.h"
+#include "mfi/train/trainer.h"
+#include "mfi/train/training_state.h"
+
+namespace mfi {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr uint64_t kHeldOut = 0x53656172, kTuned = 0x54756E65;  // uses of the seed
+
+// The images of a search, all of them training images.
+struct SearchData {
+  DataSplits splits;
+  Dataset train, tuned, held_out, scored;
+};
+
+SearchData search_data(const Recipe& recipe, const fs::path& folder) {
+  auto settings = recipe.data;
+  settings.seed = recipe.seed;
+  if (!recipe.network.model.empty()) settings.normalisation = describe_model(recipe.network.model).info.normalisation;
+  SearchData data{open_data(settings, folder), {}, {}, {}, {}};
+  data.train = data.splits.train;
+  data.held_out = data.splits.validation;
+  if (data.held_out.size() == 0) {
+    const auto parts = hold_out(data.train, recipe.search.held_out, recipe.seed ^ kHeldOut);
+    data.held_out = pick(data.train, parts.validation);
+    data.train = pick(data.train, parts.train);
+  }
+  data.tuned = recipe.search.share == 1
+                   ? data.train
+                   : pick(data.train, hold_out(data.train, recipe.search.share, recipe.seed ^ kTuned).validation);
+  data.scored = recipe.search.images >= data.held_out.size()
+                    ? data.held_out
+                    : pick(data.held_out, first_of_each_class(data.held_out, recipe.search.images));
+  return data;
+}
+
+PlannedStep named_step(const std::string& name, const std::string& purpose, StepKind kind, const Arch& arch,
+                       const StepSettings& settings) {
+  PlannedStep step;
+  step.name = name;
+  step.purpose = purpose;
+  step.kind = kind;
+  step.arch = arch;
+  step.settings = settings;
+  step.section = kind == StepKind::map ? "map" : "hybrid";
+  step.part_from.assign(arch.stages.size() + 2, "teacher");
+  step.learns.assign(arch.stages.size() + 2, Learns::all);
+  return step;
+}
+
+StepSettings tune_settings(const Recipe& recipe) {
+  auto settings = recipe.hybrid;
+  settings.epochs = recipe.search.epochs;
+  settings.warmup_epochs = std::min(settings.warmup_epochs, static_cast<double>(settings.epochs));
+  return settings;
+}
+
+std::shared_ptr<Network> on_cpu(const Network& network) {
+  auto copy = clone_network(network);
+  copy->to(torch::kCPU);
+  return copy;
+}
+
+std::string tune_name(size_t number) { return number == 0 ? "tune-teacher" : "tune-" + std::to_string(number); }
+
+// One search: what its parts have in common.
+class Search {
+ public:
+  Search(const Recipe& recipe, const SearchOptions& options, RunObserver& observer)
+      : recipe_(recipe),
+        options_(options),
+        observer_(observer),
+        folder_(options.run.out / "search"),
+        plan_(search_plan(recipe, data_shape(recipe.data, options.run.data))),
+        dtype_(activation_type(recipe.runtime)) {
+    train_teacher();
+    make_folder(folder_);
+    lock_.emplace(folder_, LockOptions{.patience_seconds = 0.2});
+    apply_runtime(recipe.runtime, options.run.repeatable);
+    data_ = search_data(recipe, options.run.data);
+    teacher_ = load_model(teacher_file()).network;
+    teacher_->to(torch::Device(recipe.runtime.device));
+    identity_ = join({sha256_file(teacher_file()), data_.splits.fingerprint, std::to_string(recipe.seed),
+                      recipe.runtime.precision, section_text("data"), recipe_value_text(recipe.search.held_out)},
+                     "\n");
+  }
+
+  SearchResults run() {
+    CandidateSet set(*teacher_, stage_candidates(recipe_, teacher_->arch()), recipe_.seed);
+    set.to(torch::Device(recipe_.runtime.device));
+    map(set);
+    SearchResults out = facts();
+    const auto divergences = scores(set);
+    fill_candidates(set, divergences, out);
+    const auto table = choice_table(set, out, divergences);
+    const auto chosen = finalists(table, static_cast<size_t>(recipe_.search.finalists));
+    if (chosen.empty()) refuse_target(table);
+    out.teacher_held_out_percent = accuracy(*teacher_);
+    std::vector<size_t> everything;
+    for (const auto& stage : set.candidates()) everything.push_back(stage.size() - 1);
+    out.teacher = tuned(set, 0, {everything, 0, {}});
+    for (size_t i = 0; i < chosen.size(); ++i) out.points.push_back(tuned(set, i + 1, chosen[i]));
+    judge(out);
+    write_recipes(set, chosen, out);
+    write_search_results(folder_, out);
+    return out;
+  }
+
+ private:
+  fs::path teacher_file() const { return options_.run.out / "teacher/model.safetensors"; }
+
+  void train_teacher() {
+    auto options = options_.run;
+    options.only = "teacher";
+    run_pipeline(recipe_, options, observer_);
+  }
+
+  // All keys of a section, for fingerprints.
+  std::string section_text(const std::string& section) const {
+    std::string out;
+    for (const auto& entry : recipe_entries())
+      if (entry.section() == section) out += entry.key.path + "=" + recipe_value_text(entry.get(recipe_)) + "\n";
+    return out;
+  }
+
+  TrainJob job(const PlannedStep& step, const fs::path& folder, const Dataset& train,
+               const std::string& fingerprint) const {
+    TrainJob out;
+    out.step = step.name;
+    out.settings = step.settings;
+    out.runtime = recipe_.runtime;
+    out.seed = recipe_.seed;
+    out.train = &train;
+    out.normalisation = data_.splits.normalisation;
+    out.folder = folder;
+    out.fingerprint = fingerprint;
+    out.environment = environment_text(recipe_.runtime, 1);
+    out.repeatable = options_.run.repeatable;
+    out.checkpoint = recipe_.checkpoint;
+    out.on_nonfinite = options_.run.on_nonfinite;
+    make_folder(out.folder);
+    return out;
+  }
+
+  // The record in `file`, where it is one of this search.
+  std::optional<Json> record(const fs::path& file, const std::string& fingerprint) const {
+    if (!fs::exists(file)) return std::nullopt;
+    try {
+      auto json = Json::parse(read_file(file));
+      if (json.at("fingerprint") == fingerprint) return json;
+    } catch (const nlohmann::json::exception&) {  // of another version, or half a file of somebody else's
+    }
+    return std::nullopt;
+  }
+
+  void write_record(const fs::path& file, const std::string& fingerprint, Json json) const {
+    json["fingerprint"] = fingerprint;
+    replace_file(file, json.dump(2) + "\n");
+  }
+
+  // Tells the observer of a step; `work` is called unless it was done before.
+  template <class Work>
+  void step(const std::string& name, bool was_done, const Work& work) {
+    const auto& planned = plan_.step(name);
+    StepResult result;
+    result.step = name;
+    result.purpose = planned.purpose;
+    result.test_top1_percent = -1;
+    if (!was_done) {
+      std::vector<const PlannedStep*> remaining;
+      for (auto it = &planned; it != plan_.steps.data() + plan_.steps.size(); ++it) remaining.push_back(it);
+      observer_.on_step_start(planned, remaining);
+      result.seconds = work();
+    }
+    observer_.on_step_done(result, was_done);
+  }
+
+  void map(CandidateSet& set) {
+    const auto file = folder_ / "candidates.safetensors", done = folder_ / "candidates.json";
+    std::string archs;
+    for (const auto& stage : set.candidates())
+      for (const auto& candidate : stage) {
+        Arch alone;
+        alone.stages = {candidate.arch};
+        archs += arch_to_json(alone) + "\n";
+      }
+    const auto fingerprint = sha256_text(identity_ + archs + section_text("map") + section_text("objective"));
+    const bool was_done = fs::exists(file) && record(done, fingerprint).has_value();
+    step("candidates", was_done, [&] {
+      MappingSettings settings;
+      settings.objective = recipe_.objective;
+      settings.seed = recipe_.seed;
+      settings.dtype = dtype_;
+      settings.normalisation = data_.splits.normalisation;
+      const std::shared_ptr<CandidateSet> shared(&set, [](auto*) {});  // the caller owns it
+      MappingTask task(*teacher_, shared, set.mapped_stages(), settings);
+      const auto outcome =
+          train(task, job(plan_.step("candidates"), folder_ / "candidates", data_.train, fingerprint), observer_);
+      save_tensors(file, named_tensors(set), {{"mfi.format", "candidates-1"}});
+      write_record(done, fingerprint, {{"seconds", outcome.seconds}});
+      return outcome.seconds;
+    });
+    load_tensors(file, named_tensors(set));
+    set.eval();
+  }
+
+  Divergences scores(const CandidateSet& set) {
+    const auto file = folder_ / "scores.json";
+    const auto fingerprint =
+        sha256_text(identity_ + sha256_file(folder_ / "candidates.safetensors") + std::to_string(data_.scored.size()));
+    if (const auto json = record(file, fingerprint))
+      return {json->at("single").get<std::vector<std::vector<double>>>(),
+              json->at("pair").get<std::vector<std::vector<std::vector<double>>>>()};
+    int64_t tenths = 0;
+    const auto out =
+        score(*teacher_, set, data_.scored, data_.splits.normalisation, dtype_, [&](int64_t done, int64_t all) {
+          if (10 * done / all == tenths) return;
+          tenths = 10 * done / all;
+          observer_.on_message(
+              format("scoring candidates and pairs of them: %lld %%", static_cast<long long>(10 * tenths)));
+        });
+    write_record(file, fingerprint, {{"single", out.single}, {"pair", out.pair}});
+    return out;
+  }
+
+  SearchResults facts() const {
+    SearchResults out;
+    out.run = recipe_.name;
+    out.dataset = data_.splits.name;
+    out.machine = machine_text();
+    out.version = version_text();
+    out.held_out_images = data_.held_out.size();
+    out.scored_images = data_.scored.size();
+    out.tuned_epochs = recipe_.search.epochs;
+    out.tuned_images = data_.tuned.size();
+    out.max_drop = options_.max_drop.value_or(-1);
+    std::vector<std::string> targets;
+    for (const auto& target : options_.targets) {
+      const char* names[] = {"params", "macs", "latency"};
+      targets.push_back(format("%s=%g", names[static_cast<int>(target.kind)], target.share));
+    }
+    out.target = join(targets, " ");
+    return out;
+  }
+
+  void fill_candidates(const CandidateSet& set, const Divergences& divergences, SearchResults& out) const {
+    const auto& all = set.candidates();
+    int64_t size = part_costs(teacher_->arch())[0].out_size;
+    for (size_t stage = 0; stage < all.size(); ++stage) {
+      out.candidates.emplace_back();
+      for (size_t i = 0; i < all[stage].size(); ++i) {
+        const auto cost = stage_cost(all[stage][i].arch, size);
+        out.candidates[stage].push_back(
+            {all[stage][i].name, cost.parameters, cost.macs, 0, divergences.single[stage][i]});
+      }
+      size = stage_cost(all[stage].back().arch, size).out_size;
+    }
+    measure_candidates(set, out);
+  }
+
+  // Networks of the first candidate of each stage, of the second, ...: a part's time does not depend on the others.
+  void measure_candidates(const CandidateSet& set, SearchResults& out) const {
+    const auto& all = set.candidates();
+    size_t most = 0;
+    for (const auto& stage : all) most = std::max(most, stage.size());
+    for (size_t i = 0; i < most; ++i) {
+      std::vector<size_t> choice;
+      for (const auto& stage : all) choice.push_back(std::min(i, stage.size() - 1));
+      const auto times = measure_parts(*on_cpu(*set.assemble(*teacher_, choice)), 1);
+      for (size_t stage = 0; stage < all.size(); ++stage)
+        if (i < all[stage].size()) out.candidates[stage][i].milliseconds = times.milliseconds[stage + 1];
+    }
+  }
+
+  // The first cost is that of the first target, parameters without any.
+  ChoiceTable choice_table(const CandidateSet& set, const SearchResults& facts, const Divergences& d) const {
+    ChoiceTable table;
+    table.damage = d.single;
+    for (size_t stage = 0; stage < d.pair.size(); ++stage) {
+      table.pairs.push_back(d.pair[stage]);
+      for (size_t a = 0; a < d.pair[stage].size(); ++a)
+        for (size_t b = 0; b < d.pair[stage][a].size(); ++b)
+          table.pairs[stage][a][b] -= d.single[stage][a] + d.single[stage + 1][b];
+    }
+    using Kind = SearchTarget::Kind;
+    auto targets = options_.targets;
+    const bool limited = !targets.empty();
+    if (!limited) targets.push_back({Kind::parameters, 1});
+    const auto times = measure_parts(*on_cpu(*teacher_), 1);
+    const auto parts = part_costs(teacher_->arch());
+    for (const auto& target : targets) {
+      ChoiceCost cost;
+      const auto of_part = [&](size_t part) {
+        if (target.kind == Kind::latency) return times.milliseconds[part];
+        return static_cast<double>(target.kind == Kind::macs ? parts[part].macs : parts[part].parameters);
+      };
+      cost.fixed = of_part(0) + of_part(parts.size() - 1);
+      double whole = cost.fixed;
+      for (const auto& stage : facts.candidates) {
+        cost.of.emplace_back();
+        for (const auto& candidate : stage)
+          cost.of.back().push_back(target.kind == Kind::latency ? candidate.milliseconds
+                                   : target.kind == Kind::macs  ? static_cast<double>(candidate.macs)
+                                                                : static_cast<double>(candidate.parameters));
+        whole += cost.of.back().back();
+      }
+      if (limited) cost.budget = target.share * whole;
+      table.costs.push_back(std::move(cost));
+    }
+    return table;
+  }
+
+  [[noreturn]] void refuse_target(const ChoiceTable& table) const {
+    std::vector<std::string> least;
+    for (const auto& cost : table.costs) {
+      double smallest = cost.fixed, whole = cost.fixed;
+      for (const auto& stage : cost.of) {
+        smallest += *std::min_element(stage.begin(), stage.end());
+        whole += stage.back();
+      }
+      least.push_back(format("%.3f", smallest / whole));
+    }
+    throw RecipeError("--target: no combination of candidates is within it; the smallest of all have " +
+                      join(least, " and ") + " of the teacher's. Smaller search.flow_percent make smaller candidates");
+  }
+
+  double accuracy(const Network& network) const {
+    return evaluate_classifier(network, data_.held_out, data_.splits.normalisation, dtype_).top1_percent;
+  }
+
+  // Fine-tunes one combination and judges it on the held-out images.
+  SearchPoint tuned(const CandidateSet& set, size_t number, const Choice& choice) {
+    const auto name = tune_name(number);
+    SearchPoint point;
+    point.name = number == 0 ? "teacher" : "point-" + std::to_string(number);
+    point.divergence = choice.damage;
+    const auto network = set.assemble(*teacher_, choice.candidates);
+    for (size_t stage = 0; stage < choice.candidates.size(); ++stage)
+      point.stages.push_back(set.candidates()[stage][choice.candidates[stage]].name);
+    const auto cost = total_cost(network->arch());
+    point.parameters = cost.parameters;
+    point.macs = cost.macs;
+    const auto fingerprint = sha256_text(
+        join({identity_, sha256_file(folder_ / "candidates.safetensors"), section_text("hybrid"),
+              join(point.stages, " "), std::to_string(recipe_.search.epochs), recipe_value_text(recipe_.search.share)},
+             "\n"));
+    // By what it is and not by its number: another target asks for the same ones in another order.
+    const auto place = folder_ / ("tuned-" + fingerprint.substr(0, 16));
+    const auto file = place / "result.json";
+    auto found = record(file, fingerprint);
+    step(name, found.has_value(), [&] {
+      ClassificationTask task(network, std::vector<Learns>(network->part_count(), Learns::all), tune_settings(recipe_),
+                              teacher_, data_.splits.normalisation, dtype_);
+      const auto outcome = train(task, job(plan_.step(name), place, data_.tuned, fingerprint), observer_);
+      const auto times = measure_parts(*on_cpu(*network), 1);
+      found = Json{{"stages", point.stages},
+                   {"held_out_percent", accuracy(*network)},
+                   {"milliseconds", times.whole},
+                   {"seconds", outcome.seconds}};
+      write_record(file, fingerprint, *found);
+      StateFiles(place).remove();
+      return outcome.seconds;
+    });
+    point.held_out_percent = found->at("held_out_percent");
+    point.milliseconds = found->at("milliseconds");
+    observer_.on_message(point.name + " (" + join(point.stages, " | ") +
+                         "): " + format("%.2f %% of the held-out images", point.held_out_percent));
+    return point;
+  }
+
+  // The front, and the choice: within the targets the most accurate or, with max_drop, the smallest that is near
+  // enough.
+  void judge(SearchResults& out) const {
+    std::stable_sort(out.points.begin(), out.points.end(),
+                     [](const auto& a, const auto& b) { return a.parameters < b.parameters; });
+    double best = -1;
+    for (auto& point : out.points) {
+      point.on_front = point.held_out_percent > best;
+      best = std::max(best, point.held_out_percent);
+    }
+    const auto within = [&](const SearchPoint& point) {
+      return std::all_of(options_.targets.begin(), options_.targets.end(), [&](const SearchTarget& target) {
+        const auto at_most = [&](double cost, double whole) { return cost <= target.share * whole * (1 + 1e-9); };
+        switch (target.kind) {
+          case SearchTarget::Kind::parameters:
+            return at_most(static_cast<double>(point.parameters), static_cast<double>(out.teacher.parameters));
+          case SearchTarget::Kind::macs:
+            return at_most(static_cast<double>(point.macs), static_cast<double>(out.teacher.macs));
+          default:
+            return at_most(point.milliseconds, out.teacher.milliseconds);
+        }
+      });
+    };
+    SearchPoint* chosen = nullptr;
+    for (auto& point : out.points) {
+      if (!within(point)) continue;
+      if (options_.max_drop) {
+        if (!chosen && out.teacher.held_out_percent - point.held_out_percent <= *options_.max_drop) chosen = &point;
+      } else if (!options_.targets.empty() && (!chosen || point.held_out_percent > chosen->held_out_percent)) {
+        chosen = &point;
+      }
+    }
+    if (chosen) chosen->chosen = true;
+  }
+
+  void write_recipes(const CandidateSet& set, const std::vector<Choice>& choices, const SearchResults& out) const {
+    for (size_t i = 0; i < choices.size(); ++i) {
+      const auto arch = assembled_arch(teacher_->arch(), set.candidates(), choices[i].candidates);
+      auto recipe = recipe_of(recipe_, arch);
+      const auto name = "point-" + std::to_string(i + 1);
+      recipe.name = recipe_.name + "-" + name;
+      recipe.network.model = "../teacher/model.safetensors";
+      recipe.network.fine_tune = false;
+      replace_file(folder_ / (name + ".toml"), recipe_to_toml(recipe));
+    }
+  }
+
+  const Recipe& recipe_;
+  const SearchOptions& options_;
+  RunObserver& observer_;
+  fs::path folder_;
+  Plan plan_;
+  torch::Dtype dtype_;
+  std::optional<RunLock> lock_;
+  SearchData data_;
+  std::shared_ptr<Network> teacher_;
+  std::string identity_;
+};
+
+}  // namespace
+
+SearchTarget parse_target(const std::string& text) {
+  const auto refuse = [&]() -> UsageError {
+    return UsageError("--target " + text +
+                      ": expected params=SHARE, macs=SHARE or latency=SHARE, SHARE above 0 and at "
+                      "most 1, as params=0.3");
+  };
+  const auto equals = text.find('=');
+  if (equals == std::string::npos) throw refuse();
+  SearchTarget out;
+  const auto kind = text.substr(0, equals), number = text.substr(equals + 1);
+  if (kind == "macs")
+    out.kind = SearchTarget::Kind::macs;
+  else if (kind == "latency")
+    out.kind = SearchTarget::Kind::latency;
+  else if (kind != "params")
+    throw refuse();
+  char* end = nullptr;
+  out.share = std::strtod(number.c_str(), &end);
+  if (number.empty() || *end != '\0' || !(out.share > 0 && out.share <= 1)) throw refuse();
+  return out;
+}
+
+Plan search_plan(const Recipe& recipe, const DataShape& data) {
+  auto plan = make_plan(recipe, data);
+  const auto arch = plan.teacher;
+  std::erase_if(plan.steps, [](const auto& step) { return step.name != "teacher"; });
+  plan.steps.push_back(named_step("candidates", "all candidates of all stages, in one pass of the teacher",
+                                  StepKind::map, arch, recipe.map));
+  plan.steps.back().objective = recipe.objective;
+  plan.steps.back().teacher = "teacher";
+  for (size_t i = 0; i <= static_cast<size_t>(recipe.search.finalists); ++i)
+    plan.steps.push_back(named_step(tune_name(i), i == 0 ? "the teacher, fine-tuned as briefly" : "a combination",
+                                    StepKind::classify, arch, tune_settings(recipe)));
+  return plan;
+}
+
+SearchResults run_search(const Recipe& recipe, const SearchOptions& options, RunObserver& observer) {
+  return Search(recipe, options, observer).run();
+}
+
+}  // namespace mfi

@@ -1,0 +1,143 @@
+#include "mfi/search/search_run.h"
+
+#include <gmock/gmock.h>
+
+#include "mfi/core/atomic_file.h"
+#include "mfi/core/error.h"
+#include "mfi/core/test_folder.h"
+#include "mfi/train/checkpoint.h"
+
+namespace mfi {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+class Log : public RunObserver {
+ public:
+  void on_step_done(const StepResult& result, bool was_already_done) override {
+    if (!was_already_done) trained.push_back(result.step);
+  }
+  std::vector<std::string> trained;
+};
+
+Recipe tiny_recipe() {
+  Recipe recipe;
+  recipe.name = "tiny";
+  recipe.data.dataset = "sample";
+  recipe.data.limit = 200;
+  recipe.network = {.arch = "resnet20", .width = 4};
+  recipe.runtime.precision = "fp32";
+  for (auto* step : {&recipe.teacher, &recipe.map, &recipe.hybrid}) {
+    step->epochs = 1;
+    step->batch_size = 20;
+  }
+  recipe.search.flow_percent = {30};
+  recipe.search.finalists = 3;
+  recipe.search.share = 0.5;
+  return recipe;
+}
+
+class FinishedSearch : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new TestFolder;
+    Log log;
+    results_ = new SearchResults(run_search(tiny_recipe(), options(out(), 0.6), log));
+    trained_ = new std::vector<std::string>(log.trained);
+  }
+  static void TearDownTestSuite() {
+    delete trained_;
+    delete results_;
+    delete folder_;
+  }
+  static fs::path out() { return folder_->path() / "run"; }
+  static SearchOptions options(const fs::path& out, double share) {
+    SearchOptions options;
+    options.run.out = out;
+    options.targets = {{SearchTarget::Kind::parameters, share}};
+    return options;
+  }
+
+  static inline TestFolder* folder_ = nullptr;
+  static inline SearchResults* results_ = nullptr;
+  static inline std::vector<std::string>* trained_ = nullptr;
+};
+
+TEST_F(FinishedSearch, HasTrainedTeacherCandidatesAndFinalists) {
+  EXPECT_THAT(*trained_, testing::ElementsAre("teacher", "candidates", "tune-teacher", "tune-1", "tune-2", "tune-3"));
+  EXPECT_EQ(results_->points.size(), 3u);
+  EXPECT_EQ(results_->held_out_images, 20);
+  EXPECT_EQ(results_->tuned_images, 90);
+}
+
+TEST_F(FinishedSearch, ChoosesTheMostAccurateWithinTheTarget) {
+  const auto* chosen = results_->chosen();
+  ASSERT_TRUE(chosen);
+  EXPECT_LE(chosen->parameters, 0.6 * static_cast<double>(results_->teacher.parameters));
+  for (const auto& point : results_->points)
+    if (static_cast<double>(point.parameters) <= 0.6 * static_cast<double>(results_->teacher.parameters)) {
+      EXPECT_LE(point.held_out_percent, chosen->held_out_percent);
+    }
+}
+
+TEST_F(FinishedSearch, WritesWhatItFoundAndReadsItAgain) {
+  const auto read = read_search_results(out() / "search");
+  ASSERT_EQ(read.points.size(), results_->points.size());
+  for (size_t i = 0; i < read.points.size(); ++i) {
+    EXPECT_EQ(read.points[i].stages, results_->points[i].stages);
+    EXPECT_EQ(read.points[i].held_out_percent, results_->points[i].held_out_percent);
+  }
+  EXPECT_EQ(read.candidates.size(), 3u);
+  EXPECT_EQ(read.target, "params=0.6");
+  EXPECT_THAT(read_file(out() / "search/front.csv"), HasSubstr("\npoint-1,"));
+}
+
+TEST_F(FinishedSearch, IsNotDoneAgainAndAnotherTargetTrainsOnlyWhatIsNew) {
+  const auto copy = folder_->path() / "copy";
+  fs::copy(out(), copy, fs::copy_options::recursive);
+  Log again;
+  const auto same = run_search(tiny_recipe(), options(copy, 0.6), again);
+  EXPECT_THAT(again.trained, IsEmpty());
+  EXPECT_EQ(same.points.size(), results_->points.size());
+  Log other;
+  run_search(tiny_recipe(), options(copy, 0.95), other);
+  EXPECT_THAT(other.trained, Not(testing::Contains("candidates")));
+  EXPECT_THAT(other.trained, Not(testing::Contains("tune-teacher")));
+}
+
+TEST_F(FinishedSearch, GivesARecipeThatARunTurnsIntoThatNetwork) {
+  const auto& point = results_->points.front();
+  const auto recipe = read_recipe(out() / "search" / (point.name + ".toml"));
+  RunOptions run;
+  run.out = folder_->path() / "made";
+  RunObserver silent;
+  const auto made = run_pipeline(recipe, run, silent);
+  ASSERT_TRUE(made.find("hybrid"));
+  EXPECT_EQ(made.find("hybrid")->parameters, point.parameters);
+  EXPECT_EQ(made.find("hybrid")->macs, point.macs);
+}
+
+TEST_F(FinishedSearch, RefusesATargetThatNothingReaches) {
+  Log log;
+  try {
+    run_search(tiny_recipe(), options(out(), 0.01), log);
+    FAIL();
+  } catch (const RecipeError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("--target: no combination of candidates is within it; the smallest of all"));
+  }
+  EXPECT_THAT(log.trained, IsEmpty());
+}
+
+TEST(SearchTarget, IsReadOrRefused) {
+  EXPECT_EQ(parse_target("params=0.3").share, 0.3);
+  EXPECT_EQ(parse_target("macs=1").kind, SearchTarget::Kind::macs);
+  EXPECT_EQ(parse_target("latency=0.5").kind, SearchTarget::Kind::latency);
+  for (const auto* text : {"", "params", "params=", "params=0", "params=1.5", "params=0.3x", "flops=0.3", "params=nan"})
+    EXPECT_THROW(parse_target(text), UsageError) << text;
+}
+
+}  // namespace
+}  // namespace mfi
