@@ -221,6 +221,11 @@ def shortened(spoken, words, values):
         if "--yes" not in values:
             words += ["--yes"]  # the page's commands share folders
         return words + ["--no-latency", "--force", "teacher"]
+    if spoken == "mfi search":
+        words = words + TINY + TINY_TEACHER + ["--progress", "none", "--yes"]
+        for setting in ("finalists=1", "images=20", "share=1", "flow_percent=[10, 20, 30]"):
+            words += ["--set", "search." + setting]
+        return words
     if spoken == "mfi plan" and "--no-probe" not in values:
         return words + ["--no-probe"]
     if spoken == "mfi bench":

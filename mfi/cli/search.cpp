@@ -52,7 +52,7 @@ void search(const SearchArguments& arguments) {
   const auto* chosen = results.chosen();
   const auto recipe_file = options.run.out / "search" / ((chosen ? *chosen : results.points.back()).name + ".toml");
   std::cerr << "'mfi run " << recipe_file.string() << "' makes " << (chosen ? "it" : "the largest of them")
-            << ", whole.\n"
+            << " with all training images.\n"
             << page.string() << " shows all of them.\n";
 }
 

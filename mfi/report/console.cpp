@@ -55,12 +55,15 @@ void ConsoleObserver::on_step_done(const StepResult& result, bool was_already_do
     draw();
     return;
   }
-  const auto label = state_.label(result.step), accuracy = format("test top-1 %.2f %%", result.test_top1_percent);
+  const auto label = state_.label(result.step);
+  // What a search trains is not tested.
+  const auto accuracy =
+      result.test_top1_percent < 0 ? std::string() : format(", test top-1 %.2f %%", result.test_top1_percent);
   if (was_already_done) {
-    if (settings_.style != ProgressStyle::none) print(label + ": already done, " + accuracy);
+    if (settings_.style != ProgressStyle::none) print(label + ": already done" + accuracy);
     return;
   }
-  print(label + ": done, " + accuracy + ", " + duration_text(result.seconds));
+  print(label + ": done" + accuracy + ", " + duration_text(result.seconds));
   if (settings_.style == ProgressStyle::none) return;
   for (const auto& line : detail_lines(result.details)) print("      " + line);
 }

@@ -72,10 +72,10 @@ std::string search_section(const RunReport& report) {
   Html html;
   html.element(
       "p",
-      format("Accuracy on %s training images that were held out, after %lld epochs of fine-tuning on %s others, the "
+      format("Accuracy on %s training images that were held out, after %lld epoch%s of fine-tuning on %s others, the "
              "teacher's too. No test image was looked at.%s",
              grouped(search.held_out_images).c_str(), static_cast<long long>(search.tuned_epochs),
-             grouped(search.tuned_images).c_str(),
+             search.tuned_epochs == 1 ? "" : "s", grouped(search.tuned_images).c_str(),
              search.target.empty() ? "" : (" Asked for: " + search.target + ".").c_str()));
   html.markup(
       figure_markup(scatter_chart(chart),

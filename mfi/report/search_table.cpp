@@ -36,9 +36,9 @@ std::string search_table(const SearchResults& r) {
   for (const auto& point : r.points) row(point);
   std::string text = table.text();
   text += format(
-      "Accuracy on %lld held-out training images after %lld epochs of fine-tuning on %lld others, the teacher's too "
+      "Accuracy on %lld held-out training images after %lld epoch%s of fine-tuning on %lld others, the teacher's too "
       "(before: %.2f %%).\n",
-      static_cast<long long>(r.held_out_images), static_cast<long long>(r.tuned_epochs),
+      static_cast<long long>(r.held_out_images), static_cast<long long>(r.tuned_epochs), r.tuned_epochs == 1 ? "" : "s",
       static_cast<long long>(r.tuned_images), r.teacher_held_out_percent);
   text += format("A difference below %.1f points may be chance.\n",
                  chance_points(r.teacher.held_out_percent, r.teacher.held_out_percent, r.held_out_images));

@@ -236,13 +236,13 @@ class Search {
     if (const auto json = record(file, fingerprint))
       return {json->at("single").get<std::vector<std::vector<double>>>(),
               json->at("pair").get<std::vector<std::vector<std::vector<double>>>>()};
-    int64_t tenths = 0;
+    int64_t quarters = 0;
     const auto out =
         score(*teacher_, set, data_.scored, data_.splits.normalisation, dtype_, [&](int64_t done, int64_t all) {
-          if (10 * done / all == tenths) return;
-          tenths = 10 * done / all;
+          if (4 * done / all == quarters) return;
+          quarters = 4 * done / all;
           observer_.on_message(
-              format("scoring candidates and pairs of them: %lld %%", static_cast<long long>(10 * tenths)));
+              format("scoring candidates and pairs of them: %lld %%", static_cast<long long>(25 * quarters)));
         });
     write_record(file, fingerprint, {{"single", out.single}, {"pair", out.pair}});
     return out;
