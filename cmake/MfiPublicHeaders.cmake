@@ -55,6 +55,7 @@ set(MFI_PUBLIC_HEADERS
   pipeline/recipe.h
   pipeline/results.h
   pipeline/runner.h
+  search/judgement.h
   search/search_results.h
   search/search_run.h
   report/results_table.h)

@@ -18,6 +18,7 @@ ROOMS = {
     "exchange": "Networks in and out",
     "deploy": "A network at work",
     "pipeline": "A whole run",
+    "search": "Smaller networks, found",
     "report": "Results as text",
 }
 

@@ -21,6 +21,7 @@ struct SearchArguments {
   std::string recipe, data, out, progress = "auto";
   std::vector<std::string> settings, targets;
   double max_drop = -1;
+  std::string on_nonfinite = "stop";
   bool yes = false;
 };
 
@@ -33,6 +34,7 @@ void search(const SearchArguments& arguments) {
       arguments.out.empty() ? std::filesystem::path("runs") / recipe.name : std::filesystem::path(arguments.out);
   options.run.data = data_folder(arguments.data, recipe.data.dataset);
   if (!arguments.yes) options.run.confirm = ask_at_terminal;
+  if (arguments.on_nonfinite == "rewind") options.run.on_nonfinite = OnNonfinite::rewind;
   for (const auto& text : arguments.targets) options.targets.push_back(parse_target(text));
   if (arguments.max_drop >= 0) options.max_drop = arguments.max_drop;
 
@@ -82,6 +84,11 @@ void add_search_command(CLI::App& program, Action& action) {
       ->type_name("SECTION.KEY=VALUE")
       ->allow_extra_args(false);
   command->add_flag("--yes", arguments->yes, "Train the teacher anew where its settings have changed, without asking");
+  command
+      ->add_option("--on-nonfinite", arguments->on_nonfinite,
+                   "Where a loss, gradient or statistic is NaN or infinite: stop, or rewind: go back to the last "
+                   "state with half the learning rate")
+      ->check(CLI::IsMember({"stop", "rewind"}));
   add_progress_option(*command, arguments->progress);
   command->footer(
       "The same command again goes on where it was interrupted; another target uses what has been trained. The teacher "

@@ -274,10 +274,28 @@ std::optional<Problem> check_steps(const Recipe& recipe) {
   return std::nullopt;
 }
 
+// What a search tries has to be something that a recipe may ask for.
+std::optional<Problem> check_search(const Recipe& recipe) {
+  const int64_t endpoint_steps = recipe.objective.endpoint == 0 ? 0 : recipe.objective.endpoint_steps;
+  for (const auto modules : recipe.search.modules) {
+    if (endpoint_steps % modules != 0)
+      return Problem{"search.modules",
+                     format("search.modules has %lld, of which objective.endpoint_steps, %lld, is no multiple",
+                            static_cast<long long>(modules), static_cast<long long>(endpoint_steps))};
+    for (const auto steps : recipe.search.steps)
+      if (modules * steps > 64)
+        return Problem{"search.steps",
+                       format("search.steps has %lld for each of %lld modules, expected at most 64 steps",
+                              static_cast<long long>(steps), static_cast<long long>(modules))};
+  }
+  return std::nullopt;
+}
+
 std::optional<Problem> first_problem(const Recipe& recipe) {
   for (const auto& entry : recipe_entries())
     if (auto text = range_problem(entry, entry.get(recipe)); !text.empty()) return Problem{entry.key.path, text};
   if (auto problem = check_stages(recipe)) return problem;
+  if (auto problem = check_search(recipe)) return problem;
   return check_steps(recipe);
 }
 

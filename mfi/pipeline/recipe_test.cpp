@@ -203,6 +203,12 @@ TEST_F(RecipeFile, TellsAnEmptyIncubateListFromNone) {
   EXPECT_TRUE(recipe.pipeline.incubate.empty());
 }
 
+TEST_F(RecipeFile, RefusesASearchForWhatNoRecipeMayAskFor) {
+  EXPECT_THAT(error_of("[search]\nmodules = [1, 3]\n[objective]\nendpoint_steps = 4\n"),
+              HasSubstr("search.modules has 3, of which objective.endpoint_steps, 4, is no multiple"));
+  EXPECT_THAT(error_of("[search]\nmodules = [8]\nsteps = [9]\n"), HasSubstr("expected at most 64 steps"));
+}
+
 TEST_F(RecipeFile, RefusesBlocksThatTheTeacherHasNot) {
   const auto refused = [&](const std::string& line) { return error_of("[pipeline]\n" + line + "\n"); };
   EXPECT_THAT(refused("blocks = [3, 5, 6, 0]"), HasSubstr("pipeline.blocks is 5 for stage 2, which has 4"));

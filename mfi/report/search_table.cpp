@@ -47,6 +47,8 @@ std::string search_table(const SearchResults& r) {
   else if (r.max_drop >= 0)
     text += format("No point is within %.2f points of the teacher%s.\n", r.max_drop,
                    r.target.empty() ? "" : (" and " + r.target).c_str());
+  else if (!r.target.empty())
+    text += "No point is within " + r.target + " by what was measured.\n";
   return text;
 }
 

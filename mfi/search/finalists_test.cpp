@@ -51,6 +51,12 @@ TEST(Finalists, LieToHalfNextBelowTheBudget) {
   }
 }
 
+TEST(Finalists, AreNeverTheTeacherEvenWhereTheBudgetIsAllOfIt) {
+  auto limited = table();
+  limited.costs[0].budget = 1e9;
+  for (const auto& choice : finalists(limited, 8)) EXPECT_GT(choice.damage, 0);
+}
+
 TEST(Finalists, AreNoneWhereNothingIsWithinTheBudget) {
   auto limited = table();
   limited.costs[0].budget = 3;

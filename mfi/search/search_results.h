@@ -24,7 +24,7 @@ struct SearchPoint {
   double milliseconds = 0;      // measured of the whole network
   double divergence = 0;        // expected, by single candidates and pairs; nats
   double held_out_percent = 0;  // after the short fine-tuning
-  bool on_front = false;        // no smaller one is as good
+  bool on_front = false;        // none that costs no more is as good
   bool chosen = false;          // the best within the target
 };
 
@@ -37,7 +37,7 @@ struct SearchResults {
   double teacher_held_out_percent = 0;                   // before the same short fine-tuning
   SearchPoint teacher;                                   // after it
   std::vector<std::vector<CandidateResult>> candidates;  // [stage], the last is the teacher's own stage
-  std::vector<SearchPoint> points;                       // by rising parameters
+  std::vector<SearchPoint> points;                       // by the first target's cost, rising
 
   /// The one that was chosen, or nullptr.
   const SearchPoint* chosen() const;

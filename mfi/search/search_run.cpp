@@ -12,11 +12,11 @@
 #include "mfi/core/text.h"
 #include "mfi/data/splits.h"
 #include "mfi/nn/cost.h"
-#include "mfi/nn/latency.h"
 #include "mfi/pipeline/machine.h"
 #include "mfi/pipeline/recipe_table.h"
 #include "mfi/search/candidates.h"
 #include "mfi/search/finalists.h"
+#include "mfi/search/measured_times.h"
 #include "mfi/search/scoring.h"
 #include "mfi/train/checkpoint.h"
 #include "mfi/train/classification_task.h"
@@ -53,6 +53,9 @@ SearchData search_data(const Recipe& recipe, const fs::path& folder) {
   data.tuned = recipe.search.share == 1
                    ? data.train
                    : pick(data.train, hold_out(data.train, recipe.search.share, recipe.seed ^ kTuned).validation);
+  if (data.held_out.size() == 0)
+    throw RecipeError("search.held_out leaves no image held out; there are too few training images");
+  if (data.tuned.size() == 0) throw RecipeError("search.share leaves no image to fine-tune on");
   data.scored = recipe.search.images >= data.held_out.size()
                     ? data.held_out
                     : pick(data.held_out, first_of_each_class(data.held_out, recipe.search.images));
@@ -80,12 +83,6 @@ StepSettings tune_settings(const Recipe& recipe) {
   return settings;
 }
 
-std::shared_ptr<Network> on_cpu(const Network& network) {
-  auto copy = clone_network(network);
-  copy->to(torch::kCPU);
-  return copy;
-}
-
 std::string tune_name(size_t number) { return number == 0 ? "tune-teacher" : "tune-" + std::to_string(number); }
 
 // One search: what its parts have in common.
@@ -106,11 +103,13 @@ class Search {
     teacher_ = load_model(teacher_file()).network;
     teacher_->to(torch::Device(recipe.runtime.device));
     identity_ = join({sha256_file(teacher_file()), data_.splits.fingerprint, std::to_string(recipe.seed),
-                      recipe.runtime.precision, section_text("data"), recipe_value_text(recipe.search.held_out)},
+                      recipe.runtime.precision, section_text(recipe, "data"),
+                      data_.splits.validation.size() > 0 ? "" : recipe_value_text(recipe.search.held_out)},
                      "\n");
   }
 
   SearchResults run() {
+    times_.emplace(folder_ / "times.json");
     CandidateSet set(*teacher_, stage_candidates(recipe_, teacher_->arch()), recipe_.seed);
     set.to(torch::Device(recipe_.runtime.device));
     map(set);
@@ -125,8 +124,8 @@ class Search {
     for (const auto& stage : set.candidates()) everything.push_back(stage.size() - 1);
     out.teacher = tuned(set, 0, {everything, 0, {}});
     for (size_t i = 0; i < chosen.size(); ++i) out.points.push_back(tuned(set, i + 1, chosen[i]));
-    judge(out);
-    write_recipes(set, chosen, out);
+    judge(out, options_.targets, options_.max_drop);
+    write_recipes(set, chosen);
     write_search_results(folder_, out);
     return out;
   }
@@ -137,14 +136,20 @@ class Search {
   void train_teacher() {
     auto options = options_.run;
     options.only = "teacher";
-    run_pipeline(recipe_, options, observer_);
+    const auto results = run_pipeline(recipe_, options, observer_);
+    if (const auto* teacher = results.find("teacher"); teacher && teacher->model_sha256 != sha256_file(teacher_file()))
+      throw CheckpointError(
+          teacher_file().string() +
+          ": is another model than the step teacher has made (step.json has its SHA-256); put it back, "
+          "or give it as network.model in the recipe of another run");
   }
 
-  // All keys of a section, for fingerprints.
-  std::string section_text(const std::string& section) const {
+  // All keys of a section that decide a result, for fingerprints.
+  static std::string section_text(const Recipe& recipe, const std::string& section) {
     std::string out;
     for (const auto& entry : recipe_entries())
-      if (entry.section() == section) out += entry.key.path + "=" + recipe_value_text(entry.get(recipe_)) + "\n";
+      if (entry.section() == section && entry.key.path != "data.cache")
+        out += entry.key.path + "=" + recipe_value_text(entry.get(recipe)) + "\n";
     return out;
   }
 
@@ -209,7 +214,8 @@ class Search {
         alone.stages = {candidate.arch};
         archs += arch_to_json(alone) + "\n";
       }
-    const auto fingerprint = sha256_text(identity_ + archs + section_text("map") + section_text("objective"));
+    const auto fingerprint =
+        sha256_text(identity_ + archs + section_text(recipe_, "map") + section_text(recipe_, "objective"));
     const bool was_done = fs::exists(file) && record(done, fingerprint).has_value();
     step("candidates", was_done, [&] {
       MappingSettings settings;
@@ -221,8 +227,11 @@ class Search {
       MappingTask task(*teacher_, shared, set.mapped_stages(), settings);
       const auto outcome =
           train(task, job(plan_.step("candidates"), folder_ / "candidates", data_.train, fingerprint), observer_);
+      std::error_code ignored;  // the record is of other weights until the new one is there
+      fs::remove(done, ignored);
       save_tensors(file, named_tensors(set), {{"mfi.format", "candidates-1"}});
       write_record(done, fingerprint, {{"seconds", outcome.seconds}});
+      StateFiles(folder_ / "candidates").remove();
       return outcome.seconds;
     });
     load_tensors(file, named_tensors(set));
@@ -260,15 +269,12 @@ class Search {
     out.tuned_images = data_.tuned.size();
     out.max_drop = options_.max_drop.value_or(-1);
     std::vector<std::string> targets;
-    for (const auto& target : options_.targets) {
-      const char* names[] = {"params", "macs", "latency"};
-      targets.push_back(format("%s=%g", names[static_cast<int>(target.kind)], target.share));
-    }
+    for (const auto& target : options_.targets) targets.push_back(target_text(target));
     out.target = join(targets, " ");
     return out;
   }
 
-  void fill_candidates(const CandidateSet& set, const Divergences& divergences, SearchResults& out) const {
+  void fill_candidates(const CandidateSet& set, const Divergences& divergences, SearchResults& out) {
     const auto& all = set.candidates();
     int64_t size = part_costs(teacher_->arch())[0].out_size;
     for (size_t stage = 0; stage < all.size(); ++stage) {
@@ -284,21 +290,22 @@ class Search {
   }
 
   // Networks of the first candidate of each stage, of the second, ...: a part's time does not depend on the others.
-  void measure_candidates(const CandidateSet& set, SearchResults& out) const {
+  void measure_candidates(const CandidateSet& set, SearchResults& out) {
     const auto& all = set.candidates();
     size_t most = 0;
     for (const auto& stage : all) most = std::max(most, stage.size());
     for (size_t i = 0; i < most; ++i) {
       std::vector<size_t> choice;
       for (const auto& stage : all) choice.push_back(std::min(i, stage.size() - 1));
-      const auto times = measure_parts(*on_cpu(*set.assemble(*teacher_, choice)), 1);
+      const auto network = set.assemble(*teacher_, choice);
+      const auto times = times_->of(*network);
       for (size_t stage = 0; stage < all.size(); ++stage)
         if (i < all[stage].size()) out.candidates[stage][i].milliseconds = times.milliseconds[stage + 1];
     }
   }
 
   // The first cost is that of the first target, parameters without any.
-  ChoiceTable choice_table(const CandidateSet& set, const SearchResults& facts, const Divergences& d) const {
+  ChoiceTable choice_table(const CandidateSet& set, const SearchResults& facts, const Divergences& d) {
     ChoiceTable table;
     table.damage = d.single;
     for (size_t stage = 0; stage < d.pair.size(); ++stage) {
@@ -311,7 +318,7 @@ class Search {
     auto targets = options_.targets;
     const bool limited = !targets.empty();
     if (!limited) targets.push_back({Kind::parameters, 1});
-    const auto times = measure_parts(*on_cpu(*teacher_), 1);
+    const auto times = times_->of(*teacher_);
     const auto parts = part_costs(teacher_->arch());
     for (const auto& target : targets) {
       ChoiceCost cost;
@@ -365,10 +372,12 @@ class Search {
     const auto cost = total_cost(network->arch());
     point.parameters = cost.parameters;
     point.macs = cost.macs;
-    const auto fingerprint = sha256_text(
-        join({identity_, sha256_file(folder_ / "candidates.safetensors"), section_text("hybrid"),
-              join(point.stages, " "), std::to_string(recipe_.search.epochs), recipe_value_text(recipe_.search.share)},
-             "\n"));
+    auto as_tuned = recipe_;
+    as_tuned.hybrid = tune_settings(recipe_);
+    const auto fingerprint =
+        sha256_text(join({identity_, sha256_file(folder_ / "candidates.safetensors"), section_text(as_tuned, "hybrid"),
+                          join(point.stages, " "), recipe_value_text(recipe_.search.share)},
+                         "\n"));
     // By what it is and not by its number: another target asks for the same ones in another order.
     const auto place = folder_ / ("tuned-" + fingerprint.substr(0, 16));
     const auto file = place / "result.json";
@@ -377,63 +386,30 @@ class Search {
       ClassificationTask task(network, std::vector<Learns>(network->part_count(), Learns::all), tune_settings(recipe_),
                               teacher_, data_.splits.normalisation, dtype_);
       const auto outcome = train(task, job(plan_.step(name), place, data_.tuned, fingerprint), observer_);
-      const auto times = measure_parts(*on_cpu(*network), 1);
-      found = Json{{"stages", point.stages},
-                   {"held_out_percent", accuracy(*network)},
-                   {"milliseconds", times.whole},
-                   {"seconds", outcome.seconds}};
+      found = Json{{"stages", point.stages}, {"held_out_percent", accuracy(*network)}, {"seconds", outcome.seconds}};
       write_record(file, fingerprint, *found);
       StateFiles(place).remove();
       return outcome.seconds;
     });
     point.held_out_percent = found->at("held_out_percent");
-    point.milliseconds = found->at("milliseconds");
+    point.milliseconds = times_->of(*network).whole;
     observer_.on_message(point.name + " (" + join(point.stages, " | ") +
                          "): " + format("%.2f %% of the held-out images", point.held_out_percent));
     return point;
   }
 
-  // The front, and the choice: within the targets the most accurate or, with max_drop, the smallest that is near
-  // enough.
-  void judge(SearchResults& out) const {
-    std::stable_sort(out.points.begin(), out.points.end(),
-                     [](const auto& a, const auto& b) { return a.parameters < b.parameters; });
-    double best = -1;
-    for (auto& point : out.points) {
-      point.on_front = point.held_out_percent > best;
-      best = std::max(best, point.held_out_percent);
-    }
-    const auto within = [&](const SearchPoint& point) {
-      return std::all_of(options_.targets.begin(), options_.targets.end(), [&](const SearchTarget& target) {
-        const auto at_most = [&](double cost, double whole) { return cost <= target.share * whole * (1 + 1e-9); };
-        switch (target.kind) {
-          case SearchTarget::Kind::parameters:
-            return at_most(static_cast<double>(point.parameters), static_cast<double>(out.teacher.parameters));
-          case SearchTarget::Kind::macs:
-            return at_most(static_cast<double>(point.macs), static_cast<double>(out.teacher.macs));
-          default:
-            return at_most(point.milliseconds, out.teacher.milliseconds);
-        }
-      });
-    };
-    SearchPoint* chosen = nullptr;
-    for (auto& point : out.points) {
-      if (!within(point)) continue;
-      if (options_.max_drop) {
-        if (!chosen && out.teacher.held_out_percent - point.held_out_percent <= *options_.max_drop) chosen = &point;
-      } else if (!options_.targets.empty() && (!chosen || point.held_out_percent > chosen->held_out_percent)) {
-        chosen = &point;
-      }
-    }
-    if (chosen) chosen->chosen = true;
-  }
-
-  void write_recipes(const CandidateSet& set, const std::vector<Choice>& choices, const SearchResults& out) const {
+  void write_recipes(const CandidateSet& set, const std::vector<Choice>& choices) const {
+    std::vector<fs::path> old;  // of another search
+    for (const auto& entry : fs::directory_iterator(folder_))
+      if (entry.path().extension() == ".toml" && entry.path().filename().string().starts_with("point-"))
+        old.push_back(entry.path());
+    for (const auto& file : old) fs::remove(file);
     for (size_t i = 0; i < choices.size(); ++i) {
       const auto arch = assembled_arch(teacher_->arch(), set.candidates(), choices[i].candidates);
       auto recipe = recipe_of(recipe_, arch);
       const auto name = "point-" + std::to_string(i + 1);
-      recipe.name = recipe_.name + "-" + name;
+      constexpr size_t kLongestName = 80;  // a recipe's may have 100 letters
+      recipe.name = recipe_.name.substr(0, kLongestName) + "-" + name;
       recipe.network.model = "../teacher/model.safetensors";
       recipe.network.fine_tune = false;
       replace_file(folder_ / (name + ".toml"), recipe_to_toml(recipe));
@@ -450,31 +426,10 @@ class Search {
   SearchData data_;
   std::shared_ptr<Network> teacher_;
   std::string identity_;
+  std::optional<MeasuredTimes> times_;
 };
 
 }  // namespace
-
-SearchTarget parse_target(const std::string& text) {
-  const auto refuse = [&]() -> UsageError {
-    return UsageError("--target " + text +
-                      ": expected params=SHARE, macs=SHARE or latency=SHARE, SHARE above 0 and at "
-                      "most 1, as params=0.3");
-  };
-  const auto equals = text.find('=');
-  if (equals == std::string::npos) throw refuse();
-  SearchTarget out;
-  const auto kind = text.substr(0, equals), number = text.substr(equals + 1);
-  if (kind == "macs")
-    out.kind = SearchTarget::Kind::macs;
-  else if (kind == "latency")
-    out.kind = SearchTarget::Kind::latency;
-  else if (kind != "params")
-    throw refuse();
-  char* end = nullptr;
-  out.share = std::strtod(number.c_str(), &end);
-  if (number.empty() || *end != '\0' || !(out.share > 0 && out.share <= 1)) throw refuse();
-  return out;
-}
 
 Plan search_plan(const Recipe& recipe, const DataShape& data) {
   auto plan = make_plan(recipe, data);

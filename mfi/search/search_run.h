@@ -7,18 +7,10 @@
 #include <vector>
 
 #include "mfi/pipeline/runner.h"
+#include "mfi/search/judgement.h"
 #include "mfi/search/search_results.h"
 
 namespace mfi {
-
-/// "params=0.3": at most so much of what the teacher costs.
-struct SearchTarget {
-  enum class Kind { parameters, macs, latency } kind = Kind::parameters;
-  double share = 1;
-};
-
-/// Throws UsageError for anything but params, macs or latency, "=" and a number above 0 and at most 1.
-SearchTarget parse_target(const std::string& text);
 
 struct SearchOptions {
   RunOptions run;  // folder, data; its steps are the teacher's alone

@@ -131,13 +131,5 @@ TEST_F(FinishedSearch, RefusesATargetThatNothingReaches) {
   EXPECT_THAT(log.trained, IsEmpty());
 }
 
-TEST(SearchTarget, IsReadOrRefused) {
-  EXPECT_EQ(parse_target("params=0.3").share, 0.3);
-  EXPECT_EQ(parse_target("macs=1").kind, SearchTarget::Kind::macs);
-  EXPECT_EQ(parse_target("latency=0.5").kind, SearchTarget::Kind::latency);
-  for (const auto* text : {"", "params", "params=", "params=0", "params=1.5", "params=0.3x", "flops=0.3", "params=nan"})
-    EXPECT_THROW(parse_target(text), UsageError) << text;
-}
-
 }  // namespace
 }  // namespace mfi

@@ -27,6 +27,12 @@ nlohmann::ordered_json json_number(double value) {
   return value;  // null where it is not finite
 }
 
+// Six digits are enough for what is measured; what is counted has all of its own.
+std::string csv_number(double value) {
+  const bool is_whole = std::trunc(value) == value && std::abs(value) < 1e15;
+  return format(is_whole ? "%.0f" : "%.6g", value);
+}
+
 // Not flushed to the device: the file is a copy of what a checkpoint holds.
 void append(const std::filesystem::path& file, std::string_view bytes) {
   const auto fail = [&] { throw IoError(file.string() + ": appending failed: " + std::strerror(errno)); };
@@ -58,7 +64,7 @@ void write_metrics_csv(const std::filesystem::path& file, const std::vector<Metr
     std::vector<std::string> cells;
     for (const auto& name : names) {
       const auto cell = std::find_if(row.begin(), row.end(), [&](const auto& c) { return c.first == name; });
-      cells.push_back(cell == row.end() ? "" : format("%.6g", cell->second));
+      cells.push_back(cell == row.end() ? "" : csv_number(cell->second));
     }
     text += join(cells, ",") + "\n";
   }

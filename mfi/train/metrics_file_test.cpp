@@ -16,6 +16,12 @@
 namespace mfi {
 namespace {
 
+TEST(MetricsCsv, HasWholeNumbersInFullAndOthersInSixDigits) {
+  const TestFolder folder;
+  write_metrics_csv(folder / "a.csv", {{{"epoch", 1}, {"wall_time", 1795901033}, {"loss", 1.0 / 3}}});
+  EXPECT_EQ(read_file(folder / "a.csv"), "epoch,wall_time,loss\n1,1795901033,0.333333\n");
+}
+
 TEST(MetricsFile, ComesBackWithTheCellsThatEachRowHas) {
   const TestFolder folder;
   const std::vector<Metrics> rows{{{"epoch", 1}, {"loss", 2.5}}, {{"epoch", 2}, {"loss", 1.25}, {"percent", 40}}};

@@ -1,6 +1,7 @@
 #include "mfi/train/training_state.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "mfi/core/error.h"
@@ -227,7 +228,7 @@ void write_logs(const fs::path& folder, const TrainingPosition& position) {
     times.push_back({{"epoch", static_cast<double>(i + 1)},
                      {"seconds", t.seconds},
                      {"images_per_second", t.images_per_second},
-                     {"wall_time", t.wall_time}});
+                     {"wall_time", std::floor(t.wall_time)}});
   }
   write_metrics_csv(folder / "timing.csv", times);
 }

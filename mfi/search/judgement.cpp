@@ -1,0 +1,73 @@
+#include "mfi/search/judgement.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "mfi/core/error.h"
+#include "mfi/core/text.h"
+
+namespace mfi {
+namespace {
+
+double cost_of(const SearchPoint& point, SearchTarget::Kind kind) {
+  if (kind == SearchTarget::Kind::latency) return point.milliseconds;
+  return static_cast<double>(kind == SearchTarget::Kind::macs ? point.macs : point.parameters);
+}
+
+}  // namespace
+
+SearchTarget parse_target(const std::string& text) {
+  const auto refuse = [&]() -> UsageError {
+    return UsageError("--target " + text +
+                      ": expected params=SHARE, macs=SHARE or latency=SHARE, SHARE above 0 and at "
+                      "most 1, as params=0.3");
+  };
+  const auto equals = text.find('=');
+  if (equals == std::string::npos) throw refuse();
+  SearchTarget out;
+  const auto kind = text.substr(0, equals), number = text.substr(equals + 1);
+  if (kind == "macs")
+    out.kind = SearchTarget::Kind::macs;
+  else if (kind == "latency")
+    out.kind = SearchTarget::Kind::latency;
+  else if (kind != "params")
+    throw refuse();
+  char* end = nullptr;
+  out.share = std::strtod(number.c_str(), &end);
+  if (number.empty() || *end != '\0' || !(out.share > 0 && out.share <= 1)) throw refuse();
+  return out;
+}
+
+std::string target_text(const SearchTarget& target) {
+  const char* names[] = {"params", "macs", "latency"};
+  return format("%s=%g", names[static_cast<int>(target.kind)], target.share);
+}
+
+void judge(SearchResults& results, const std::vector<SearchTarget>& targets, std::optional<double> max_drop) {
+  const auto first = targets.empty() ? SearchTarget::Kind::parameters : targets[0].kind;
+  std::stable_sort(results.points.begin(), results.points.end(), [&](const auto& a, const auto& b) {
+    const double cost_a = cost_of(a, first), cost_b = cost_of(b, first);
+    return cost_a != cost_b ? cost_a < cost_b : a.held_out_percent > b.held_out_percent;
+  });
+  double best = -1;
+  for (auto& point : results.points) {
+    point.on_front = point.held_out_percent > best;
+    best = std::max(best, point.held_out_percent);
+  }
+  SearchPoint* chosen = nullptr;
+  for (auto& point : results.points) {
+    const bool within = std::all_of(targets.begin(), targets.end(), [&](const SearchTarget& target) {
+      // A share may be the exact one of a combination.
+      return cost_of(point, target.kind) <= target.share * cost_of(results.teacher, target.kind) * (1 + 1e-9);
+    });
+    if (!within) continue;
+    if (max_drop) {
+      if (!chosen && results.teacher.held_out_percent - point.held_out_percent <= *max_drop) chosen = &point;
+    } else if (!targets.empty() && (!chosen || point.held_out_percent > chosen->held_out_percent)) {
+      chosen = &point;
+    }
+  }
+  if (chosen) chosen->chosen = true;
+}
+
+}  // namespace mfi

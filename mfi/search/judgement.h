@@ -1,0 +1,29 @@
+// What was asked of a search, and which of its networks it is.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mfi/search/search_results.h"
+
+namespace mfi {
+
+/// "params=0.3": at most so much of what the teacher costs.
+struct SearchTarget {
+  enum class Kind { parameters, macs, latency } kind = Kind::parameters;
+  double share = 1;
+};
+
+/// Throws UsageError for anything but params, macs or latency, "=" and a number above 0 and at most 1.
+SearchTarget parse_target(const std::string& text);
+
+/// "params=0.3"
+std::string target_text(const SearchTarget& target);
+
+/// Sorts the points by the first target's cost, by parameters without any; marks those that none of no more cost beats
+/// as the front; and chooses, of those within all targets, the most accurate or, with max_drop, the first that loses at
+/// most so many points against the teacher. With neither nothing is chosen.
+void judge(SearchResults& results, const std::vector<SearchTarget>& targets, std::optional<double> max_drop);
+
+}  // namespace mfi

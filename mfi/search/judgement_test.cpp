@@ -1,0 +1,69 @@
+#include "mfi/search/judgement.h"
+
+#include <gmock/gmock.h>
+
+#include "mfi/core/error.h"
+
+namespace mfi {
+namespace {
+
+using testing::ElementsAre;
+
+SearchResults made_up() {
+  SearchResults out;
+  out.teacher = {"teacher", {}, 1000, 100, 10, 0, 90};
+  out.points = {{"a", {}, 500, 20, 9, 0.2, 88},
+                {"b", {}, 300, 60, 4, 0.3, 89},
+                {"c", {}, 100, 70, 2, 0.6, 85},
+                {"d", {}, 300, 50, 5, 0.3, 87}};
+  return out;
+}
+
+std::vector<std::string> names(const SearchResults& results, bool SearchPoint::*mark) {
+  std::vector<std::string> out;
+  for (const auto& point : results.points)
+    if (point.*mark) out.push_back(point.name);
+  return out;
+}
+
+TEST(Judge, DrawsTheFrontOverTheFirstTargetsCost) {
+  auto by_parameters = made_up();
+  judge(by_parameters, {}, std::nullopt);
+  EXPECT_THAT(names(by_parameters, &SearchPoint::on_front), ElementsAre("c", "b"));
+  EXPECT_EQ(by_parameters.chosen(), nullptr);
+  auto by_macs = made_up();
+  judge(by_macs, {{SearchTarget::Kind::macs, 1}}, std::nullopt);
+  EXPECT_THAT(names(by_macs, &SearchPoint::on_front), ElementsAre("a", "b"));
+}
+
+TEST(Judge, ChoosesTheMostAccurateWithinAllTargets) {
+  auto results = made_up();
+  judge(results, {{SearchTarget::Kind::parameters, 0.3}}, std::nullopt);
+  EXPECT_THAT(names(results, &SearchPoint::chosen), ElementsAre("b"));
+  results = made_up();
+  judge(results, {{SearchTarget::Kind::parameters, 0.3}, {SearchTarget::Kind::macs, 0.5}}, std::nullopt);
+  EXPECT_THAT(names(results, &SearchPoint::chosen), ElementsAre("d"));
+  results = made_up();
+  judge(results, {{SearchTarget::Kind::latency, 0.1}}, std::nullopt);
+  EXPECT_EQ(results.chosen(), nullptr);
+}
+
+TEST(Judge, ChoosesTheSmallestThatLosesLittleEnough) {
+  auto results = made_up();
+  judge(results, {}, 2);
+  EXPECT_THAT(names(results, &SearchPoint::chosen), ElementsAre("b"));
+  results = made_up();
+  judge(results, {}, 0.5);
+  EXPECT_EQ(results.chosen(), nullptr);
+}
+
+TEST(SearchTarget, IsReadOrRefused) {
+  EXPECT_EQ(parse_target("params=0.3").share, 0.3);
+  EXPECT_EQ(parse_target("macs=1").kind, SearchTarget::Kind::macs);
+  EXPECT_EQ(parse_target("latency=0.5").kind, SearchTarget::Kind::latency);
+  for (const auto* text : {"", "params", "params=", "params=0", "params=1.5", "params=0.3x", "flops=0.3", "params=nan"})
+    EXPECT_THROW(parse_target(text), UsageError) << text;
+}
+
+}  // namespace
+}  // namespace mfi
