@@ -29,7 +29,7 @@ void EventWriter::on_step_done(const StepResult& result, bool was_already_done) 
   write_line(out_, {{"event", "done"},
                     {"step", result.step},
                     {"was_already_done", was_already_done},
-                    {"test_top1_percent", result.test_top1_percent},
+                    {"test_top1_percent", result.test_top1_percent < 0 ? Json() : Json(result.test_top1_percent)},
                     {"seconds", result.seconds}});
 }
 

@@ -125,6 +125,7 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
 
   TrainJob job;
   job.step = step.name;
+  job.section = step.section;
   job.settings = step.settings;
   job.runtime = recipe.runtime;
   job.seed = recipe.seed;

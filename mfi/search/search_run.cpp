@@ -157,6 +157,7 @@ class Search {
                const std::string& fingerprint) const {
     TrainJob out;
     out.step = step.name;
+    out.section = step.section;
     out.settings = step.settings;
     out.runtime = recipe_.runtime;
     out.seed = recipe_.seed;

@@ -408,7 +408,7 @@ class Training {
                static_cast<long long>(position_.batch + (batch ? 1 : 0)), images.c_str(),
                kept ? ("The state after " + kept->position.text(kept->identity.epochs) + " is kept").c_str()
                     : "There is no state before it",
-               job_.step.c_str(), job_.settings.learning_rate));
+               (job_.section.empty() ? job_.step : job_.section).c_str(), job_.settings.learning_rate));
   }
 
   void report() {

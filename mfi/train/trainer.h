@@ -15,7 +15,8 @@ namespace mfi {
 
 /// One training, and where its state lives.
 struct TrainJob {
-  std::string step;  // name for progress and messages
+  std::string step;          // name for progress and messages
+  std::string section = {};  // of the recipe that its settings come from, for messages; "": the step's name
   StepSettings settings;
   RuntimeSettings runtime;
   uint64_t seed = 0;

@@ -268,6 +268,18 @@ INSTANTIATE_TEST_SUITE_P(Wherever, NotFinite,
                                          std::pair{Poison::statistic, "running_"},
                                          std::pair{Poison::input, "not finite themselves: training images "}));
 
+TEST(NotFinite, NamesTheRecipesSectionWhereThatIsNotTheStepsName) {
+  const TestFolder folder;
+  SmallTraining a(folder.path(), "sgd", 0, "fp32");
+  a.job.step = "tune-3";
+  a.job.section = "hybrid";
+  auto task = poisoned(a, 0, 1, Poison::loss);
+  Messages messages;
+  const auto message = message_of<DivergedError>([&] { train(task, a.job, messages); });
+  EXPECT_THAT(message, testing::StartsWith("tune-3: "));
+  EXPECT_THAT(message, HasSubstr("Try a lower learning rate (hybrid.learning_rate is "));
+}
+
 TEST(NotFinite, IsRewoundWithALowerLearningRate) {
   const TestFolder folder;
   SmallTraining a(folder.path(), "sgd", 0, "fp32");
