@@ -151,11 +151,7 @@ void add_run_command(CLI::App& program, Action& action) {
                     "Replace trained steps whose settings or data have changed, without asking");
   command->add_flag("--repeatable", arguments->repeatable,
                     "Give the same bytes each time, or refuse: when an interrupted step was on another machine");
-  command
-      ->add_option("--on-nonfinite", arguments->on_nonfinite,
-                   "Where a loss, gradient or statistic is NaN or infinite: stop, or rewind: go back to the last "
-                   "state with half the learning rate")
-      ->check(CLI::IsMember({"stop", "rewind"}));
+  add_on_nonfinite_option(*command, arguments->on_nonfinite);
   auto* only = command->add_option("--only", arguments->only, "Run just this step; what it needs must be done")
                    ->type_name("STEP");
   command->add_option("--jobs", arguments->jobs, "Steps that may run at once, each with its share of the cores")

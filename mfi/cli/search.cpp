@@ -84,11 +84,7 @@ void add_search_command(CLI::App& program, Action& action) {
       ->type_name("SECTION.KEY=VALUE")
       ->allow_extra_args(false);
   command->add_flag("--yes", arguments->yes, "Train the teacher anew where its settings have changed, without asking");
-  command
-      ->add_option("--on-nonfinite", arguments->on_nonfinite,
-                   "Where a loss, gradient or statistic is NaN or infinite: stop, or rewind: go back to the last "
-                   "state with half the learning rate")
-      ->check(CLI::IsMember({"stop", "rewind"}));
+  add_on_nonfinite_option(*command, arguments->on_nonfinite);
   add_progress_option(*command, arguments->progress);
   command->footer(
       "The same command again goes on where it was interrupted; another target uses what has been trained. The teacher "

@@ -52,6 +52,14 @@ std::set<std::string> names_in(const fs::path& folder) {
   return out;
 }
 
+void require_own_model(const fs::path& file, const StepResult& record) {
+  if (sha256_file(file) != record.model_sha256)
+    throw CheckpointError(file.string() + ": is another model than the step " + record.step +
+                          " has made (step.json has its SHA-256), and what builds on it would say otherwise; put it " +
+                          "back, make the step anew with --force " + record.step + ", or begin from this model with " +
+                          "network.model in the recipe of another run");
+}
+
 RunFolder::RunFolder(const Recipe& recipe, const Plan& plan, const DataSplits& data, fs::path path)
     : recipe_(recipe),
       plan_(plan),
@@ -82,15 +90,6 @@ const StepResult* RunFolder::done(const PlannedStep& step) const {
   const auto found = records_.find(step.name);
   if (found == records_.end()) return nullptr;
   return inputs_done(step) && found->second.fingerprint == fingerprint(step) ? &found->second : nullptr;
-}
-
-void RunFolder::require_own_model(const std::string& step) const {
-  const auto file = model_file(step);
-  if (sha256_file(file) != records_.at(step).model_sha256)
-    throw CheckpointError(file.string() + ": is another model than the step " + step +
-                          " has made (step.json has its SHA-256), and what builds on it would say otherwise; put it " +
-                          "back, make the step anew with --force " + step + ", or begin from this model with " +
-                          "network.model in the recipe of another run");
 }
 
 bool RunFolder::inputs_done(const PlannedStep& step) const {

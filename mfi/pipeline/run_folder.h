@@ -19,6 +19,9 @@ namespace mfi {
 /// node has written since.
 std::set<std::string> names_in(const std::filesystem::path& folder);
 
+/// Throws CheckpointError when the model in `file` is not the one that the record of its step is about.
+void require_own_model(const std::filesystem::path& file, const StepResult& record);
+
 /// The records of a run's steps, compared with what its recipe and data mean now.
 ///
 /// Each step has a folder with model.safetensors, metrics.csv and step.json, its record. The record
@@ -44,8 +47,8 @@ class RunFolder {
   /// The record of a step that is done; nullptr when it is not, or one of its inputs is not.
   const StepResult* done(const PlannedStep& step) const;
 
-  /// Throws CheckpointError when the model of a step that is done is not the one that its record is about.
-  void require_own_model(const std::string& step) const;
+  /// The same for a step that is done.
+  void require_own_model(const std::string& step) const { mfi::require_own_model(model_file(step), records_.at(step)); }
 
   /// Whether there is a record that does not match although the inputs are done.
   bool has_changed(const PlannedStep& step) const;

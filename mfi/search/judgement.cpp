@@ -10,8 +10,7 @@ namespace mfi {
 namespace {
 
 double cost_of(const SearchPoint& point, SearchTarget::Kind kind) {
-  if (kind == SearchTarget::Kind::latency) return point.milliseconds;
-  return static_cast<double>(kind == SearchTarget::Kind::macs ? point.macs : point.parameters);
+  return cost_of_kind(kind, point.parameters, point.macs, point.milliseconds);
 }
 
 }  // namespace
@@ -36,6 +35,11 @@ SearchTarget parse_target(const std::string& text) {
   out.share = std::strtod(number.c_str(), &end);
   if (number.empty() || *end != '\0' || !(out.share > 0 && out.share <= 1)) throw refuse();
   return out;
+}
+
+double cost_of_kind(SearchTarget::Kind kind, int64_t parameters, int64_t macs, double milliseconds) {
+  if (kind == SearchTarget::Kind::latency) return milliseconds;
+  return static_cast<double>(kind == SearchTarget::Kind::macs ? macs : parameters);
 }
 
 std::string target_text(const SearchTarget& target) {

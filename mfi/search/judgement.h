@@ -21,6 +21,9 @@ SearchTarget parse_target(const std::string& text);
 /// "params=0.3"
 std::string target_text(const SearchTarget& target);
 
+/// Of what something costs, that kind.
+double cost_of_kind(SearchTarget::Kind kind, int64_t parameters, int64_t macs, double milliseconds);
+
 /// Sorts the points by the first target's cost, by parameters without any; marks those that none of no more cost beats
 /// as the front; and chooses, of those within all targets, the most accurate or, with max_drop, the first that loses at
 /// most so many points against the teacher. With neither nothing is chosen.

@@ -1,7 +1,6 @@
 #include "mfi/search/search_run.h"
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -14,6 +13,7 @@
 #include "mfi/nn/cost.h"
 #include "mfi/pipeline/machine.h"
 #include "mfi/pipeline/recipe_table.h"
+#include "mfi/pipeline/run_folder.h"
 #include "mfi/search/candidates.h"
 #include "mfi/search/finalists.h"
 #include "mfi/search/measured_times.h"
@@ -116,7 +116,7 @@ class Search {
     SearchResults out = facts();
     const auto divergences = scores(set);
     fill_candidates(set, divergences, out);
-    const auto table = choice_table(set, out, divergences);
+    const auto table = choice_table(out, divergences);
     const auto chosen = finalists(table, static_cast<size_t>(recipe_.search.finalists));
     if (chosen.empty()) refuse_target(table);
     out.teacher_held_out_percent = accuracy(*teacher_);
@@ -137,11 +137,7 @@ class Search {
     auto options = options_.run;
     options.only = "teacher";
     const auto results = run_pipeline(recipe_, options, observer_);
-    if (const auto* teacher = results.find("teacher"); teacher && teacher->model_sha256 != sha256_file(teacher_file()))
-      throw CheckpointError(
-          teacher_file().string() +
-          ": is another model than the step teacher has made (step.json has its SHA-256); put it back, "
-          "or give it as network.model in the recipe of another run");
+    if (const auto* teacher = results.find("teacher")) require_own_model(teacher_file(), *teacher);
   }
 
   // All keys of a section that decide a result, for fingerprints.
@@ -236,13 +232,13 @@ class Search {
       return outcome.seconds;
     });
     load_tensors(file, named_tensors(set));
+    candidates_hash_ = sha256_file(file);
     set.eval();
   }
 
   Divergences scores(const CandidateSet& set) {
     const auto file = folder_ / "scores.json";
-    const auto fingerprint =
-        sha256_text(identity_ + sha256_file(folder_ / "candidates.safetensors") + std::to_string(data_.scored.size()));
+    const auto fingerprint = sha256_text(identity_ + candidates_hash_ + std::to_string(data_.scored.size()));
     if (const auto json = record(file, fingerprint))
       return {json->at("single").get<std::vector<std::vector<double>>>(),
               json->at("pair").get<std::vector<std::vector<std::vector<double>>>>()};
@@ -306,7 +302,7 @@ class Search {
   }
 
   // The first cost is that of the first target, parameters without any.
-  ChoiceTable choice_table(const CandidateSet& set, const SearchResults& facts, const Divergences& d) {
+  ChoiceTable choice_table(const SearchResults& facts, const Divergences& d) {
     ChoiceTable table;
     table.damage = d.single;
     for (size_t stage = 0; stage < d.pair.size(); ++stage) {
@@ -315,26 +311,23 @@ class Search {
         for (size_t b = 0; b < d.pair[stage][a].size(); ++b)
           table.pairs[stage][a][b] -= d.single[stage][a] + d.single[stage + 1][b];
     }
-    using Kind = SearchTarget::Kind;
     auto targets = options_.targets;
     const bool limited = !targets.empty();
-    if (!limited) targets.push_back({Kind::parameters, 1});
+    if (!limited) targets.push_back({SearchTarget::Kind::parameters, 1});
     const auto times = times_->of(*teacher_);
     const auto parts = part_costs(teacher_->arch());
     for (const auto& target : targets) {
       ChoiceCost cost;
       const auto of_part = [&](size_t part) {
-        if (target.kind == Kind::latency) return times.milliseconds[part];
-        return static_cast<double>(target.kind == Kind::macs ? parts[part].macs : parts[part].parameters);
+        return cost_of_kind(target.kind, parts[part].parameters, parts[part].macs, times.milliseconds[part]);
       };
       cost.fixed = of_part(0) + of_part(parts.size() - 1);
       double whole = cost.fixed;
       for (const auto& stage : facts.candidates) {
         cost.of.emplace_back();
         for (const auto& candidate : stage)
-          cost.of.back().push_back(target.kind == Kind::latency ? candidate.milliseconds
-                                   : target.kind == Kind::macs  ? static_cast<double>(candidate.macs)
-                                                                : static_cast<double>(candidate.parameters));
+          cost.of.back().push_back(
+              cost_of_kind(target.kind, candidate.parameters, candidate.macs, candidate.milliseconds));
         whole += cost.of.back().back();
       }
       if (limited) cost.budget = target.share * whole;
@@ -375,10 +368,9 @@ class Search {
     point.macs = cost.macs;
     auto as_tuned = recipe_;
     as_tuned.hybrid = tune_settings(recipe_);
-    const auto fingerprint =
-        sha256_text(join({identity_, sha256_file(folder_ / "candidates.safetensors"), section_text(as_tuned, "hybrid"),
-                          join(point.stages, " "), recipe_value_text(recipe_.search.share)},
-                         "\n"));
+    const auto fingerprint = sha256_text(join({identity_, candidates_hash_, section_text(as_tuned, "hybrid"),
+                                               join(point.stages, " "), recipe_value_text(recipe_.search.share)},
+                                              "\n"));
     // By what it is and not by its number: another target asks for the same ones in another order.
     const auto place = folder_ / ("tuned-" + fingerprint.substr(0, 16));
     const auto file = place / "result.json";
@@ -426,7 +418,7 @@ class Search {
   std::optional<RunLock> lock_;
   SearchData data_;
   std::shared_ptr<Network> teacher_;
-  std::string identity_;
+  std::string identity_, candidates_hash_;
   std::optional<MeasuredTimes> times_;
 };
 
