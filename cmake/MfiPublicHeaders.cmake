@@ -14,6 +14,7 @@ set(MFI_PUBLIC_HEADERS
   data/augment.h
   data/dataset.h
   data/loader.h
+  data/no_label.h
   ops/batch_sums.h
   ops/convolution.h
   nn/arch.h

@@ -139,6 +139,33 @@ TEST_F(PictureFolder, IsTrainedOn) {
   EXPECT_EQ(description.arch.classes, 10);
 }
 
+// The teacher is given, and what learns from it sees the pictures too. Without them the run would be another one.
+TEST_F(PictureFolder, ServesWithoutItsLabels) {
+  const auto out = folder_->path() / "unlabelled-run";
+  std::vector<std::string> words{
+      "run",        (fs::path(MFI_SOURCE_DIR) / "recipes/sample.toml").string(), "--out", out, "--progress", "plain",
+      "--no-report"};
+  for (const char* setting : {"data.limit=60", "flow.hidden=[4]", "pipeline.blocks=[3, 3, 0]", "map.epochs=1",
+                              "map.batch_size=20", "hybrid.epochs=1", "hybrid.batch_size=20", "hybrid.warmup_epochs=0",
+                              "hybrid.distillation=1", "map.warmup_epochs=0"})
+    words.insert(words.end(), {"--set", setting});
+  words.insert(words.end(), {"--set", "network.model=" + model()});
+  auto with = words;
+  with.insert(with.end(), {"--unlabelled", (pictures() / "train").string()});
+  const auto ended = run_program(with);
+  ASSERT_EQ(ended.exit_code, 0) << ended.error;
+  EXPECT_THAT(ended.error, HasSubstr("60 pictures without labels in"));
+  const auto again = run_program(with);
+  EXPECT_EQ(again.exit_code, 0) << again.error;
+  EXPECT_THAT(again.error, HasSubstr("hybrid: already done"));
+  const auto without = run_program(words);
+  EXPECT_EQ(without.exit_code, static_cast<int>(ExitCode::usage)) << without.error;
+  EXPECT_THAT(without.error, HasSubstr("data or inputs have changed"));
+  const auto nowhere = run_program(
+      {"run", (fs::path(MFI_SOURCE_DIR) / "recipes/sample.toml").string(), "--out", out, "--unlabelled", "/nowhere"});
+  EXPECT_EQ(nowhere.exit_code, static_cast<int>(ExitCode::not_found)) << nowhere.error;
+}
+
 // Without folders for parts the run draws what it is judged on; a later evaluation must draw the same.
 TEST_F(PictureFolder, IsJudgedLaterOnWhatTheRunHeldOut) {
   const auto flat = folder_->path() / "flat", out = folder_->path() / "flat-run";

@@ -125,7 +125,7 @@ std::string cost_key(const PlannedStep& step) {
   for (const auto learns : step.learns) key += static_cast<char>('0' + static_cast<int>(learns));
   if (step.kind == StepKind::map)
     key += std::to_string(step.objective.meanflow > 0) + std::to_string(step.objective.endpoint > 0) +
-           std::to_string(step.objective.regression > 0);
+           std::to_string(step.objective.regression > 0) + std::to_string(step.objective.logits > 0);
   return key;
 }
 
@@ -133,14 +133,14 @@ std::string cost_key(const PlannedStep& step) {
 
 std::map<std::string, StepEstimate> probe_plan(const Plan& plan, const Recipe& recipe, double budget_seconds) {
   const auto start = Clock::now();
-  const double images_per_epoch = static_cast<double>(plan.data.training_images);
+  const double training_images = static_cast<double>(plan.data.training_images);
   const double program_bytes = std::max(0.0, process_bytes("VmRSS"));
   std::map<std::string, Measured> measured;
   std::map<std::string, StepEstimate> out;
   TimeLeft speed;
   for (const auto& step : plan.steps) {
     const Arch* teacher = step.teacher.empty() ? nullptr : &plan.step(step.teacher).arch;
-    const double images = images_per_epoch * static_cast<double>(step.settings.epochs);
+    const double images = training_images * step.images_share * static_cast<double>(step.settings.epochs);
     const double work = work_per_image(step, teacher);
     auto& estimate = out[step.name];
     if (step.kind == StepKind::given) {

@@ -22,7 +22,7 @@ namespace mfi {
 namespace {
 
 struct RunArguments {
-  std::string recipe, data, out, progress = "auto", only;
+  std::string recipe, data, unlabelled, out, progress = "auto", only;
   std::string on_nonfinite = "stop";
   std::vector<std::string> settings, force;
   int64_t jobs = 1;
@@ -45,11 +45,13 @@ std::unique_ptr<RunObserver> make_progress_writer(const RunOptions& options) {
 }
 
 // The recipe as the run has written it down: the user's file may change while the run goes on.
-std::vector<std::string> step_command(const RunOptions& options, const std::string& step, bool forced) {
+std::vector<std::string> step_command(const RunOptions& options, const std::string& unlabelled, const std::string& step,
+                                      bool forced) {
   std::vector<std::string> out{
       "/proc/self/exe", "run", options.out / "recipe.toml", "--out", options.out, "--progress", "json", "--no-report",
       "--only",         step};
   if (!options.data.empty()) out.insert(out.end(), {"--data", options.data});
+  if (!unlabelled.empty()) out.insert(out.end(), {"--unlabelled", unlabelled});
   if (forced) out.insert(out.end(), {"--force", step});
   if (options.repeatable) out.push_back("--repeatable");
   if (options.on_nonfinite == OnNonfinite::rewind) out.push_back("--on-nonfinite=rewind");
@@ -80,7 +82,8 @@ void share_fate(Processes& processes, const Work& work) {
 
 void run(const RunArguments& arguments) {
   const auto place = process_place(process_environment());
-  const auto recipe = read_recipe(arguments.recipe, arguments.settings);
+  auto recipe = read_recipe(arguments.recipe, arguments.settings);
+  recipe.data.unlabelled = arguments.unlabelled;
   RunOptions options;
   options.out =
       arguments.out.empty() ? std::filesystem::path("runs") / recipe.name : std::filesystem::path(arguments.out);
@@ -92,7 +95,9 @@ void run(const RunArguments& arguments) {
   options.repeatable = arguments.repeatable;
   if (arguments.on_nonfinite == "rewind") options.on_nonfinite = OnNonfinite::rewind;
   if (!arguments.yes) options.confirm = ask_at_terminal;
-  options.step_command = [&](const std::string& step, bool forced) { return step_command(options, step, forced); };
+  options.step_command = [&](const std::string& step, bool forced) {
+    return step_command(options, arguments.unlabelled, step, forced);
+  };
 
   if (place && options.jobs > 1)
     throw UsageError("--jobs " + std::to_string(options.jobs) +
@@ -138,6 +143,10 @@ void add_run_command(CLI::App& program, Action& action) {
   auto arguments = std::make_shared<RunArguments>();
   command->add_option("RECIPE", arguments->recipe, "Recipe file (docs/recipes.md)")->required();
   command->add_option("--data", arguments->data, "Folder of the dataset; default: the environment's MFI_DATA")
+      ->type_name("DIR");
+  command
+      ->add_option("--unlabelled", arguments->unlabelled,
+                   "Folder or archive of pictures without labels, for mapping and distillation beside the dataset")
       ->type_name("DIR");
   command->add_option("--out", arguments->out, "Run folder; default: runs/NAME, by the recipe's name")
       ->type_name("RUN");

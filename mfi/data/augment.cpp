@@ -48,12 +48,13 @@ void write_pixels(const std::array<std::array<Value, 256>, 3>& table, const uint
 
 }  // namespace
 
-View random_view(uint64_t seed, int64_t epoch, int64_t index) {
+View random_view(uint64_t seed, int64_t epoch, int64_t index, Flip flip) {
   RandomStream stream(seed, static_cast<uint64_t>(epoch), static_cast<uint64_t>(index));
   View view;
   view.down = static_cast<int>(stream.below(2 * kCropPadding + 1)) - kCropPadding;
   view.right = static_cast<int>(stream.below(2 * kCropPadding + 1)) - kCropPadding;
   view.flip = stream.below(2) == 1;
+  if (flip == Flip::alternating && epoch > 0) view.flip = random_view(seed, 0, index).flip != (epoch % 2 == 1);
   return view;
 }
 

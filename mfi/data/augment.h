@@ -19,10 +19,17 @@ struct View {
 
 constexpr int kCropPadding = 4;
 
+/// Which images an epoch sees mirrored.
+enum class Flip {
+  random,       // each with probability 1/2
+  alternating,  // half of them, by chance, in the first epoch, the others in the second, and so on (Jordan 2024,
+                // arXiv:2404.00498): two epochs in a row never see an image the same way round
+};
+
 /// The view of sample `index` in `epoch`: a window of the image's size, drawn uniformly from the image
-/// with kCropPadding pixels around it, and mirrored with probability 1/2 (He et al., 2015,
-/// arXiv:1512.03385, section 4.2). Depends on the three numbers only.
-View random_view(uint64_t seed, int64_t epoch, int64_t index);
+/// with kCropPadding pixels around it (He et al., 2015, arXiv:1512.03385, section 4.2), mirrored as `flip` says.
+/// Depends on the four only.
+View random_view(uint64_t seed, int64_t epoch, int64_t index, Flip flip = Flip::random);
 
 /// Turns bytes into (byte / 255 - mean) / stddev through a table a channel.
 ///

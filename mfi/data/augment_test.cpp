@@ -97,6 +97,20 @@ TEST(RandomView, DrawsEveryShiftAndBothSides) {
   EXPECT_EQ(views.size(), 9u * 9u * 2u);
 }
 
+TEST(AlternatingFlip, ShowsEachImageTheOtherWayRoundInTheNextEpoch) {
+  int mirrored = 0;
+  for (int64_t i = 0; i < 1000; ++i) {
+    const bool first = random_view(7, 0, i, Flip::alternating).flip;
+    mirrored += first;
+    for (int64_t epoch = 1; epoch < 5; ++epoch)
+      ASSERT_EQ(random_view(7, epoch, i, Flip::alternating).flip, first != (epoch % 2 == 1)) << epoch << " " << i;
+    // The shift is what it would be.
+    const auto a = random_view(7, 3, i), b = random_view(7, 3, i, Flip::alternating);
+    ASSERT_EQ(std::tie(a.down, a.right), std::tie(b.down, b.right));
+  }
+  EXPECT_NEAR(mirrored, 500, 80) << "five standard deviations";
+}
+
 TEST(Normalise, GivesChannelsLastBatches) {
   const auto images = (torch::arange(4 * 3 * 5 * 6) % 251).to(torch::kUInt8).view({4, 3, 5, 6});
   const auto out = normalise(images, kSome, torch::kFloat32);

@@ -30,6 +30,8 @@ void check(const DataSettings& settings) {
   // Written so that NaN is refused too.
   if (!(settings.validation >= 0 && settings.validation <= 0.5))
     throw RecipeError(format("data.validation is %g, expected 0 to 0.5", settings.validation));
+  if (!(settings.labelled > 0 && settings.labelled <= 1))
+    throw RecipeError(format("data.labelled is %g, expected above 0 to 1", settings.labelled));
   if (settings.limit < 0)
     throw RecipeError("data.limit is " + std::to_string(settings.limit) + ", expected 0 (all) or more");
   if (settings.image_size < 0 || !(settings.crop >= 0.01 && settings.crop <= 1) ||
@@ -59,8 +61,10 @@ torch::Tensor Dataset::first_images(int64_t count) const {
   return bytes;
 }
 
-DataSplits open_data(const DataSettings& settings, const std::filesystem::path& folder, const DataProgress& progress) {
-  check(settings);
+namespace {
+
+DataSplits open_labelled(const DataSettings& settings, const std::filesystem::path& folder,
+                         const DataProgress& progress) {
   if (settings.dataset == "pictures") return open_pictures(folder, settings, progress);
   DataSplits splits;
   LabelledSets sets;
@@ -93,8 +97,41 @@ DataSplits open_data(const DataSettings& settings, const std::filesystem::path& 
   return splits;
 }
 
-DataShape data_shape(const DataSettings& settings, const std::filesystem::path& folder) {
+// Images in memory are seen shifted, whatever [data] says of pictures.
+DataSettings as_training_images(DataSettings settings, const Dataset& train) {
+  settings.image_size = train.height();
+  if (settings.dataset == "pictures") return settings;
+  settings.augment = "shift";
+  settings.cache = "memory";
+  return settings;
+}
+
+}  // namespace
+
+DataSplits open_data(const DataSettings& settings, const std::filesystem::path& folder, const DataProgress& progress) {
   check(settings);
+  auto splits = open_labelled(settings, folder, progress);
+  splits.labelled = splits.all = splits.train;
+  if (settings.labelled < 1 && splits.train.size() > 0) {
+    const auto parts = few_labels(splits.train, settings.labelled, settings.seed);
+    splits.labelled = pick(splits.train, parts.labelled);
+    splits.all.labels = parts.labels;
+  }
+  if (!settings.unlabelled.empty()) {
+    auto more = settings;
+    more.normalisation = splits.normalisation;
+    const auto pictures =
+        open_unlabelled_pictures(settings.unlabelled, as_training_images(more, splits.train), progress);
+    splits.unlabelled_pictures = pictures.train.size();
+    splits.unlabelled_fingerprint = pictures.fingerprint;
+    splits.all = joined(splits.all, pictures.train);
+  }
+  return splits;
+}
+
+namespace {
+
+DataShape labelled_shape(const DataSettings& settings, const std::filesystem::path& folder) {
   DataShape shape;
   if (settings.dataset == "pictures") return pictures_shape(folder, settings);
   if (settings.dataset == "cifar-100") shape.classes = 100;
@@ -102,6 +139,15 @@ DataShape data_shape(const DataSettings& settings, const std::filesystem::path& 
   if (settings.limit > 0) images = std::min(images, settings.limit);
   shape.training_images =
       images - static_cast<int64_t>(std::llround(static_cast<double>(images) * settings.validation));
+  return shape;
+}
+
+}  // namespace
+
+DataShape data_shape(const DataSettings& settings, const std::filesystem::path& folder) {
+  check(settings);
+  auto shape = labelled_shape(settings, folder);
+  if (!settings.unlabelled.empty()) shape.unlabelled_pictures = count_unlabelled_pictures(settings.unlabelled);
   return shape;
 }
 

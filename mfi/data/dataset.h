@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "mfi/data/no_label.h"
+
 namespace mfi {
 
 class Pictures;
@@ -18,7 +20,7 @@ class Pictures;
 /// Labelled images.
 struct Dataset {
   torch::Tensor images;                  // uint8 [N, 3, H, W], contiguous, RGB; or undefined, and there are pictures
-  torch::Tensor labels;                  // int64 [N]
+  torch::Tensor labels;                  // int64 [N]; kNoLabel where there is none
   std::vector<std::string> class_names;  // one per class
   std::shared_ptr<const Pictures> pictures = nullptr;  // N of any size
 
@@ -43,15 +45,21 @@ struct DataSplits {
   Dataset train;
   Dataset validation;  // empty when nothing is held out
   Dataset test;
+  Dataset labelled;  // of train, those whose labels are seen after the teacher's training (DataSettings::labelled)
+  Dataset all;       // train, the labels of the others kNoLabel; and then the pictures of DataSettings::unlabelled
+  int64_t unlabelled_pictures = 0;     // of these
+  std::string unlabelled_fingerprint;  // of these; "": there are none
   Normalisation normalisation;
   std::vector<std::string> passed_over;  // of pictures: files in their folder that are none
 };
 
 struct DataSettings {
-  std::string dataset = "cifar-10";  // cifar-10, cifar-100, sample or pictures
-  double validation = 0.0;           // share of the training images held out, [0, 0.5]
-  int64_t limit = 0;                 // use only this many training and test images; 0: all
-  uint64_t seed = 0;                 // decides which images are held out
+  std::string dataset = "cifar-10";       // cifar-10, cifar-100, sample or pictures
+  double validation = 0.0;                // share of the training images held out, [0, 0.5]
+  double labelled = 1;                    // share of the training images in DataSplits::labelled, above 0 to 1
+  std::filesystem::path unlabelled = {};  // folder or archive of pictures without labels, to learn from too; "": none
+  int64_t limit = 0;                      // use only this many training and test images; 0: all
+  uint64_t seed = 0;                      // decides which images are held out
   // Of pictures:
   int64_t image_size = 0;          // pixels along a side; 0: see read_pictures
   std::string resize = "bicubic";  // or bilinear
@@ -75,7 +83,7 @@ using DataProgress = std::function<void(int64_t done, int64_t all)>;
 /// its sheets, or empty for the one that comes with mfi ($MFI_SAMPLE, the source tree, or share/mfi/sample beside the
 /// program's bin or the library's lib).
 /// Every record is checked. `limit` takes the first images of each class, equally many. The held-out
-/// images are drawn evenly from all classes, by seed; they are the same for every later step.
+/// images are drawn evenly from all classes, by seed; they are the same for every later step. So are those with labels.
 /// The fingerprint covers what `limit` leaves, whatever is held out of it.
 /// Throws NotFoundError saying what was looked for and how to get it, DataError naming file and
 /// record, RecipeError naming the setting.
@@ -87,6 +95,7 @@ struct DataShape {
   int64_t classes = 10;
   int64_t image_size = 32;
   int64_t training_images = 0;  // that a run trains on: without those held out, and limited
+  int64_t unlabelled_pictures = 0;
 };
 
 /// Known without reading for all but pictures, whose names are listed and whose sizes are looked at. Errors as

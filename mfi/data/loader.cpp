@@ -64,7 +64,7 @@ struct Loader::State {
 
   // The bytes of one sample, and how they are to be looked at. `room`: of a decoded picture.
   std::pair<const uint8_t*, View> sample(int64_t index, int64_t epoch, std::vector<uint8_t>& room) const {
-    const View view = settings.augment ? random_view(settings.seed, epoch, index) : View{};
+    const View view = settings.augment ? random_view(settings.seed, epoch, index, settings.flip) : View{};
     if (!data.pictures) return {data.images.const_data_ptr<uint8_t>() + index * 3 * data.height() * data.width(), view};
     room.resize(static_cast<size_t>(3 * data.height() * data.width()));
     if (settings.augment && data.pictures->view().random_parts) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "mfi/core/batch_share.h"
+#include "mfi/data/augment.h"
 #include "mfi/data/dataset.h"
 
 namespace mfi {
@@ -19,12 +20,14 @@ struct Batch {
   torch::Tensor labels;               // int64 [N]
   int64_t whole = 0;                  // images of the whole batch, of which these are a share; N without shares
   std::vector<int64_t> indices = {};  // of these images in the dataset
+  torch::Tensor full_size = {};       // the images before a training made them smaller; undefined: it did not
 };
 
 struct LoaderSettings {
   int64_t batch_size = 128;
-  bool shuffle = true;    // a new order each epoch
-  bool augment = true;    // random shift (augment.h) or, of pictures that ask for it, random part; random flip
+  bool shuffle = true;  // a new order each epoch
+  bool augment = true;  // random shift (augment.h) or, of pictures that ask for it, random part; random flip
+  Flip flip = Flip::random;
   bool drop_last = true;  // leave out a last, smaller batch (its batch statistics would be poor)
   uint64_t seed = 0;
   torch::Dtype dtype = torch::kFloat32;  // float32 or bfloat16

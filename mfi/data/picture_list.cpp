@@ -12,6 +12,7 @@
 #include "mfi/core/error.h"
 #include "mfi/core/random.h"
 #include "mfi/core/text.h"
+#include "mfi/data/no_label.h"
 #include "mfi/formats/picture.h"
 
 namespace mfi {
@@ -286,6 +287,19 @@ class Lister {
 PictureList list_pictures(const FileTree& tree, const std::string& place, double test_share, uint64_t seed,
                           bool to_train_on) {
   return Lister(tree, place).list(test_share, seed, to_train_on);
+}
+
+PictureList list_unlabelled(const FileTree& tree, const std::string& place) {
+  PictureList out;
+  for (size_t i = 0; i < tree.names().size(); ++i) {
+    if (has_picture_name(tree.names()[i]))
+      out.train.push_back({i, kNoLabel});
+    else
+      out.passed_over.push_back(tree.names()[i]);
+  }
+  if (out.train.empty())
+    throw DataError(place + ": no pictures found; expected .jpg, .png or .webp files, in folders or not");
+  return out;
 }
 
 }  // namespace mfi

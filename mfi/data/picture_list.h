@@ -32,4 +32,8 @@ struct PictureList {
 PictureList list_pictures(const FileTree& tree, const std::string& place, double test_share, uint64_t seed,
                           bool to_train_on = true);
 
+/// All pictures of a tree as `train`, wherever they lie and whatever tables are beside them, with kNoLabel. Throws
+/// DataError where there are none.
+PictureList list_unlabelled(const FileTree& tree, const std::string& place);
+
 }  // namespace mfi

@@ -112,5 +112,16 @@ TEST(PictureList, SaysWhatIsNotRight) {
               HasSubstr("record 2 has 1 fields"));
 }
 
+TEST(UnlabelledPictures, LieWhereverTheyLie) {
+  const auto t = tree({"1.jpg", "train/cat/2.png", "deep/er/3.webp", "metadata.csv", "notes.txt"});
+  const auto list = list_unlabelled(t, "DIR");
+  EXPECT_THAT(texts(t, list.train), ElementsAre("1.jpg -100", "deep/er/3.webp -100", "train/cat/2.png -100"));
+  EXPECT_TRUE(list.test.empty());
+  EXPECT_TRUE(list.class_names.empty());
+  EXPECT_THAT(list.passed_over, ElementsAre("metadata.csv", "notes.txt"));
+  EXPECT_THAT(message_of<DataError>([] { list_unlabelled(tree({"notes.txt"}), "DIR"); }),
+              HasSubstr("DIR: no pictures found"));
+}
+
 }  // namespace
 }  // namespace mfi

@@ -109,9 +109,10 @@ std::filesystem::path cache_folder() {
 // The pictures of one place, listed, and what is done with them.
 class Source {
  public:
-  Source(const std::filesystem::path& place, const DataSettings& settings)
+  Source(const std::filesystem::path& place, const DataSettings& settings, bool with_labels = true)
       : tree_(open_file_tree(place)), name_(place.string()), settings_(settings) {
-    list_ = list_pictures(*tree_, name_, settings.test, settings.seed, settings.to_train_on);
+    list_ = with_labels ? list_pictures(*tree_, name_, settings.test, settings.seed, settings.to_train_on)
+                        : list_unlabelled(*tree_, name_);
     for (auto* part : {&list_.train, &list_.validation, &list_.test})
       limit_to(*part, settings.limit, list_.class_names.size());
     view_.side = choose_size();
@@ -348,6 +349,17 @@ DataShape pictures_shape(const std::filesystem::path& place, const DataSettings&
   const double held_out = list.validation.empty() ? std::round(images * settings.validation) : 0;
   shape.training_images = static_cast<int64_t>(images - held_out);
   return shape;
+}
+
+DataSplits open_unlabelled_pictures(const std::filesystem::path& place, DataSettings settings,
+                                    const DataProgress& progress) {
+  settings.validation = 0;
+  settings.limit = 0;
+  return Source(place, settings, /*with_labels=*/false).open(progress);
+}
+
+int64_t count_unlabelled_pictures(const std::filesystem::path& place) {
+  return static_cast<int64_t>(list_unlabelled(*open_file_tree(place), place.string()).train.size());
 }
 
 DataSplits open_pictures(const std::filesystem::path& place, const DataSettings& settings,

@@ -161,5 +161,56 @@ TEST_F(PictureFolder, ThatDoNotFitIntoMemoryAreRefused) {
               HasSubstr("of memory, of which there is"));
 }
 
+// Ten pictures of another size beside the twelve with labels.
+class BesideUnlabelled : public PictureFolder {
+ protected:
+  void SetUp() override {
+    PictureFolder::SetUp();
+    for (uint8_t i = 0; i < 10; ++i) write_png(more_ / (std::to_string(i) + ".png"), 16, 12, 7);
+  }
+  TestFolder more_;
+};
+
+TEST_F(BesideUnlabelled, AreOfTheSameSizeAndWithoutLabels) {
+  for (const char* cache : {"memory", "disk", "none"}) {
+    auto with = settings();
+    with.cache = cache;
+    with.unlabelled = more_.path();
+    const TestFolder store;
+    setenv("XDG_CACHE_HOME", store.path().c_str(), 1);
+    const auto data = open_data(with, folder_.path());
+    EXPECT_EQ(data.train.size(), 12) << cache;
+    EXPECT_EQ(data.labelled.size(), 12) << cache;
+    EXPECT_EQ(data.all.size(), 22) << cache;
+    EXPECT_EQ(data.unlabelled_pictures, 10) << cache;
+    EXPECT_EQ(data.all.height(), 8) << cache;
+    EXPECT_EQ(data.all.labels[11].item<int64_t>(), 1) << cache;
+    EXPECT_EQ(data.all.labels[12].item<int64_t>(), kNoLabel) << cache;
+    EXPECT_EQ(data.all.first_images(22).size(0), 22) << cache;
+    EXPECT_FALSE(data.unlabelled_fingerprint.empty()) << cache;
+    EXPECT_EQ(data_shape(with, folder_.path()).unlabelled_pictures, 10) << cache;
+  }
+  EXPECT_EQ(open_data(settings(), folder_.path()).all.size(), 12);
+}
+
+TEST_F(BesideUnlabelled, StandBesideADatasetInMemoryToo) {
+  DataSettings sample;
+  sample.dataset = "sample";
+  sample.limit = 100;
+  sample.labelled = 0.1;
+  sample.unlabelled = more_.path();
+  const auto data = open_data(sample, {});
+  EXPECT_EQ(data.train.size(), 100);
+  EXPECT_EQ(data.labelled.size(), 10);
+  EXPECT_EQ(data.all.images.sizes(), (torch::IntArrayRef{110, 3, 32, 32}));
+  EXPECT_EQ((data.all.labels == kNoLabel).sum().item<int64_t>(), 100);
+}
+
+TEST_F(BesideUnlabelled, AreMissedWithAMessage) {
+  auto wrong = settings();
+  wrong.unlabelled = more_ / "nowhere";
+  EXPECT_THROW(open_data(wrong, folder_.path()), NotFoundError);
+}
+
 }  // namespace
 }  // namespace mfi

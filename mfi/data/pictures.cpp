@@ -103,6 +103,32 @@ class PickedPictures : public Pictures {
 
 }  // namespace
 
+namespace {
+
+class JoinedPictures : public Pictures {
+ public:
+  JoinedPictures(std::shared_ptr<const Pictures> first, std::shared_ptr<const Pictures> second)
+      : Pictures(first->view()), first_(std::move(first)), second_(std::move(second)) {}
+
+  int64_t size() const override { return first_->size() + second_->size(); }
+
+ protected:
+  Opened open(int64_t index) const override {
+    const int64_t before = first_->size();
+    return index < before ? Pictures::open(*first_, index) : Pictures::open(*second_, index - before);
+  }
+
+ private:
+  std::shared_ptr<const Pictures> first_, second_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Pictures> joined_pictures(std::shared_ptr<const Pictures> first,
+                                                std::shared_ptr<const Pictures> second) {
+  return std::make_shared<JoinedPictures>(std::move(first), std::move(second));
+}
+
 std::shared_ptr<const Pictures> picked_pictures(std::shared_ptr<const Pictures> all, std::vector<int64_t> indices) {
   return std::make_shared<PickedPictures>(std::move(all), std::move(indices));
 }

@@ -65,6 +65,10 @@ Crop random_part(int64_t width, int64_t height, double least_area, RandomStream&
 std::shared_ptr<const Pictures> pictures_in_files(std::shared_ptr<const FileTree> tree, const std::string& place,
                                                   const std::vector<LabelledPicture>& list, const PictureView& view);
 
+/// Those of `first` and then those of `second`, as `first` looks at its own.
+std::shared_ptr<const Pictures> joined_pictures(std::shared_ptr<const Pictures> first,
+                                                std::shared_ptr<const Pictures> second);
+
 /// Those at `indices`, in that order.
 std::shared_ptr<const Pictures> picked_pictures(std::shared_ptr<const Pictures> all, std::vector<int64_t> indices);
 

@@ -35,6 +35,15 @@ DataSplits open_pictures(const std::filesystem::path& place, const DataSettings&
 /// The same without decoding them.
 DataShape pictures_shape(const std::filesystem::path& place, const DataSettings& settings);
 
+/// All pictures of a folder or archive, however they lie in it, as the `train` of splits that have nothing else: labels
+/// kNoLabel, no class names. settings as above, with an image size and a normalisation. Throws DataError where there is
+/// no picture, or as above.
+DataSplits open_unlabelled_pictures(const std::filesystem::path& place, DataSettings settings,
+                                    const DataProgress& progress);
+
+/// How many there are. Errors alike.
+int64_t count_unlabelled_pictures(const std::filesystem::path& place);
+
 /// The sample: train.png and test.png, sheets of 32x32 tiles row by row, classes one after another
 /// with equally many tiles; classes.txt, one name a line. An empty folder: see find_sample.
 LabelledSets read_sample(const std::filesystem::path& folder);

@@ -76,6 +76,27 @@ HeldOut hold_out(const Dataset& data, double share, uint64_t seed) {
   return {to_tensor(std::move(kept)), to_tensor(held)};
 }
 
+FewLabels few_labels(const Dataset& data, double share, uint64_t seed) {
+  constexpr uint64_t kFewLabels = 0x6C61626C;  // as above, for other images than those held out
+  const double least = 1 / static_cast<double>(data.size());
+  FewLabels out;
+  out.labelled = hold_out(data, std::max(share, least), seed ^ kFewLabels).validation;
+  out.labels = torch::full_like(data.labels, kNoLabel);
+  out.labels.index_copy_(0, out.labelled, data.labels.index_select(0, out.labelled));
+  return out;
+}
+
+Dataset joined(const Dataset& first, const Dataset& second) {
+  Dataset out;
+  out.class_names = first.class_names;
+  out.labels = torch::cat({first.labels, second.labels});
+  if (first.pictures)
+    out.pictures = joined_pictures(first.pictures, second.pictures);
+  else
+    out.images = torch::cat({first.images, second.images});
+  return out;
+}
+
 std::string fingerprint(const Dataset& train, const Dataset& test) {
   Sha256 hash;
   for (const Dataset* data : {&train, &test}) {

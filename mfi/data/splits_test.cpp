@@ -90,5 +90,24 @@ TEST(Fingerprint, ChangesWithAnyPixelOrLabel) {
   EXPECT_NE(fingerprint(train, test), original);
 }
 
+TEST(FewLabels, KeepsTheShareOfEveryClass) {
+  const auto data = uneven();
+  const auto parts = few_labels(data, 0.2, 1);
+  EXPECT_EQ(counts(data, parts.labelled), (std::vector<int64_t>{2, 4, 6}));
+  EXPECT_EQ(parts.labels.size(0), 60);
+  EXPECT_EQ((parts.labels == kNoLabel).sum().item<int64_t>(), 48);
+  EXPECT_TRUE(torch::equal(parts.labels.index_select(0, parts.labelled), data.labels.index_select(0, parts.labelled)));
+  EXPECT_EQ(few_labels(data, 1e-9, 1).labelled.size(0), 1) << "one at least";
+  EXPECT_FALSE(torch::equal(parts.labelled, hold_out(data, 0.2, 1).validation)) << "not the images that are held out";
+}
+
+TEST(Joined, HasTheImagesOfBoth) {
+  const auto both = joined(labelled({0, 1}, 2), labelled({kNoLabel, kNoLabel, kNoLabel}, 0));
+  EXPECT_EQ(both.size(), 5);
+  EXPECT_EQ(both.class_names.size(), 2u);
+  EXPECT_TRUE(torch::equal(both.labels, torch::tensor({0, 1, -100, -100, -100}, torch::kInt64)));
+  EXPECT_EQ(both.images[4][0][0][0].item<int>(), 2);
+}
+
 }  // namespace
 }  // namespace mfi

@@ -1,5 +1,7 @@
 #include "mfi/flow/objective.h"
 
+#include <map>
+
 #include "mfi/core/error.h"
 #include "mfi/flow/path.h"
 #include "mfi/flow/shape_text.h"
@@ -62,7 +64,7 @@ torch::Tensor scale_of(const torch::Tensor& z0, const std::optional<WholeBatch>&
 
 ObjectiveValue mapping_objective(const FlowStage& stage, const torch::Tensor& x, const torch::Tensor& z0,
                                  const ObjectiveSettings& settings, RandomStream random,
-                                 const std::optional<WholeBatch>& whole) {
+                                 const std::optional<WholeBatch>& whole, bool with_output) {
   const auto z1 = stage.align(x);
   require_output_shape(z0, z1, "the stage's aligned input");
   const auto scale = scale_of(z0, whole);
@@ -79,17 +81,31 @@ ObjectiveValue mapping_objective(const FlowStage& stage, const torch::Tensor& x,
   if (settings.alignment != 0)
     value.alignment = add(settings.alignment, relative_error(path_velocity(z0, z1), scale, settings.power));
 
-  const int64_t own_steps = stage.arch().steps;
-  const int64_t endpoint_steps = settings.endpoint_steps == 0 ? own_steps : settings.endpoint_steps;
-  torch::Tensor difference;  // of the endpoint; regression's too when the steps are the same
+  // Terms share what they have in common: z0 in so many steps, and its distance from the target.
+  struct Endpoint {
+    torch::Tensor z0, difference;
+  };
+  std::map<int64_t, Endpoint> endpoints;
+  const auto endpoint = [&](int64_t steps) {
+    auto& at = endpoints[steps == 0 ? stage.arch().steps : steps];
+    if (!at.z0.defined()) at.z0 = stage.integrate(z1, steps == 0 ? stage.arch().steps : steps);
+    return &at;
+  };
+  const auto difference = [&](int64_t steps) {
+    auto* at = endpoint(steps);
+    if (!at->difference.defined()) at->difference = at->z0 - z0;
+    return at->difference;
+  };
   if (settings.endpoint != 0) {
-    difference = stage.integrate(z1, endpoint_steps) - z0;
-    value.endpoint = add(settings.endpoint, relative_error(difference, scale, settings.power));
+    torch::Tensor sum;
+    for (const auto steps : settings.endpoint_steps) {
+      const auto error = relative_error(difference(steps), scale, settings.power);
+      sum = sum.defined() ? sum + error : error;
+    }
+    value.endpoint = add(settings.endpoint, sum / static_cast<double>(settings.endpoint_steps.size()));
   }
-  if (settings.regression != 0) {
-    if (!difference.defined() || endpoint_steps != own_steps) difference = stage.integrate(z1, own_steps) - z0;
-    value.regression = add(settings.regression, relative_error(difference, scale, 0));
-  }
+  if (settings.regression != 0) value.regression = add(settings.regression, relative_error(difference(0), scale, 0));
+  if (with_output) value.output = endpoint(0)->z0;
   if (!value.loss.defined()) throw RecipeError("objective: all four weights are 0, expected at least one above");
   return value;
 }

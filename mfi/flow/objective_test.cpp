@@ -53,9 +53,31 @@ TEST(MappingObjective, HasTheEndpointErrorRelativeToTheTarget) {
   const auto [x, z0] = make_features();
   auto settings = no_terms();
   settings.endpoint = 1;
-  settings.endpoint_steps = 4;
+  settings.endpoint_steps = {4};
   const auto value = mapping_objective(*stage, x, z0, settings, kDraws);
   EXPECT_NEAR(value.endpoint.item<double>(), relative(stage->integrate(stage->align(x), 4) - z0, z0), 1e-12);
+}
+
+TEST(MappingObjective, TakesTheMeanOverSeveralNumbersOfSteps) {
+  const auto stage = make_stage();
+  const auto [x, z0] = make_features();
+  auto settings = no_terms();
+  settings.endpoint = 1;
+  settings.endpoint_steps = {0, 2, 4};  // 0: its own, one
+  const auto value = mapping_objective(*stage, x, z0, settings, kDraws);
+  double expected = 0;
+  for (const int64_t steps : {1, 2, 4}) expected += relative(stage->integrate(stage->align(x), steps) - z0, z0) / 3;
+  EXPECT_NEAR(value.endpoint.item<double>(), expected, 1e-12);
+}
+
+TEST(MappingObjective, GivesTheOutputWhereItIsAskedFor) {
+  const auto stage = make_stage();
+  const auto [x, z0] = make_features();
+  const ObjectiveSettings settings;
+  EXPECT_FALSE(mapping_objective(*stage, x, z0, settings, kDraws).output.defined());
+  const auto output = mapping_objective(*stage, x, z0, settings, kDraws, std::nullopt, /*with_output=*/true).output;
+  EXPECT_TRUE(torch::allclose(output, stage->integrate(stage->align(x), 1)));
+  EXPECT_TRUE(output.requires_grad());
 }
 
 TEST(MappingObjective, HasTheAlignmentErrorRelativeToTheTarget) {
@@ -96,7 +118,7 @@ TEST(MappingObjective, IsTheWeightedSumOfItsTerms) {
   settings.endpoint = 3;
   settings.alignment = 5;
   settings.regression = 7;
-  settings.endpoint_steps = 4;
+  settings.endpoint_steps = {4};
   const auto value = mapping_objective(*stage, x, z0, settings, kDraws);
   const auto sum = 2 * value.meanflow + 3 * value.endpoint + 5 * value.alignment + 7 * value.regression;
   EXPECT_NEAR(value.loss.item<double>(), sum.item<double>(), 1e-12);
@@ -145,7 +167,7 @@ TEST(MappingObjective, RegressesInTheStagesOwnStepsWhateverTheEndpointsSteps) {
   const auto [x, z0] = make_features();
   auto settings = no_terms();
   settings.endpoint = settings.regression = 1;
-  settings.endpoint_steps = 4;
+  settings.endpoint_steps = {4};
   const auto value = mapping_objective(*stage, x, z0, settings, kDraws);
   EXPECT_NEAR(value.regression.item<double>(), relative(stage->integrate(stage->align(x), 1) - z0, z0), 1e-12);
 }
@@ -179,7 +201,7 @@ TEST(MappingObjective, HasRightGradientsWithoutMeanFlow) {
   settings.meanflow = 0;
   settings.alignment = 0.5;
   settings.regression = 2;
-  settings.endpoint_steps = 4;
+  settings.endpoint_steps = {4};
   expect_right_gradients([&, &x = x, &z0 = z0] { return mapping_objective(*stage, x, z0, settings, kDraws).loss; },
                          named_leaves(*stage));
 }

@@ -61,6 +61,7 @@ class Planner {
       ObjectiveSettings regression;
       regression.meanflow = regression.endpoint = regression.alignment = 0;
       regression.regression = 1;
+      regression.logits = recipe_.objective.logits;
       add_method("regression-", ", mapped by plain regression", regression);
     }
     if (recipe_.controls.smaller_resnet) add_smaller_resnet();
@@ -94,9 +95,20 @@ class Planner {
     step.settings = settings;
     step.part_from = all_from(arch, "");
     step.learns = learn_all(arch);
-    if (settings.distillation > 0) step.teacher = "teacher";
+    const bool is_teacher = name == "teacher";
+    if (settings.distillation > 0 || settings.features > 0) step.teacher = "teacher";
+    learn_from(step, is_teacher ? Images::training : step.teacher.empty() ? Images::labelled : Images::all);
     plan_.steps.push_back(step);
     return plan_.steps.back();
+  }
+
+  void learn_from(PlannedStep& step, Images images) const {
+    step.images = images;
+    const auto all = static_cast<double>(std::max<int64_t>(1, plan_.data.training_images));
+    if (images == Images::labelled)
+      step.images_share = std::max(1.0, std::round(recipe_.data.labelled * all)) / all;
+    else if (images == Images::all)
+      step.images_share = 1 + static_cast<double>(plan_.data.unlabelled_pictures) / all;
   }
 
   void add_teacher() {
@@ -134,6 +146,7 @@ class Planner {
         add(prefix + "map", "each stage as mapped, before any fine-tuning" + suffix, plan_.meta, "map", recipe_.map);
     map.kind = StepKind::map;
     map.teacher = "teacher";
+    learn_from(map, Images::all);
     map.objective = objective;
     for (size_t part = 0; part < map.part_from.size(); ++part) {
       const bool is_stage = part > 0 && part + 1 < map.part_from.size();

@@ -17,6 +17,13 @@ enum class StepKind {
   map,       // stages learn what the teacher's do, all in one pass of the teacher
 };
 
+/// What a step learns from.
+enum class Images {
+  training,  // the training images with all their labels: the teacher
+  labelled,  // those whose labels are seen after it (data.labelled)
+  all,       // all of them, and the pictures without labels: mapping, and what has a teacher's answers to learn from
+};
+
 /// One step: a network, where each of its parts comes from, and which of them learn. Moving parts
 /// between networks is all that mapping, incubating and assembling are made of.
 struct PlannedStep {
@@ -29,7 +36,9 @@ struct PlannedStep {
   std::vector<std::string> part_from;  // a part: the step whose model it is taken from; "": starting weights
   std::vector<Learns> learns;          // a part: what of it learns
   std::string teacher;                 // step whose model teaches (mapping, distillation); "" for none
-  std::string section;                 // of the recipe that its settings come from
+  Images images = Images::training;
+  double images_share = 1;  // how many images that are, of the training images
+  std::string section;      // of the recipe that its settings come from
   StepSettings settings;
   ObjectiveSettings objective;  // of a mapping
   std::string model_file;       // that it begins with; "": none. A part whose shape differs starts anew

@@ -299,5 +299,34 @@ TEST(Plan, RefusesAModelFileThatIsNoTeacher) {
   EXPECT_THAT(message(arch), HasSubstr("is folded"));
 }
 
+// Who sees which images: the teacher all labels, mapping and distillation everything, the rest what has a label.
+TEST(Plan, GivesEachStepTheImagesThatItMayLearnFrom) {
+  auto recipe = small_recipe();
+  recipe.data.labelled = 0.1;
+  recipe.hybrid.distillation = 0.5;
+  recipe.controls.smaller_resnet = true;
+  recipe.controls.distilled_resnet = true;
+  const auto plan =
+      make_plan(recipe, {.classes = 10, .image_size = 32, .training_images = 1000, .unlabelled_pictures = 500});
+  const auto expect = [&](const char* step, Images images, double share) {
+    EXPECT_EQ(plan.step(step).images, images) << step;
+    EXPECT_DOUBLE_EQ(plan.step(step).images_share, share) << step;
+  };
+  expect("teacher", Images::training, 1);
+  expect("map", Images::all, 1.5);
+  expect("meta", Images::labelled, 0.1);
+  expect("hybrid", Images::all, 1.5);
+  expect("smaller-resnet", Images::labelled, 0.1);
+  expect("distilled-resnet", Images::all, 1.5);
+}
+
+TEST(Plan, HasTheTeacherBesideAStepThatLearnsItsFeatures) {
+  auto recipe = small_recipe();
+  recipe.hybrid.features = 1;
+  const auto plan = make_plan(recipe, 10);
+  EXPECT_EQ(plan.step("hybrid").teacher, "teacher");
+  EXPECT_EQ(plan.step("meta").teacher, "");
+}
+
 }  // namespace
 }  // namespace mfi

@@ -127,7 +127,7 @@ std::optional<RecipeValue> value_of(const toml::node& node, const RecipeEntry& e
         if constexpr (is_list<Held>::value) {
           using Item = typename Held::value_type;
           if (const auto* array = node.as_array()) return list_value<Item>(*array);
-          if (!entry.is_per_stage) return std::nullopt;
+          if (!entry.takes_one_value) return std::nullopt;
           const auto one = single_value<Item>(node);
           return one ? std::optional<RecipeValue>(Held{*one}) : std::nullopt;
         } else {
@@ -148,7 +148,7 @@ std::string expected_type(const RecipeEntry& entry) {
     case 3:
       return "a text in quotes";
     case 4:
-      return entry.is_per_stage ? "an integer or a list of them" : "a list of integers";
+      return entry.takes_one_value ? "an integer or a list of them" : "a list of integers";
     default:
       return "a text in quotes or a list of them";
   }
@@ -162,8 +162,8 @@ std::string assign(Recipe& recipe, const RecipeEntry& entry, const toml::node& n
     if (entry.default_value.index() != 0) problem += " (" + entry.key.range + ")";
     return problem;
   }
-  // One value for all stages is shown as it was written, without brackets.
-  auto problem = range_problem(entry, *value, entry.is_per_stage && !node.is_array() ? node_text(node) : "");
+  // One value for a list is shown as it was written, without brackets.
+  auto problem = range_problem(entry, *value, entry.takes_one_value && !node.is_array() ? node_text(node) : "");
   if (problem.empty()) entry.set(recipe, *value);
   return problem;
 }
@@ -247,7 +247,8 @@ std::optional<Problem> check_stages(const Recipe& recipe) {
                                   static_cast<long long>(steps), stage + 1, static_cast<long long>(modules))};
     };
     if (auto problem = whole("flow.steps", stage_entry(flow.steps, stage))) return problem;
-    if (auto problem = whole("objective.endpoint_steps", recipe.objective.endpoint_steps)) return problem;
+    for (const auto steps : recipe.objective.endpoint_steps)
+      if (auto problem = whole("objective.endpoint_steps", steps)) return problem;
   }
   return std::nullopt;
 }
@@ -276,12 +277,12 @@ std::optional<Problem> check_steps(const Recipe& recipe) {
 
 // What a search tries has to be something that a recipe may ask for.
 std::optional<Problem> check_search(const Recipe& recipe) {
-  const int64_t endpoint_steps = recipe.objective.endpoint == 0 ? 0 : recipe.objective.endpoint_steps;
   for (const auto modules : recipe.search.modules) {
-    if (endpoint_steps % modules != 0)
-      return Problem{"search.modules",
-                     format("search.modules has %lld, of which objective.endpoint_steps, %lld, is no multiple",
-                            static_cast<long long>(modules), static_cast<long long>(endpoint_steps))};
+    for (const auto steps : recipe.objective.endpoint_steps)
+      if (recipe.objective.endpoint != 0 && steps % modules != 0)
+        return Problem{"search.modules",
+                       format("search.modules has %lld, of which %lld of objective.endpoint_steps is no multiple",
+                              static_cast<long long>(modules), static_cast<long long>(steps))};
     for (const auto steps : recipe.search.steps)
       if (modules * steps > 64)
         return Problem{"search.steps",

@@ -25,7 +25,7 @@ struct Range {
   std::string text;
   std::function<bool(const RecipeValue&)> contains;
   std::vector<std::string> choices;
-  bool is_per_stage = false;
+  bool is_per_stage = false, takes_one_value = false;
 };
 
 Range integers(int64_t low, int64_t high = kMaxInteger) {
@@ -100,10 +100,16 @@ Range some_choices(const Texts& choices) {
       choices);
 }
 
+// One value may stand without brackets.
+Range one_or_some(Range range) {
+  range.takes_one_value = true;
+  return range;
+}
+
 // How many stages there are depends on network.arch; Recipe::validate compares the length with it.
 Range per_stage(Range range) {
   range.text += "; one for all stages, or one a stage";
-  range.is_per_stage = true;
+  range.is_per_stage = range.takes_one_value = true;
   return range;
 }
 
@@ -121,7 +127,7 @@ Range choices_per_stage(const Texts& choices) { return per_stage(some_choices(ch
 
 Range blocks_per_stage() {
   auto range = integers_per_stage(0, 1000);
-  range.is_per_stage = false;  // it may be empty
+  range.is_per_stage = range.takes_one_value = false;  // it may be empty
   range.contains = [contains = range.contains](const RecipeValue& value) {
     return std::get<Integers>(value).empty() || contains(value);
   };
@@ -182,6 +188,7 @@ class Table {
     entry.in_range = std::move(range.contains);
     entry.choices = std::move(range.choices);
     entry.is_per_stage = range.is_per_stage;
+    entry.takes_one_value = range.takes_one_value;
     entry.is_given = [](const Recipe&) { return true; };
     entries_.push_back(std::move(entry));
     return entries_.back();
@@ -205,6 +212,9 @@ void add_run(Table& table) {
             "Images to train on; sample ships with mfi, pictures are in a folder of one's own (docs/pictures.md).");
   table.add("data.validation", MFI_FIELD(data.validation), numbers("0 to 0.5", 0, 0.5),
             "Share of the training images held out for choosing settings.");
+  table.add("data.labelled", MFI_FIELD(data.labelled), numbers("above 0 to 1", std::numeric_limits<double>::min(), 1),
+            "Share of the training images whose labels are seen after the teacher's training; the others still serve "
+            "for mapping and distillation.");
   table.add("data.limit", MFI_FIELD(data.limit), integers(0), "Use only this many training and test images; 0: all.");
   table.add("data.image_size", MFI_FIELD(data.image_size), integers(0, 4096),
             "Of pictures: pixels along a side; 0: theirs where they are small squares of one size, else 224.");
@@ -302,8 +312,10 @@ void add_objective(Table& table) {
             "Weight of plain squares on the stage's output, as for any network.");
   table.add("objective.gradient_through_velocity", MFI_FIELD(objective.gradient_through_velocity), either(),
             "Let the MeanFlow term reach the alignment through the path's velocity.");
-  table.add("objective.endpoint_steps", MFI_FIELD(objective.endpoint_steps), integers(0, 64),
-            "Steps of the endpoint term, a multiple of every stage's modules; 0: flow.steps.");
+  table.add("objective.logits", MFI_FIELD(objective.logits), at_least_zero(),
+            "Weight of the divergence of the teacher's answers with the stage replaced from those without.");
+  table.add("objective.endpoint_steps", MFI_FIELD(objective.endpoint_steps), one_or_some(some_integers(0, 64)),
+            "Steps of the endpoint term, multiples of every stage's modules; of several the mean; 0: flow.steps.");
   table.add("objective.power", MFI_FIELD(objective.power), numbers("0 to 2", 0, 2),
             "Power p of the adaptive weight 1 / (error + 1e-3)^p; 0: plain squares.");
   table.add("objective.r_equals_t", MFI_FIELD(objective.r_equals_t), zero_to_one(),
@@ -324,8 +336,9 @@ void add_step(Table& table, const std::string& section, StepSettings Recipe::*st
     table.add(
         section + "." + name, [ step, field ](auto& recipe) -> auto& { return recipe.*step.*field; }, range, meaning);
   };
-  add("epochs", &StepSettings::epochs, integers(1, 100000),
+  add("epochs", &StepSettings::epochs, integers(section == "hybrid" ? 0 : 1, 100000),
       section == "incubate" ? "Passes over the training images, for each incubated stage."
+      : section == "hybrid" ? "Passes over the training images; 0: the result is what mapping and incubation give."
                             : "Passes over the training images.");
   add("batch_size", &StepSettings::batch_size, integers(1, 65536), "Images in a batch, of all processes together.");
   add("optimiser", &StepSettings::optimiser, one_of({"adamw", "sgd"}), "sgd has Nesterov momentum.");
@@ -341,12 +354,29 @@ void add_step(Table& table, const std::string& section, StepSettings Recipe::*st
     add("label_smoothing", &StepSettings::label_smoothing, zero_to_below_one(),
         "Share of the target spread over all classes.");
   add("ema", &StepSettings::ema, zero_to_below_one(), "Decay a step of the weights' moving average; 0: none.");
+  add("lookahead", &StepSettings::lookahead, integers(0, 100000),
+      "Steps after which the weights go back half the way to where they were (Lookahead); 0: never.");
   if (has_teacher) {
     add("distillation", &StepSettings::distillation, zero_to_one(), "Share of the teacher's soft labels in the loss.");
     add("temperature", &StepSettings::temperature,
         numbers("above 0, at most 1000", std::numeric_limits<double>::min(), 1000), "Temperature of the soft labels.");
+    add("features", &StepSettings::features, at_least_zero(),
+        "Weight of the distance of each stage's output from the teacher's, relative to the latter.");
   }
+  if (section == "map")
+    add("own_input", &StepSettings::own_input, zero_to_one(),
+        "Share of a batch, growing from 0 to this, for which stages see what the student's own stages before give.");
   add("augment", &StepSettings::augment, either(), "Random shift or crop (data.augment), and flip.");
+  add("flip", &StepSettings::flip, one_of({"random", "alternating"}),
+      "Each image by chance, or every other time, so that no two epochs in a row see it the same way round.");
+  if (section == "teacher") {
+    add("whitening", &StepSettings::whitening, either(),
+        "Begin with the directions in which the images' patches vary as the stem's filters.");
+    add("small_until", &StepSettings::small_until, zero_to_below_one(),
+        "Share of the epochs, from the first, that see smaller images (progressive resizing); 0: none.");
+    add("small_side", &StepSettings::small_side, numbers("0.25 to 1", 0.25, 1),
+        "Their side, as a share of the images', to the next multiple of 4 pixels.");
+  }
 }
 
 void add_controls(Table& table) {

@@ -22,7 +22,8 @@ struct RecipeEntry {
   std::function<bool(const RecipeValue&)> in_range;
   std::function<bool(const Recipe&)> is_given;  // false: left to its default in words
   std::vector<std::string> choices;             // of a text, or of the texts in a list; empty: free
-  bool is_per_stage = false;                    // a list that one value without brackets may stand for
+  bool is_per_stage = false;                    // a list with one entry for all stages, or one for each
+  bool takes_one_value = false;                 // a list that one value without brackets may stand for
 
   std::string section() const;  // "" at the top
   std::string name() const;     // the path's last part

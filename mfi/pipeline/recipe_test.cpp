@@ -87,7 +87,7 @@ RecipeValue other_value(const RecipeEntry& entry) {
   if (entry.key.path == "pipeline.blocks") return Integers{3, 2, 1, 0};
   if (entry.key.path == "network.model") return model_file();
   if (entry.key.path == "name") return std::string("another.name-2");
-  if (entry.key.path == "objective.endpoint_steps") return int64_t{4};
+  if (entry.key.path == "objective.endpoint_steps") return std::vector<int64_t>{2, 4};
   if (entry.key.path == "flow.steps") return Integers{4};
   if (const auto* flag = std::get_if<bool>(&entry.default_value)) return !*flag;
   if (entry.key.path == "flow.kernel") return Integers{3, 5, 7, 3};
@@ -205,7 +205,7 @@ TEST_F(RecipeFile, TellsAnEmptyIncubateListFromNone) {
 
 TEST_F(RecipeFile, RefusesASearchForWhatNoRecipeMayAskFor) {
   EXPECT_THAT(error_of("[search]\nmodules = [1, 3]\n[objective]\nendpoint_steps = 4\n"),
-              HasSubstr("search.modules has 3, of which objective.endpoint_steps, 4, is no multiple"));
+              HasSubstr("search.modules has 3, of which 4 of objective.endpoint_steps is no multiple"));
   EXPECT_THAT(error_of("[search]\nmodules = [8]\nsteps = [9]\n"), HasSubstr("expected at most 64 steps"));
 }
 
@@ -304,7 +304,8 @@ TEST_F(RecipeFile, NamesTheSectionThatAKeyBelongsIn) {
 
 TEST_F(RecipeFile, ListsTheKeysOfASectionWhenNoneIsNear) {
   EXPECT_EQ(error_of("[data]\nbrightness = 3\n"),
-            "x.toml:2: unknown key data.brightness; [data] has dataset, validation, limit, image_size, resize, crop, "
+            "x.toml:2: unknown key data.brightness; [data] has dataset, validation, labelled, limit, image_size, "
+            "resize, crop, "
             "test, cache, "
             "augment, least_area");
 }
@@ -434,7 +435,7 @@ TEST_F(RecipeFile, RefusesAnotherTypeForEveryKey) {
                                                      {6, "{ a = 1 }"}, {6, "[1, \"1\"]"}};
     for (const auto& [is, value] : values) {
       if (is == type || (is == 1 && type == 2)) continue;
-      if (is == 1 && type == 4 && entry.is_per_stage) continue;
+      if (is == 1 && type == 4 && entry.takes_one_value) continue;
       EXPECT_THAT(error_of(setting(entry, value)), HasSubstr(": " + entry.key.path + " is ")) << value;
     }
   }

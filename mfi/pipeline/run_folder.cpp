@@ -9,6 +9,7 @@
 #include "mfi/core/sha256.h"
 #include "mfi/core/text.h"
 #include "mfi/pipeline/machine.h"
+#include "mfi/pipeline/recipe_table.h"
 
 namespace mfi {
 namespace {
@@ -23,18 +24,42 @@ std::string number_text(double value) { return format("%.17g", value); }
 // All that decides what a step's training does, as text: what the fingerprint is taken of. Threads and device
 // are not, although they may move a result by rounding.
 std::string settings_text(const StepSettings& s, bool with_epochs) {
-  return join({with_epochs ? std::to_string(s.epochs) : "any", std::to_string(s.batch_size), s.optimiser,
-               number_text(s.learning_rate), number_text(s.weight_decay), number_text(s.momentum), s.schedule,
-               number_text(s.warmup_epochs), number_text(s.label_smoothing), number_text(s.ema),
-               number_text(s.distillation), number_text(s.temperature), s.augment ? "augment" : "plain"},
-              " ");
+  std::vector<std::string> out{with_epochs ? std::to_string(s.epochs) : "any",
+                               std::to_string(s.batch_size),
+                               s.optimiser,
+                               number_text(s.learning_rate),
+                               number_text(s.weight_decay),
+                               number_text(s.momentum),
+                               s.schedule,
+                               number_text(s.warmup_epochs),
+                               number_text(s.label_smoothing),
+                               number_text(s.ema),
+                               number_text(s.distillation),
+                               number_text(s.temperature),
+                               s.augment ? "augment" : "plain"};
+  // Named where they are not what they were before there was such a setting: runs from then go on.
+  const StepSettings plain;
+  const auto add = [&out](const std::string& name, const auto& value, const auto& usual) {
+    if (value != usual) out.push_back(name + " " + recipe_value_text(value));
+  };
+  add("features", s.features, plain.features);
+  add("own input", s.own_input, plain.own_input);
+  add("flip", s.flip, plain.flip);
+  add("lookahead", s.lookahead, plain.lookahead);
+  add("whitening", s.whitening, plain.whitening);
+  add("small until", s.small_until, plain.small_until);
+  if (s.small_until > 0) add("small side", s.small_side, 0.0);
+  return join(out, " ");
 }
 
 std::string objective_text(const ObjectiveSettings& o) {
+  std::vector<std::string> steps;
+  for (const auto n : o.endpoint_steps) steps.push_back(std::to_string(n));
   return join({number_text(o.meanflow), number_text(o.endpoint), number_text(o.alignment), number_text(o.regression),
-               o.gradient_through_velocity ? "through" : "detached", std::to_string(o.endpoint_steps),
-               number_text(o.power), number_text(o.r_equals_t), number_text(o.time_mean), number_text(o.time_stddev)},
-              " ");
+               o.gradient_through_velocity ? "through" : "detached", join(steps, ","), number_text(o.power),
+               number_text(o.r_equals_t), number_text(o.time_mean), number_text(o.time_stddev)},
+              " ") +
+         (o.logits == 0 ? "" : " logits " + number_text(o.logits));
 }
 
 std::string learns_text(const std::vector<Learns>& learns) {
@@ -66,6 +91,7 @@ RunFolder::RunFolder(const Recipe& recipe, const Plan& plan, const DataSplits& d
       path_(std::move(path)),
       dataset_(data.name),
       data_fingerprint_(data.fingerprint),
+      unlabelled_fingerprint_(data.unlabelled_fingerprint),
       training_images_(data.train.size()),
       test_images_(data.test.size()) {}
 
@@ -154,6 +180,12 @@ std::string RunFolder::hash(const PlannedStep& step, bool with_epochs) const {
                                  recipe_.runtime.precision,
                                  number_text(recipe_.data.validation),
                                  std::to_string(recipe_.data.limit)};
+  if (step.images != Images::training) {
+    if (recipe_.data.labelled != 1 && step.kind != StepKind::map)
+      parts.push_back("labelled " + number_text(recipe_.data.labelled));
+    if (step.images == Images::all && !unlabelled_fingerprint_.empty())
+      parts.push_back("unlabelled " + unlabelled_fingerprint_);
+  }
   // Not with how many processes: a run may go on with more or fewer.
   if (recipe_.runtime.sync_batch_norm) parts.push_back("sync batch norm");
   if (step.kind == StepKind::map) parts.push_back(objective_text(step.objective));

@@ -88,7 +88,7 @@ class RunFolder {
   const Recipe& recipe_;
   const Plan& plan_;
   std::filesystem::path path_;
-  std::string dataset_, data_fingerprint_;
+  std::string dataset_, data_fingerprint_, unlabelled_fingerprint_;
   int64_t training_images_, test_images_;
   std::map<std::string, StepResult> records_;
   std::map<std::string, std::string> forced_;  // fingerprints of the records that are there of forced steps

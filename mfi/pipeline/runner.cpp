@@ -39,6 +39,9 @@ DataSplits open_recipe_data(const Recipe& recipe, const RunOptions& options, Run
   if (!splits.passed_over.empty())
     observer.on_message(format("%zu files in %s are no pictures that mfi reads and are passed over, the first %s",
                                splits.passed_over.size(), splits.source.c_str(), splits.passed_over.front().c_str()));
+  if (splits.unlabelled_pictures > 0)
+    observer.on_message(format("%lld pictures without labels in %s serve for mapping and distillation",
+                               static_cast<long long>(splits.unlabelled_pictures), data.unlabelled.c_str()));
   return splits;
 }
 
@@ -110,6 +113,7 @@ class Runner {
     options_.processes->require_same("the version of mfi", version_text());
     options_.processes->require_same("the recipe", recipe_to_toml(recipe_));
     options_.processes->require_same("the dataset", data_.fingerprint);
+    options_.processes->require_same("the pictures without labels", data_.unlabelled_fingerprint);
   }
 
   // Tells the other processes which step is to be run; "": none any more.

@@ -314,5 +314,44 @@ TEST_F(FinishedRun, TrainsAModelFileOfOtherClassesFirst) {
   EXPECT_TRUE(torch::allclose(weight(*teacher.network), weight(seven), 1e-5, 1e-5));
 }
 
+// The last stage a flow stage, the others the teacher's, on the short way.
+Recipe short_recipe() {
+  auto recipe = tiny_recipe();
+  recipe.pipeline.blocks = {3, 3, 0};
+  recipe.pipeline.incubate_default = true;
+  recipe.controls = {};
+  return recipe;
+}
+
+TEST(Runner, EndsWithTheMappingWhereTheHybridHasNoEpochs) {
+  const TestFolder folder;
+  auto recipe = short_recipe();
+  recipe.hybrid.epochs = 0;
+  Log log;
+  const auto results = run_pipeline(recipe, options(folder / "run"), log);
+  ASSERT_TRUE(results.find("hybrid"));
+  EXPECT_EQ(results.find("hybrid")->epochs, 0);
+  EXPECT_EQ(results.find("hybrid")->test_top1_percent, results.find("map")->test_top1_percent);
+  const auto map = load_model(folder / "run/map/model.safetensors").network,
+             hybrid = load_model(folder / "run/hybrid/model.safetensors").network;
+  const auto a = named_tensors(*map), b = named_tensors(*hybrid);
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(torch::equal(a[i].second, b[i].second)) << a[i].first;
+}
+
+// Mapping has no use for labels, and the teacher had them all.
+TEST(Runner, MakesAnewOnlyWhatLabelsMatterTo) {
+  const TestFolder folder;
+  auto recipe = short_recipe();
+  Log first;
+  run_pipeline(recipe, options(folder / "run"), first);
+  EXPECT_THAT(first.done, ElementsAre("teacher", "map", "hybrid"));
+  recipe.data.labelled = 0.5;
+  Log again;
+  const auto results = run_pipeline(recipe, options(folder / "run"), again);
+  EXPECT_THAT(again.skipped, ElementsAre("teacher", "map"));
+  EXPECT_THAT(again.done, ElementsAre("hybrid"));
+  EXPECT_EQ(results.training_images, 100);
+}
+
 }  // namespace
 }  // namespace mfi

@@ -18,6 +18,7 @@
 #include "mfi/train/evaluate.h"
 #include "mfi/train/mapping_task.h"
 #include "mfi/train/trainer.h"
+#include "mfi/train/whitening.h"
 
 namespace mfi {
 namespace {
@@ -36,11 +37,16 @@ std::unique_ptr<Task> make_task(const Recipe& recipe, const DataSplits& data, co
                                                 processes);
   MappingSettings settings;
   settings.objective = step.objective;
+  settings.own_input = step.settings.own_input;
   settings.seed = recipe.seed;
   settings.dtype = dtype;
   settings.normalisation = data.normalisation;
   settings.processes = processes;
   return std::make_unique<MappingTask>(*teacher, student, settings);
+}
+
+const Dataset& images_of(const PlannedStep& step, const DataSplits& data) {
+  return step.images == Images::training ? data.train : step.images == Images::labelled ? data.labelled : data.all;
 }
 
 // The first process reads the model, the others get it from there.
@@ -117,6 +123,9 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
   const auto teacher = step.teacher.empty() ? nullptr : find(step.teacher);
   const auto student = step.model_file.empty() ? assemble_student(step, recipe.seed, find)
                                                : given_model(step, recipe.seed, data.test.class_names, processes);
+  const auto& images = images_of(step, data);
+  if (step.settings.whitening && step.model_file.empty() && step.part_from.front().empty())
+    whiten_stem(*student, images, data.normalisation);
   student->to(device);
   if (processes && recipe.runtime.sync_batch_norm) share_batch_statistics(*student, processes->batch_sums());
   std::unique_ptr<Task> task;
@@ -129,7 +138,7 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
   job.settings = step.settings;
   job.runtime = recipe.runtime;
   job.seed = recipe.seed;
-  job.train = &data.train;
+  job.train = &images;
   job.validation = &data.validation;
   job.normalisation = data.normalisation;
   job.folder = folder.step_folder(step.name);

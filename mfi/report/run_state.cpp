@@ -26,7 +26,11 @@ const PlannedStep* RunState::find(const std::string& step) const {
 
 double RunState::images(const PlannedStep& step) const {
   if (step.kind == StepKind::given) return 0;
-  return static_cast<double>(settings_.training_images) * static_cast<double>(step.settings.epochs);
+  return images_per_epoch(step) * static_cast<double>(step.settings.epochs);
+}
+
+double RunState::images_per_epoch(const PlannedStep& step) const {
+  return static_cast<double>(settings_.training_images) * step.images_share;
 }
 
 std::string RunState::label(const std::string& step) const {
@@ -73,8 +77,7 @@ void RunState::progress(const Progress& progress) {
 void RunState::done(const StepResult& result, bool was_already_done) {
   if (const auto* step = find(result.step))
     time_left_.measured(result.step, step->kind, work(*step),
-                        static_cast<double>(settings_.training_images) * static_cast<double>(result.epochs),
-                        result.seconds);
+                        images_per_epoch(*step) * static_cast<double>(result.epochs), result.seconds);
   auto& view = steps_[result.step];
   view = {};
   view.state = StepState::done;

@@ -48,6 +48,7 @@ class RunState {
   const PlannedStep* find(const std::string& step) const;
   double work(const PlannedStep& step) const { return work_.at(step.name); }
   double images(const PlannedStep& step) const;
+  double images_per_epoch(const PlannedStep& step) const;
 
   Plan plan_;
   RunStateSettings settings_;

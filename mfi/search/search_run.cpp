@@ -39,6 +39,8 @@ struct SearchData {
 };
 
 SearchData search_data(const Recipe& recipe, const fs::path& folder) {
+  if (recipe.data.labelled < 1)
+    throw RecipeError("data.labelled is below 1: a search fine-tunes and judges by labels, expected 1");
   auto settings = recipe.data;
   settings.seed = recipe.seed;
   if (!recipe.network.model.empty()) settings.normalisation = describe_model(recipe.network.model).info.normalisation;
@@ -123,7 +125,15 @@ class Search {
     std::vector<size_t> everything;
     for (const auto& stage : set.candidates()) everything.push_back(stage.size() - 1);
     out.teacher = tuned(set, 0, {everything, 0, {}});
-    for (size_t i = 0; i < chosen.size(); ++i) out.points.push_back(tuned(set, i + 1, chosen[i]));
+    for (size_t i = 0; i < chosen.size(); ++i) {
+      try {
+        out.points.push_back(tuned(set, i + 1, chosen[i]));
+      } catch (const DivergedError& error) {
+        // The others may do; when none does, that is the answer.
+        if (out.points.empty() && i + 1 == chosen.size()) throw;
+        observer_.on_message(std::string("warning: ") + error.what() + "; this combination is left out");
+      }
+    }
     judge(out, options_.targets, options_.max_drop);
     write_recipes(set, chosen);
     write_search_results(folder_, out);

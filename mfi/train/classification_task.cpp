@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "mfi/core/error.h"
+#include "mfi/core/text.h"
+#include "mfi/flow/squared_error.h"
 #include "mfi/nn/fold.h"
 #include "mfi/train/evaluate.h"
 
@@ -12,6 +15,16 @@ void set_learning(Part& part, Learns learns) {
   for (auto& parameter : part.parameters()) parameter.requires_grad_(learns != Learns::nothing);
   if (learns == Learns::velocity)
     for (auto& parameter : dynamic_cast<FlowStage&>(part).alignment()->parameters()) parameter.requires_grad_(false);
+}
+
+void require_same_stages(const Arch& student, const Arch& teacher) {
+  bool same = student.stages.size() == teacher.stages.size();
+  for (size_t k = 0; same && k < student.stages.size(); ++k)
+    same = student.stages[k].out_channels == teacher.stages[k].out_channels &&
+           student.stages[k].stride == teacher.stages[k].stride;
+  if (!same)
+    throw ShapeError("features: the stages of " + student.name + " and of its teacher " + teacher.name +
+                     " differ in number, channels or stride; expected the same");
 }
 
 }  // namespace
@@ -26,8 +39,9 @@ ClassificationTask::ClassificationTask(std::shared_ptr<Network> network, std::ve
       dtype_(dtype),
       processes_(processes) {
   TORCH_INTERNAL_ASSERT(learns_.size() == network_->part_count());
-  if (settings.distillation > 0) {
+  if (settings.distillation > 0 || settings.features > 0) {
     TORCH_INTERNAL_ASSERT(teacher, "distillation without a teacher");
+    if (settings.features > 0) require_same_stages(network_->arch(), teacher->arch());
     teacher_ = fold(*teacher);
   }
   const auto folded = fold(*network_);
@@ -56,33 +70,58 @@ void ClassificationTask::set_training_mode() {
   }
 }
 
-torch::Tensor ClassificationTask::forward(const torch::Tensor& images) const {
+torch::Tensor ClassificationTask::forward(const torch::Tensor& images, std::vector<torch::Tensor>& stages) const {
   auto x = images;
+  const auto run = [&](size_t first, size_t last) {
+    for (size_t i = first; i < last; ++i) {
+      x = running_[i]->forward(x);
+      if (settings_.features > 0 && i > 0 && i + 1 < running_.size()) stages.push_back(x);
+    }
+  };
   {
     torch::NoGradGuard no_grad;
-    for (size_t i = 0; i < first_learning_; ++i) x = running_[i]->forward(x);
+    run(0, first_learning_);
   }
-  for (size_t i = first_learning_; i < running_.size(); ++i) x = running_[i]->forward(x);
+  run(first_learning_, running_.size());
   return x;
 }
 
+torch::Tensor ClassificationTask::loss_by_teacher(const torch::Tensor& logits, const std::vector<torch::Tensor>& stages,
+                                                  const torch::Tensor& images) const {
+  const double a = settings_.distillation, t = settings_.temperature;
+  std::vector<torch::Tensor> targets;  // the stem's and then each stage's output
+  torch::Tensor soft;
+  {
+    torch::NoGradGuard no_grad;
+    targets = teacher_->features(images);
+    if (a > 0) soft = at::log_softmax(teacher_->part(teacher_->part_count() - 1)->forward(targets.back()) / t, 1);
+  }
+  auto loss = torch::zeros({}, logits.options());
+  if (a > 0) {
+    const auto divergence = at::kl_div(at::log_softmax(logits / t, 1), soft, at::Reduction::Sum, /*log_target=*/true);
+    loss = loss + a * t * t * divergence / static_cast<double>(logits.size(0));
+  }
+  for (size_t k = 0; k < stages.size(); ++k) {
+    const auto scale = mean_square_per_sample(targets[k + 1]).mean();
+    const auto error = mean_square_per_sample(stages[k] - targets[k + 1]).mean() / scale;
+    loss = loss + settings_.features / static_cast<double>(stages.size()) * error;
+  }
+  return loss;
+}
+
 StepLosses ClassificationTask::step(const Batch& batch, const StepPosition&) {
-  const auto logits = forward(batch.images);
-  auto loss = at::cross_entropy_loss(logits, batch.labels, {}, at::Reduction::Mean, /*ignore_index=*/-100,
-                                     settings_.label_smoothing);
+  std::vector<torch::Tensor> stages;
+  const auto logits = forward(batch.images, stages);
+  auto loss =
+      at::cross_entropy_loss(logits, batch.labels, {}, at::Reduction::Sum, kNoLabel, settings_.label_smoothing) /
+      static_cast<double>(logits.size(0));
   if (teacher_) {
-    const double a = settings_.distillation, t = settings_.temperature;
-    torch::Tensor soft;
-    {
-      torch::NoGradGuard no_grad;
-      soft = at::log_softmax(teacher_->forward(batch.images) / t, 1);
-    }
-    const auto divergence = at::kl_div(at::log_softmax(logits / t, 1), soft, at::Reduction::Sum, /*log_target=*/true) /
-                            static_cast<double>(logits.size(0));
-    loss = (1 - a) * loss + a * t * t * divergence;
+    loss = (1 - settings_.distillation) * loss +
+           loss_by_teacher(logits, stages, batch.full_size.defined() ? batch.full_size : batch.images);
   }
   torch::NoGradGuard no_grad;
-  return {{loss}, logits.argmax(1).eq(batch.labels).sum().item<int64_t>()};
+  const bool all_labelled = !batch.labels.eq(kNoLabel).any().item<bool>();
+  return {{loss}, all_labelled ? logits.argmax(1).eq(batch.labels).sum().item<int64_t>() : -1};
 }
 
 Metrics ClassificationTask::evaluate(const Dataset& data) {

@@ -22,12 +22,18 @@ enum class Learns {
 ///
 ///   (1 - a) CE(logits, labels) + a T^2 KL(softmax(teacher / T) || softmax(logits / T))
 ///
-/// (Hinton, Vinyals and Dean 2015, arXiv:1503.02531), a = settings.distillation, T = temperature.
+/// (Hinton, Vinyals and Dean 2015, arXiv:1503.02531), a = settings.distillation, T = temperature; and, with a weight of
+/// settings.features, the mean over the stages of the squared distance between the student's and the teacher's output,
+/// relative to the mean square of the latter (FitNets, Romero et al. 2015, arXiv:1412.6550, between like stages).
+///
+/// An image without a label (kNoLabel) has no cross-entropy: the batch's is the sum of the others' over all images. The
+/// teacher looks at Batch::full_size where that is given.
 ///
 /// Parts that do not learn run folded, those before the first learning part without a graph.
 class ClassificationTask : public Task {
  public:
-  /// learns: one entry a part of the network. teacher: may be nullptr when distillation is 0.
+  /// learns: one entry a part of the network. teacher: may be nullptr when distillation and features are 0; with
+  /// features it has to have the network's stages, by number, channels and resolution: else ShapeError.
   /// dtype: of the activations when evaluating; batches bring their own. processes: those that evaluate together.
   ClassificationTask(std::shared_ptr<Network> network, std::vector<Learns> learns, const StepSettings& settings,
                      std::shared_ptr<const Network> teacher, const Normalisation& normalisation, torch::Dtype dtype,
@@ -40,7 +46,10 @@ class ClassificationTask : public Task {
   Metrics evaluate(const Dataset& data) override;
 
  private:
-  torch::Tensor forward(const torch::Tensor& images) const;
+  // The stages' outputs too, where features are asked for.
+  torch::Tensor forward(const torch::Tensor& images, std::vector<torch::Tensor>& stages) const;
+  torch::Tensor loss_by_teacher(const torch::Tensor& logits, const std::vector<torch::Tensor>& stages,
+                                const torch::Tensor& images) const;
 
   std::shared_ptr<Network> network_;
   std::vector<Learns> learns_;

@@ -150,6 +150,73 @@ TEST(Distillation, MatchesTheFormula) {
   EXPECT_NEAR(loss, (0.7 * ce + 0.3 * 4 * kl).item<double>(), 1e-4);
 }
 
+TEST(Distillation, OfFeaturesMatchesTheFormula) {
+  StepSettings settings;
+  settings.label_smoothing = 0;
+  settings.features = 0.7;
+  const auto student = network(1), teacher = network(2);
+  student->eval();
+  teacher->eval();
+  ClassificationTask task(student, std::vector<Learns>(5, all), settings, teacher, {}, torch::kFloat32);
+  const auto data = batch();
+  const double loss = task.step(data, {}).losses[0].item<double>();
+
+  torch::NoGradGuard no_grad;
+  const auto ce = at::cross_entropy_loss(student->forward(data.images), data.labels).item<double>();
+  const auto s = student->features(data.images), t = teacher->features(data.images);
+  double distance = 0;
+  for (size_t k = 1; k < s.size(); ++k)
+    distance += ((s[k] - t[k]).square().mean() / t[k].square().mean()).item<double>() / 3;
+  EXPECT_NEAR(loss, ce + 0.7 * distance, 1e-4 * loss);
+}
+
+TEST(Distillation, OfFeaturesNeedsTheSameStages) {
+  StepSettings settings;
+  settings.features = 1;
+  const auto narrow = std::make_shared<Network>(resnet_arch("resnet20", 4, 3));
+  EXPECT_THROW(ClassificationTask(network(), std::vector<Learns>(5, all), settings, narrow, {}, torch::kFloat32),
+               ShapeError);
+}
+
+// With smaller images the teacher still sees them whole.
+TEST(Distillation, ShowsTheTeacherWholeImages) {
+  StepSettings settings;
+  settings.distillation = 1;
+  const auto student = network(1), teacher = network(2);
+  student->eval();
+  ClassificationTask task(student, std::vector<Learns>(5, all), settings, teacher, {}, torch::kFloat32);
+  auto data = batch();
+  data.full_size = data.images;
+  data.images = torch::avg_pool2d(data.images, 2).contiguous(torch::MemoryFormat::ChannelsLast);
+  const double loss = task.step(data, {}).losses[0].item<double>();
+  teacher->eval();
+  torch::NoGradGuard no_grad;
+  const auto t = torch::log_softmax(teacher->forward(data.full_size) / 4, 1),
+             s = torch::log_softmax(student->forward(data.images) / 4, 1);
+  EXPECT_NEAR(loss, 16 * (t.exp() * (t - s)).sum(1).mean().item<double>(), 1e-4);
+}
+
+TEST(ImagesWithoutLabels, HaveNoCrossEntropy) {
+  const auto net = network();
+  net->eval();
+  StepSettings settings;
+  ClassificationTask task(net, std::vector<Learns>(5, all), settings, nullptr, {}, torch::kFloat32);
+  auto data = batch();
+  const auto labels = data.labels.clone();
+  for (const int64_t i : {1, 4, 5}) data.labels[i] = kNoLabel;
+  const auto result = task.step(data, {});
+  EXPECT_EQ(result.correct, -1) << "not all of them can be right or wrong";
+  torch::NoGradGuard no_grad;
+  const auto kept = torch::tensor({0, 2, 3});
+  const auto known =
+      at::cross_entropy_loss(net->forward(data.images).index_select(0, kept), labels.index_select(0, kept), {},
+                             at::Reduction::Sum, -100, settings.label_smoothing);
+  EXPECT_NEAR(result.losses[0].item<double>(), known.item<double>() / 6, 1e-5);
+
+  data.labels.fill_(kNoLabel);
+  EXPECT_EQ(task.step(data, {}).losses[0].item<double>(), 0) << "and not NaN";
+}
+
 TEST(EvaluateClassifier, CountsWhatIsRight) {
   const auto data = made_up_dataset(50, 3);
   const auto net = network();

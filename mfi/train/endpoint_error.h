@@ -53,8 +53,8 @@ int64_t own_steps(const Part& stage);
 /// "1step", "2steps": a number of steps in a metric's name.
 std::string steps_name(int64_t steps);
 
-/// For the share that each of `targets` (z0, one a stage) is, what an objective has to know of the whole batch of
-/// `samples`: nothing where there is but one process. All processes call this together.
+/// For the share that each of `targets` (z0; the same ones side by side) is, what an objective has to know of the whole
+/// batch of `samples`. All processes call this together; without them (null) the share is the whole.
 std::vector<std::optional<WholeBatch>> whole_batches(const std::vector<torch::Tensor>& targets, int64_t samples,
                                                      Processes* processes);
 

@@ -1,6 +1,7 @@
 #include "mfi/train/mapping_task.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "mfi/core/error.h"
@@ -96,6 +97,9 @@ MappingTask::MappingTask(const Network& teacher, std::shared_ptr<torch::nn::Modu
     : teacher_(fold(teacher)), student_(std::move(student)), stages_(std::move(stages)), settings_(settings) {
   TORCH_INTERNAL_ASSERT(
       std::is_sorted(stages_.begin(), stages_.end(), [](const auto& a, const auto& b) { return a.stage < b.stage; }));
+  if (settings_.own_input > 0)
+    for (size_t i = 1; i < stages_.size(); ++i)
+      TORCH_INTERNAL_ASSERT(stages_[i - 1].stage != stages_[i].stage, "own_input with several parts for one stage");
   teacher_->eval();
   for (auto& parameter : teacher_->parameters()) parameter.requires_grad_(false);
   for (auto& parameter : student_->parameters()) parameter.requires_grad_(false);
@@ -128,23 +132,62 @@ std::vector<torch::Tensor> MappingTask::teacher_features(const torch::Tensor& im
   return features;
 }
 
+ObjectiveValue MappingTask::stage_loss(size_t index, const torch::Tensor& x, const torch::Tensor& z0,
+                                       const std::optional<WholeBatch>& whole, const StepPosition& position,
+                                       bool with_output) const {
+  const auto& mapped = stages_[index];
+  if (const auto* flow = dynamic_cast<const FlowStage*>(mapped.part.get())) {
+    const auto address = static_cast<uint64_t>(position.batch) * teacher_->stage_count() + mapped.stage;
+    const RandomStream random(settings_.seed ^ kTimeDraws, static_cast<uint64_t>(position.epoch), address);
+    return mapping_objective(*flow, x, z0, settings_.objective, random, whole, with_output);
+  }
+  ObjectiveValue value;
+  value.output = mapped.part->forward(x);
+  value.loss = regression_loss(value.output, z0, whole);
+  return value;
+}
+
 StepLosses MappingTask::step(const Batch& batch, const StepPosition& position) {
   const auto features = teacher_features(batch.images);
   std::vector<torch::Tensor> targets;
   for (const auto& mapped : stages_) targets.push_back(features[mapped.stage + 1]);
   const auto wholes = whole_batches(targets, batch.whole, settings_.processes);
+  const auto rest_of_teacher = [&](const torch::Tensor& x, size_t stage) {
+    return at::log_softmax(teacher_->run(x, stage + 2, teacher_->part_count()), 1);
+  };
+  torch::Tensor answers;
+  if (settings_.objective.logits != 0) {
+    torch::NoGradGuard no_grad;
+    answers = rest_of_teacher(features.back(), stages_.back().stage);
+  }
+  // The first samples of the batch, which is in random order, as the student's own stages so far leave them.
+  const auto own_samples =
+      std::llround(settings_.own_input * position.done * static_cast<double>(batch.images.size(0)));
+  auto own = features[0].narrow(0, 0, own_samples);
+  size_t own_stage = 0;  // whose input `own` is
+
   StepLosses out;
   for (size_t i = 0; i < stages_.size(); ++i) {
     const size_t stage = stages_[i].stage;
-    const auto* flow = dynamic_cast<const FlowStage*>(stages_[i].part.get());
-    if (!flow) {
-      out.losses.push_back(regression_loss(stages_[i].part->forward(features[stage]), features[stage + 1], wholes[i]));
-      continue;
+    auto input = features[stage];
+    if (own_samples > 0) {
+      torch::NoGradGuard no_grad;
+      for (; own_stage < stage; ++own_stage) own = teacher_->stage(own_stage)->forward(own);
+      input = torch::cat({own, input.narrow(0, own_samples, input.size(0) - own_samples)})
+                  .contiguous(torch::MemoryFormat::ChannelsLast);
     }
-    const auto address = static_cast<uint64_t>(position.batch) * teacher_->stage_count() + stage;
-    const RandomStream random(settings_.seed ^ kTimeDraws, static_cast<uint64_t>(position.epoch), address);
-    out.losses.push_back(
-        mapping_objective(*flow, features[stage], features[stage + 1], settings_.objective, random, wholes[i]).loss);
+    const bool with_output = own_samples > 0 || answers.defined();
+    auto value = stage_loss(i, input, features[stage + 1], wholes[i], position, with_output);
+    if (answers.defined()) {
+      const auto divergence = at::kl_div(rest_of_teacher(value.output, stage), answers, at::Reduction::Sum,
+                                         /*log_target=*/true);
+      value.loss = value.loss + settings_.objective.logits * divergence / static_cast<double>(value.output.size(0));
+    }
+    if (own_samples > 0) {
+      own = value.output.detach().narrow(0, 0, own_samples);
+      own_stage = stage + 1;
+    }
+    out.losses.push_back(value.loss);
   }
   return out;
 }

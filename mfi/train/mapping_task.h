@@ -15,7 +15,8 @@ namespace mfi {
 
 struct MappingSettings {
   ObjectiveSettings objective;
-  uint64_t seed = 0;                     // of the times that training draws
+  double own_input = 0;  // share of a batch, at the training's end, whose stages see the student's own stages before
+  uint64_t seed = 0;     // of the times that training draws
   torch::Dtype dtype = torch::kFloat32;  // of the activations in evaluate(); batches bring their own
   int64_t evaluation_batch_size = 250;
   Normalisation normalisation;     // of the images in evaluate()
@@ -34,15 +35,24 @@ struct MappedStage {
 std::vector<MappedStage> mapped_stages(const Arch& teacher, const Network& student);
 
 /// Maps several stages at once: one pass of the teacher gives every stage's input and target, and each
-/// mapped stage has a loss and an optimiser of its own (see mfi/flow/objective.h). They do not see each other.
+/// mapped stage has a loss and an optimiser of its own (see mfi/flow/objective.h). No gradient goes from one to
+/// another.
+///
+/// settings.objective.logits adds KL(teacher || teacher with that stage replaced) of the class probabilities, mean over
+/// the images: the rest of the teacher says which of a stage's errors matter.
+///
+/// A network of mapped stages gives each of them other inputs than the teacher's stages did. With settings.own_input,
+/// a growing share of each batch, at its end that one, goes through the student's own stages instead, and their targets
+/// stay the teacher's: a stage learns to make up for the errors of those before it.
 class MappingTask : public Task {
  public:
   /// The student is a whole network, the meta model; of it the mapped_stages() learn, whatever weights they start from.
-  /// Copies what it needs of `teacher`, which stays as it is; both networks live on the same device.
+  /// Copies what it needs of `teacher`, which stays as it is; both networks live on the same device. Stages of the
+  /// student that are not mapped have to have the teacher's weights where own_input is above 0.
   MappingTask(const Network& teacher, std::shared_ptr<Network> student, const MappingSettings& settings);
 
   /// The same for parts of any module, also several for one stage of the teacher. `stages` in the order of their
-  /// teacher's stages.
+  /// teacher's stages; with own_input above 0 at most one for each.
   MappingTask(const Network& teacher, std::shared_ptr<torch::nn::Module> student, std::vector<MappedStage> stages,
               const MappingSettings& settings);
 
@@ -70,6 +80,10 @@ class MappingTask : public Task {
  private:
   // The input of every stage up to the last mapped one, and then that one's output.
   std::vector<torch::Tensor> teacher_features(const torch::Tensor& images) const;
+  // The loss of mapped stage `index` for input x and target z0, and its output where it was asked for.
+  ObjectiveValue stage_loss(size_t index, const torch::Tensor& x, const torch::Tensor& z0,
+                            const std::optional<WholeBatch>& whole, const StepPosition& position,
+                            bool with_output) const;
 
   std::shared_ptr<Network> teacher_;  // folded, in eval mode: its batch norms must not move the targets
   std::shared_ptr<torch::nn::Module> student_;

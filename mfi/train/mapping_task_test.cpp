@@ -298,6 +298,79 @@ TEST(MappingTask, LeavesWeightsStatisticsAndModesAloneWhenItEvaluates) {
   EXPECT_FALSE(student->part(0)->is_training());
 }
 
+// The rest of the teacher, by hand.
+TEST(MappingTask, AddsTheDivergenceOfTheTeachersAnswers) {
+  const auto teacher = make_teacher();
+  auto settings = make_settings();
+  const auto losses = [&](double logits) {
+    settings.objective.logits = logits;
+    MappingTask task(*teacher, make_student(), settings);
+    task.set_training_mode();
+    return task.step(make_batch(), {}).losses;
+  };
+  const auto without = losses(0), with = losses(0.5);
+  torch::NoGradGuard no_grad;
+  const auto student = make_student();
+  student->train();
+  const auto images = make_batch().images;
+  const auto input = teacher->run(images, 0, 1);
+  const auto answers = torch::log_softmax(teacher->forward(images), 1),
+             replaced = torch::log_softmax(teacher->run(student->stage(0)->forward(input), 2, 4), 1);
+  const double divergence = (answers.exp() * (answers - replaced)).sum(1).mean().item<double>();
+  EXPECT_GT(divergence, 1e-3);
+  EXPECT_NEAR(with[0].item<double>() - without[0].item<double>(), 0.5 * divergence, 1e-4);
+}
+
+TEST(MappingTask, LearnsWhatTheTeachersRestMakesOfAStage) {
+  const auto teacher = make_teacher();
+  auto settings = make_settings();
+  const auto data = make_dataset();
+  const auto divergence_after = [&](double logits) {
+    settings.objective.logits = logits;
+    const auto student = make_student({0});
+    MappingTask task(*teacher, student, settings);
+    train(task, 60);
+    student->eval();
+    torch::NoGradGuard no_grad;
+    const auto images = make_batch(torch::kFloat32, 999).images;
+    const auto answers = torch::log_softmax(teacher->forward(images), 1),
+               replaced =
+                   torch::log_softmax(teacher->run(student->stage(0)->forward(teacher->run(images, 0, 1)), 2, 4), 1);
+    return (answers.exp() * (answers - replaced)).sum(1).mean().item<double>();
+  };
+  EXPECT_LT(divergence_after(10), divergence_after(0));
+}
+
+// Half of the batch goes through the student's own first stage, the other half through the teacher's.
+TEST(MappingTask, ShowsAStageWhatTheStudentsOwnStagesGive) {
+  const auto teacher = make_teacher();
+  auto settings = make_settings();
+  settings.own_input = 1;
+  settings.objective = {.meanflow = 0, .endpoint = 1};
+  const auto loss = [&](double done) {
+    MappingTask task(*teacher, make_student(), settings);
+    task.set_training_mode();
+    return task.step(make_batch(), {0, 0, done}).losses;
+  };
+  torch::NoGradGuard no_grad;
+  const auto student = make_student();
+  student->train();
+  const auto images = make_batch().images;
+  const auto x1 = teacher->run(images, 0, 1), x2 = teacher->run(images, 0, 2), target = teacher->run(images, 0, 3);
+  const auto own = student->stage(0)->forward(x1);
+  const auto mixed = torch::cat({own.narrow(0, 0, 16), x2.narrow(0, 16, 16)});
+  const auto expected = [&](const torch::Tensor& input) {
+    const auto again = make_student();
+    again->train();
+    return (again->stage(1)->forward(input) - target).square().mean().item<double>() /
+           target.square().mean().item<double>();
+  };
+  EXPECT_NEAR(loss(0)[1].item<double>(), expected(x2), 1e-4);
+  EXPECT_NEAR(loss(0.5)[1].item<double>(), expected(mixed), 1e-4);
+  EXPECT_GT(std::abs(expected(mixed) - expected(x2)), 1e-3);
+  EXPECT_EQ(loss(0.5)[0].item<double>(), loss(0)[0].item<double>()) << "before the first stage there is none";
+}
+
 TEST(MappingTask, RejectsAStudentWithoutAFlowStage) {
   EXPECT_THROW(MappingTask(*make_teacher(), make_student({}), make_settings()), ShapeError);
 }

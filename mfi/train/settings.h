@@ -40,7 +40,14 @@ struct StepSettings {
   double ema = 0;                   // decay of the weights' moving average per step; 0: none
   double distillation = 0;          // share of the teacher's soft labels in the loss, [0, 1]
   double temperature = 4;           // of the distillation
+  double features = 0;              // weight of the distance between student's and teacher's stage outputs
+  double own_input = 0;             // mapping: share of a batch, at the end, that sees the student's own stages before
   bool augment = true;              // random crop and flip
+  std::string flip = "random";      // or alternating
+  int64_t lookahead = 0;            // steps between two of Lookahead; 0: none
+  bool whitening = false;           // of a stem from starting weights
+  double small_until = 0;           // share of the epochs, from the first, with smaller images
+  double small_side = 0.75;         // their side, as a share of the images'
 };
 
 /// [meta] train: which parts of the meta model learn; the stem never does.

@@ -2,6 +2,7 @@
 
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
+#include "mfi/core/text.h"
 #include "mfi/flow/shape_text.h"
 #include "mfi/train/endpoint_error.h"
 #include "mfi/train/evaluate.h"
@@ -38,7 +39,13 @@ StageArch matching_flow_stage(const StageFeatures& features, const FlowArch& flo
 
 StageMappingTask::StageMappingTask(StageTeacher teacher, std::shared_ptr<FlowStage> stage,
                                    const MappingSettings& settings)
-    : teacher_(std::move(teacher)), stage_(std::move(stage)), settings_(settings) {}
+    : teacher_(std::move(teacher)), stage_(std::move(stage)), settings_(settings) {
+  if (settings.objective.logits > 0 || settings.own_input > 0)
+    throw RecipeError(
+        format("StageMappingTask: objective.logits is %g, own_input %g; expected 0, as the stages around "
+               "this one are not known",
+               settings.objective.logits, settings.own_input));
+}
 
 std::vector<ParameterSet> StageMappingTask::parameter_sets() {
   ParameterSet set{"stage", {}};

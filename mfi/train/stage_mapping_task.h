@@ -34,7 +34,8 @@ StageArch matching_flow_stage(const StageFeatures& features, const FlowArch& flo
 /// Network of mfi at once.
 class StageMappingTask : public Task {
  public:
-  /// stage: not folded, with starting weights (initialise()); on the device of the training.
+  /// stage: not folded, with starting weights (initialise()); on the device of the training. Throws RecipeError for
+  /// settings.objective.logits and settings.own_input above 0: what is around the stage is not known here.
   StageMappingTask(StageTeacher teacher, std::shared_ptr<FlowStage> stage, const MappingSettings& settings);
 
   torch::nn::Module& student() override { return *stage_; }

@@ -21,12 +21,13 @@ struct ParameterSet {
 struct StepPosition {
   int64_t epoch = 0;  // from 0
   int64_t batch = 0;  // from 0
+  double done = 0;    // share of the training behind it, [0, 1)
 };
 
 /// What one step gives.
 struct StepLosses {
   std::vector<torch::Tensor> losses;  // one scalar for each parameter set, with graph
-  int64_t correct = -1;               // images classified right, -1 when the task does not classify
+  int64_t correct = -1;               // images classified right; -1 when the task does not classify, or not all of them
 };
 
 /// A training task: a network with some frozen parts, and a loss.

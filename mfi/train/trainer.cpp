@@ -16,10 +16,12 @@
 #include "mfi/train/checkpoint.h"
 #include "mfi/train/finite.h"
 #include "mfi/train/gradient_exchange.h"
+#include "mfi/train/lookahead.h"
 #include "mfi/train/moving_average.h"
 #include "mfi/train/not_finite.h"
 #include "mfi/train/optimiser.h"
 #include "mfi/train/schedule.h"
+#include "mfi/train/smaller_images.h"
 #include "mfi/train/training_state.h"
 
 namespace mfi {
@@ -33,6 +35,7 @@ LoaderSettings loader_settings(const TrainJob& job) {
   LoaderSettings out;
   out.batch_size = job.settings.batch_size;
   out.augment = job.settings.augment;
+  out.flip = job.settings.flip == "alternating" ? Flip::alternating : Flip::random;
   out.seed = job.seed;
   out.dtype = activation_type(job.runtime);
   out.normalisation = job.normalisation;
@@ -91,6 +94,7 @@ class Training {
       exchange_.emplace(parameters, *job.processes);
     }
     if (job.settings.ema > 0) average_.emplace(task.student(), job.settings.ema);
+    if (job.settings.lookahead > 0) lookahead_.emplace(task.student(), job.settings.lookahead);
   }
 
   TrainOutcome run() {
@@ -120,6 +124,7 @@ class Training {
     add("student.", named_tensors(task_.student()));
     for (const auto& optimiser : optimisers_) add("optimiser.", optimiser.state());
     if (average_) add("average.", average_->state());
+    if (lookahead_) add("lookahead.", lookahead_->state());
     return out;
   }
 
@@ -141,6 +146,8 @@ class Training {
     std::vector<torch::Tensor> tensors = task_.student().buffers();
     if (average_)
       for (const auto& [name, tensor] : average_->state()) tensors.push_back(tensor);
+    if (lookahead_)
+      for (const auto& [name, tensor] : lookahead_->state()) tensors.push_back(tensor);
     job_.processes->broadcast(tensors);
   }
 
@@ -244,15 +251,21 @@ class Training {
     std::vector<double> step_seconds;
     task_.set_training_mode();
     loader_.start_epoch(position_.epoch, position_.batch);
+    const int64_t side = side_in_epoch(job_.settings, position_.epoch, job_.train->height());
     auto start = Clock::now();
     while (auto batch = loader_.next()) {
       const auto step_start = Clock::now();
       batch->images = batch->images.to(device_);
       batch->labels = batch->labels.to(device_);
+      if (side != batch->images.size(2)) {
+        batch->full_size = batch->images;
+        batch->images = resized_to(batch->images, side);
+      }
       const auto result = step(*batch);
       for (size_t i = 0; i < result.losses.size(); ++i) sums.losses[i] += result.losses[i];
       sums.images += batch->whole;
-      if (result.correct >= 0) sums.correct = std::max<int64_t>(sums.correct, 0) + result.correct;
+      const bool judged = result.correct >= 0 && (position_.batch == 0 || sums.correct >= 0);
+      sums.correct = judged ? std::max<int64_t>(sums.correct, 0) + result.correct : -1;
       ++position_.batch;
       step_seconds.push_back(seconds_since(step_start));
       const double seconds = seconds_since(start);
@@ -327,7 +340,10 @@ class Training {
 
   StepValues step(const Batch& batch) {
     for (auto& optimiser : optimisers_) optimiser.zero_grad();
-    const auto result = task_.step(batch, {position_.epoch, position_.batch});
+    const double batches = static_cast<double>(loader_.batches_per_epoch());
+    const double done = (static_cast<double>(position_.epoch) + static_cast<double>(position_.batch) / batches) /
+                        static_cast<double>(job_.settings.epochs);
+    const auto result = task_.step(batch, {position_.epoch, position_.batch, done});
     StepValues values{{}, result.correct};
     torch::Tensor total;
     for (const auto& loss : result.losses) {
@@ -343,6 +359,7 @@ class Training {
     }
     require_finite_gradients(batch);
     for (auto& optimiser : optimisers_) optimiser.step(rate_of(position_.batch));
+    if (lookahead_) lookahead_->update();
     if (average_) average_->update();
     return values;
   }
@@ -425,8 +442,8 @@ class Training {
     if (sums.correct >= 0)
       progress.accuracy_percent = 100.0 * static_cast<double>(sums.correct) / static_cast<double>(sums.images);
     progress.images_per_second = static_cast<double>(sums.images) / sums.seconds;
-    const double epochs_left =
-        static_cast<double>(job_.settings.epochs - position_.epoch) - trained / static_cast<double>(batches);
+    const double epochs_left = epochs_of_work_left(job_.settings, position_.epoch,
+                                                   trained / static_cast<double>(batches), job_.train->height());
     progress.seconds_left_in_step = epochs_left * static_cast<double>(batches) * sums.seconds / trained;
     observer_.on_progress(progress);
   }
@@ -442,6 +459,7 @@ class Training {
   NamedTensors parameters_, statistics_;
   std::vector<Optimiser> optimisers_;
   std::optional<MovingAverage> average_;
+  std::optional<Lookahead> lookahead_;
   std::optional<GradientExchange> exchange_;
   TrainingPosition position_;
   Clock::time_point last_saved_ = Clock::now();
