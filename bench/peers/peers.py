@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # the source tree may be somebody else's
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent / "shared"))
 from cifar import open_cifar  # noqa: E402
 from errors import PeersError  # noqa: E402
 from model_file import read_model_file  # noqa: E402

@@ -13,7 +13,7 @@ import xml.etree.ElementTree
 from pathlib import Path
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "shared")]
 sys.dont_write_bytecode = True
 import chart  # noqa: E402
 import cifar  # noqa: E402
@@ -45,6 +45,8 @@ epochs = 3
 epochs = 4
 [hybrid]
 epochs = 6
+[teacher]
+epochs = 20
 """
 
 
@@ -86,6 +88,15 @@ class ARun(InAFolder):
 
     def test_does_not_count_an_incubation_that_there_was_not(self):
         self.assertEqual(Run(self.write(incubate="incubate = []")).epochs_after_teacher(), 2 + 3 + 6)
+
+    def test_counts_mapping_and_fine_tuning_alone_where_the_way_is_short(self):
+        self.assertEqual(Run(self.write(incubate="blocks = [2, 3, 2, 0]")).epochs_after_teacher(), 2 + 6)
+
+    def test_takes_the_epochs_of_a_given_teacher_from_the_recipe(self):
+        steps = [step("teacher", 90, epochs=0), step("hybrid", 89), step("distilled-resnet", 87, epochs=28)]
+        run = Run(self.write(steps, incubate="blocks = [2, 3, 2, 0]"))
+        self.assertEqual([(row["name"], row["epochs"]) for row in run.rows()],
+                         [("teacher", 20), ("hybrid", 28), ("distilled-resnet", 28)])
 
     def test_is_refused_when_a_control_had_other_epochs(self):
         steps = [step("teacher", 90), step("hybrid", 89), step("no-mapping", 88, epochs=14)]
@@ -230,6 +241,9 @@ class Settings(unittest.TestCase):
         self.assertAlmostEqual(rate({"schedule": "constant", "warmup_epochs": 0.8}, 0), 0.01)
         self.assertAlmostEqual(rate({"schedule": "one-cycle"}, 0), 0.002)
         self.assertAlmostEqual(rate({"schedule": "one-cycle"}, 3), 0.05)
+
+    def test_of_ours_leave_out_the_distance_of_features_which_a_pruned_network_has_not(self):
+        self.assertEqual(self.ours(features=1.0), self.ours())
 
     def test_of_ours_use_nesterov_momentum_and_spare_biases_and_norms(self):
         ours = self.ours()

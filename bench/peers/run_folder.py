@@ -3,6 +3,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from epochs import epochs_after_teacher, teacher_epochs
 from errors import PeersError
 
 # Controls that stand in the table as networks of their own, in its order; other steps are on the way to the hybrid.
@@ -48,13 +49,11 @@ class Run:
             raise PeersError(f"{self.teacher_file}: is not the model that results.json speaks of (another SHA-256)")
 
     def epochs_after_teacher(self):
-        """Epochs that the hybrid's weights have seen after the teacher's, as docs/method.md counts them: the stages are
-        incubated beside each other, so once. What the controls get, and the peers."""
-        r = self.recipe
-        # Where the key is not given, all stages but the last are incubated.
-        incubates = bool(r.get("pipeline", {}).get("incubate", True))
-        return (r["map"]["epochs"] + r["meta"]["epochs"] + (r["incubate"]["epochs"] if incubates else 0) +
-                r["hybrid"]["epochs"])
+        """What the hybrid had after its teacher, and the controls and peers get (docs/method.md)."""
+        return epochs_after_teacher(self.recipe)
+
+    def teacher_epochs(self):
+        return teacher_epochs(self.recipe, self.teacher)
 
     def _check_epochs(self):
         for control in ("teacher-longer", "no-mapping"):
@@ -68,16 +67,15 @@ class Run:
 
     def rows(self):
         """The run's own networks, for the table. Epochs are all that the weights have seen."""
-        teacher_epochs = self.teacher["epochs"]
         out = []
         for name in ("teacher", "hybrid") + CONTROLS:
             if name not in self.steps:
                 continue
             step = self.steps[name]
-            if name == "teacher" or name in FROM_SCRATCH:
+            if name in FROM_SCRATCH:
                 epochs = step["epochs"]
             else:
-                epochs = teacher_epochs + self.epochs_after_teacher()
+                epochs = self.teacher_epochs() + (0 if name == "teacher" else self.epochs_after_teacher())
             out.append({"name": name, "by": "mfi", "detail": step["network"], "epochs": epochs,
                         "parameters": [step["parameters"]], "macs": [step["macs"]],
                         "test_top1_percent": [step["test_top1_percent"]]})

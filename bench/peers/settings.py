@@ -37,7 +37,8 @@ def sparsity_settings():
 
 
 def our_settings(recipe):
-    """[hybrid] of the run's recipe: what teacher-longer and no-mapping are trained with."""
+    """[hybrid] of the run's recipe: what teacher-longer and no-mapping are trained with. All of it but hybrid.features: the
+    stages of a pruned network have fewer channels than the teacher's, so their outputs have no distance."""
     r = recipe["hybrid"]
     return TrainSettings(optimiser=r["optimiser"], learning_rate=r["learning_rate"], momentum=r["momentum"],
                          nesterov=r["momentum"] > 0, weight_decay=r["weight_decay"], decay_all=False,
