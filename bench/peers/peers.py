@@ -24,10 +24,12 @@ sys.path.insert(1, str(Path(__file__).resolve().parent.parent / "shared"))
 from cifar import open_cifar  # noqa: E402
 from errors import PeersError  # noqa: E402
 from model_file import read_model_file  # noqa: E402
-from results import read_done, write_all, write_json  # noqa: E402
+from results import read_done, write_all  # noqa: E402
 from run_folder import Run  # noqa: E402
 from settings import RECIPES, our_settings, sparsity_settings, users_settings  # noqa: E402
-from table import MATCHES, METHODS, SCOPES, count_text  # noqa: E402
+from table import MATCHES, METHODS, SCOPES  # noqa: E402
+from text_table import count_text  # noqa: E402
+from whole_file import write_json  # noqa: E402
 
 USUAL_METHODS = ("group-norm", "bn-scale", "random")
 

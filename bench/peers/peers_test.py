@@ -20,7 +20,10 @@ import cifar  # noqa: E402
 import peers  # noqa: E402
 import results  # noqa: E402
 import settings  # noqa: E402
+import svg  # noqa: E402
 import table  # noqa: E402
+import text_table  # noqa: E402
+import whole_file  # noqa: E402
 from errors import PeersError  # noqa: E402
 from model_file import read_model_file  # noqa: E402
 from run_folder import Run  # noqa: E402
@@ -143,7 +146,7 @@ class ResultFiles(InAFolder):
     def test_are_taken_for_done_while_all_settings_are_the_same(self):
         file = self.folder / "a.json"
         self.assertIsNone(results.read_done(file, {"epochs": 3}))
-        results.write_json(file, {"settings": {"epochs": 3}, "macs": 7})
+        whole_file.write_json(file, {"settings": {"epochs": 3}, "macs": 7})
         self.assertEqual(results.read_done(file, {"epochs": 3})["macs"], 7)
         self.assertIsNone(results.read_done(file, {"epochs": 4}))
 
@@ -274,12 +277,12 @@ class Table(unittest.TestCase):
         self.assertEqual(len(rows), 4 + 3)
 
     def test_is_aligned(self):
-        lines = table.text_table(some_rows(peer())).splitlines()
+        lines = table.as_text(some_rows(peer())).splitlines()
         self.assertEqual(len(lines), 2 + 5)
         self.assertEqual(len({len(line) for line in lines}), 1)
 
     def test_has_as_many_columns_in_each_line_of_markdown(self):
-        lines = table.markdown_table(some_rows(peer(), peer(scope="local"))).splitlines()
+        lines = table.as_markdown(some_rows(peer(), peer(scope="local"))).splitlines()
         self.assertEqual({line.count("|") for line in lines}, {len(table.HEADER) + 1})
 
     def test_says_what_chance_may_give_and_which_controls_are_missing(self):
@@ -289,7 +292,7 @@ class Table(unittest.TestCase):
         self.assertIn("Not run: distilled-resnet", words)
 
     def test_writes_counts_as_mfi_does(self):
-        self.assertEqual([table.count_text(n) for n in (464, 14032, 1334618, 1.16e9)],
+        self.assertEqual([text_table.count_text(n) for n in (464, 14032, 1334618, 1.16e9)],
                          ["464", "14.0 k", "1.33 M", "1.16 G"])
 
 
@@ -313,7 +316,7 @@ class Chart(unittest.TestCase):
     def test_shows_the_range_of_several_seeds(self):
         one = chart.chart(some_rows(peer(top1=80)), "t")
         two = chart.chart(some_rows(peer(top1=79), peer(top1=81, seed=1)), "t")
-        ranges = lambda text: text.count(f'stroke="{chart.COLOURS["random"]}"/>')  # noqa: E731
+        ranges = lambda text: text.count(f'stroke="{svg.METHODS["random"]}"/>')  # noqa: E731
         self.assertEqual((ranges(one), ranges(two)), (0, 2))
 
     def test_can_draw_networks_that_are_all_alike(self):

@@ -1,22 +1,11 @@
 """What peers.py leaves in its folder: a file for each peer, and table, chart and data of all."""
 import json
-import os
 from pathlib import Path
 
 import chart
 import table
 from errors import PeersError
-
-
-def replace_file(path, text):
-    """Who reads the file sees the old one or the new one."""
-    part = Path(f"{path}.part")
-    part.write_text(text)
-    os.replace(part, path)
-
-
-def write_json(path, value):
-    replace_file(path, json.dumps(value, indent=2) + "\n")
+from whole_file import replace_file, write_json
 
 
 def read_done(path, settings):
@@ -34,9 +23,9 @@ def write_all(folder, run, teacher_check, peers):
     """table.txt, table.md, chart.svg and peers.json; returns the table as text."""
     rows = run.rows() + table.peer_rows(peers, run.teacher_epochs())
     under = table.notes(rows, run.results["training_images"], run.results["test_images"])
-    text = table.text_table(rows) + "\n" + "\n".join(under) + "\n"
+    text = table.as_text(rows) + "\n" + "\n".join(under) + "\n"
     replace_file(folder / "table.txt", text)
-    replace_file(folder / "table.md", table.markdown_table(rows) + "\n" + "\n\n".join(under) + "\n")
+    replace_file(folder / "table.md", table.as_markdown(rows) + "\n" + "\n\n".join(under) + "\n")
     replace_file(folder / "chart.svg", chart.chart(rows, f"{run.results['run']}: the hybrid and its peers"))
     write_json(folder / "peers.json", {"run": run.results["run"], "dataset": run.results["dataset"],
                                        "training_images": run.results["training_images"],

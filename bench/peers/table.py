@@ -1,6 +1,7 @@
 """The table: the run's networks and the peers, one row each; a peer's seeds share a row."""
-import math
 import statistics
+
+from text_table import accuracy_text, chance_points, count_text, markdown_table, share_text, text_table
 
 HEADER = ("network", "made by", "epochs", "parameters", "share", "MACs", "share", "test top-1", "seeds")
 RIGHT = (False, False, True, True, True, True, True, True, True)
@@ -32,49 +33,27 @@ def peer_rows(peers, teacher_epochs):
     return rows
 
 
-def count_text(value):
-    """As mfi writes counts: 1.33 M, 771.5 k, 464."""
-    for size, unit, digits in ((1e9, " G", 2), (1e6, " M", 2), (1e3, " k", 1)):
-        if value >= size:
-            return f"{value / size:.{digits}f}{unit}"
-    return f"{value:.0f}"
-
-
 def cells(row, teacher):
-    """The row's texts, in the header's order. Of several seeds the mean, and the lowest and the highest accuracy."""
+    """The row's texts, in the header's order."""
     def count(key):
         mean = statistics.mean(row[key])
-        return [count_text(mean), f"{100 * mean / teacher[key][0]:.1f} %"]
+        return [count_text(mean), share_text(mean, teacher[key][0])]
 
     top1 = row["test_top1_percent"]
-    accuracy = f"{statistics.mean(top1):.2f} %"
-    if len(top1) > 1:
-        accuracy += f" ({min(top1):.2f} to {max(top1):.2f})"
     name = row["name"] + (f", {TRAINED[row['recipe']]}" if "recipe" in row else "")
-    return [name, row["by"], str(row["epochs"])] + count("parameters") + count("macs") + [accuracy, str(len(top1))]
+    return [name, row["by"], str(row["epochs"])] + count("parameters") + count("macs") + [accuracy_text(top1), str(len(top1))]
 
 
-def text_table(rows):
-    body = [cells(row, rows[0]) for row in rows]
-    widths = [max(len(line[i]) for line in [HEADER] + body) for i in range(len(HEADER))]
-
-    def line(words):
-        return "  ".join(word.rjust(w) if right else word.ljust(w)
-                         for word, w, right in zip(words, widths, RIGHT)).rstrip()
-
-    return "\n".join([line(HEADER), "-" * (sum(widths) + 2 * (len(widths) - 1))] + [line(words) for words in body]) + "\n"
+def as_text(rows):
+    return text_table(HEADER, RIGHT, _body(rows))
 
 
-def markdown_table(rows):
-    lines = ["| " + " | ".join(HEADER) + " |", "|" + "|".join("---:" if right else "---" for right in RIGHT) + "|"]
-    lines += ["| " + " | ".join(cells(row, rows[0])) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
+def as_markdown(rows):
+    return markdown_table(HEADER, RIGHT, _body(rows))
 
 
-def chance_points(one_percent, other_percent, images):
-    """Difference of two accuracies that chance alone exceeds once in twenty, as in mfi/report/verdict.cpp."""
-    variance = sum(percent * max(0, 100 - percent) / images for percent in (one_percent, other_percent))
-    return 1.96 * math.sqrt(variance)
+def _body(rows):
+    return [cells(row, rows[0]) for row in rows]
 
 
 def notes(rows, training_images, test_images):
