@@ -1,0 +1,100 @@
+"""The figures of a study, gathered from its runs' own files: what docs/results/DATASET-STUDY.json holds."""
+from epochs import epochs_after_teacher, teacher_epochs
+from plan import TABLES
+from run_files import read_toml, step_records
+from tasks import DONE, PeersTask, RunTask, SearchTask
+
+FROM_SCRATCH = ("smaller-resnet", "distilled-resnet")
+
+
+class Figures:
+    """Rows of figures: one for each network, its seeds beside each other."""
+
+    def __init__(self):
+        self.rows, self.training_images, self.test_images, self.missing = {}, set(), set(), []
+
+    def add(self, run, step, seed, at, by, network, epochs, record, machine, version):
+        row = self.rows.setdefault((run, step), {"run": run, "step": step, **at, "by": by, "network": network, "epochs": epochs}
+                                   | {key: [] for key in SEEDS_HAVE} | {"machines": [], "versions": []})
+        for key, value in zip(SEEDS_HAVE, (seed, record["parameters"], record["macs"], record["test_top1_percent"],
+                                           record.get("test_loss"), record.get("seconds"))):
+            row[key].append(value)
+        for key, value in (("machines", machine), ("versions", version)):
+            if value not in row[key]:
+                row[key].append(value)
+
+
+SEEDS_HAVE = ("seeds", "parameters", "macs", "test_top1_percent", "test_loss", "seconds")
+
+
+def collect(plan, table, dataset):
+    """All that the table's runs have left so far, as a value for JSON; None before there is a network made smaller."""
+    figures, chosen = Figures(), {}
+    for task in {task.name: task for study in TABLES[table] for task in plan.tasks(study, dataset)}.values():
+        if isinstance(task, SearchTask):
+            if task.state().word == DONE:
+                chosen[task.size] = task.kept()
+            continue
+        state = task.state()
+        if state.word != DONE:
+            figures.missing.append(f"{task.name}{f' ({state.why})' if state.why else ''}")
+        if isinstance(task, PeersTask):
+            _add_peers(figures, task)
+        else:
+            _add_run(figures, task)
+    if table == "epochs":  # how far pruning gets is shown beside, where it is known
+        for task in plan.tasks("peers", dataset):
+            if task.run.at["size"] in plan.experiments["epochs"]["sizes"]:
+                _add_peers(figures, task)
+    if not any(row["step"] not in ("teacher", "map") for row in figures.rows.values()):
+        return None
+    rows = list(figures.rows.values())
+    sizes = {row.get("size") for row in rows}
+    return {"study": table, "dataset": dataset, "settings": plan.experiments["hybrid"],
+            "training_images": sorted(figures.training_images), "test_images": max(figures.test_images),
+            "chosen": {size: kept for size, kept in chosen.items() if size in sizes},
+            "published": plan.experiments.get(table, {}).get("published", []), "missing": figures.missing, "figures": rows}
+
+
+def _add_run(figures, task):
+    records, results = step_records(task.folder)
+    if results is None or task.other_settings():
+        return
+    if task.only != "teacher":  # that one may be given to runs with other images
+        figures.training_images.add(results["training_images"])
+        figures.test_images.add(results["test_images"])
+    recipe = read_toml(task.folder / "recipe.toml")
+    for step in task.steps:
+        if step in records:
+            record = records[step]
+            figures.add(_without_seed(task), step, task.seed, task.at, "mfi", record["network"],
+                        _epochs(step, record, records, recipe), record, results["machine"], results["version"])
+
+
+def _epochs(step, record, records, recipe):
+    """All that the network's weights have seen."""
+    if step in FROM_SCRATCH:
+        return record["epochs"]
+    if "teacher" not in records or step == "teacher":
+        return record["epochs"]
+    before = teacher_epochs(recipe, records["teacher"])
+    return before + (record["epochs"] if step == "map" else epochs_after_teacher(recipe))
+
+
+def _add_peers(figures, task):
+    peers = task.peers()
+    if not peers:
+        return
+    records, _ = step_records(task.run.folder)
+    before = teacher_epochs(read_toml(task.run.folder / "recipe.toml"), records["teacher"])
+    for peer in peers.values():
+        made = peer["made_with"]
+        figures.add(f"{_without_seed(task.run)}/peers", f"{peer['method']}-{peer['match']}", task.run.seed,
+                    task.run.at | {"method": peer["method"], "match": peer["match"]}, "Torch-Pruning",
+                    f"{peer['method']}, {peer['scope']}, {peer['recipe']}", before + peer["settings"]["epochs"], peer,
+                    f"{made['machine']}, {made['threads']} threads",
+                    f"Torch-Pruning {peer['settings']['torch_pruning']}, PyTorch {made['torch']}")
+
+
+def _without_seed(task: RunTask):
+    return task.name.removesuffix(f"-s{task.seed}")

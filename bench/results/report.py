@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Makes the tables, charts and sentences of docs/results.md and docs/method.md from what study.py has left.
+
+usage: report.py OUT [--docs DIR] [--seeds N,...]
+       report.py --from docs/results [--docs DIR]
+
+OUT is study.py's folder. What its runs say is written down as plain figures, docs/results/DATASET-STUDY.json; from these come
+the charts beside them and all that stands between the markers of the pages. With --from the figures are taken as they are,
+without any run. A study without runs leaves its table as it is; of one that is begun, what is missing is named.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+sys.dont_write_bytecode = True  # the source tree may be somebody else's
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent / "shared"))
+from charts import chart  # noqa: E402
+from collect import collect  # noqa: E402
+from errors import StudyError  # noqa: E402
+from figures import Study  # noqa: E402
+from pages import chart_file, replace_between, section, section_name  # noqa: E402
+from plan import TABLES, Plan, read_experiments  # noqa: E402
+from run_files import read_json  # noqa: E402
+from study import DATASETS, seeds  # noqa: E402
+from tasks import SOURCE  # noqa: E402
+from whole_file import replace_file, write_json  # noqa: E402
+
+PAGES = {"ablation": "method.md"}  # the others' tables stand in results.md
+
+
+def parse(words=None):
+    parser = argparse.ArgumentParser(prog="report.py", description="tables and charts of docs/results.md")
+    parser.add_argument("out", nargs="?", type=Path, metavar="OUT", help="where study.py has put its runs")
+    parser.add_argument("--from", dest="figures", type=Path, metavar="DIR",
+                        help="take the figures of this folder, instead of runs")
+    parser.add_argument("--docs", type=Path, default=SOURCE / "docs", metavar="DIR",
+                        help="the pages' folder; default: the project's docs")
+    parser.add_argument("--seeds", type=seeds, metavar="N,...", help="default: those of experiments.toml")
+    args = parser.parse_args(words)
+    if (args.out is None) == (args.figures is None):
+        parser.error("give OUT, the folder of study.py, or --from with a folder of figures")
+    return args
+
+
+def of_runs(out, seeds):
+    if not out.is_dir():
+        raise StudyError(f"{out}: there is no such folder; expected the one that study.py has put its runs in")
+    plan = Plan(out, read_experiments(), seeds)
+    for table in TABLES:
+        for dataset in [plan.experiments["depgraph"]["dataset"]] if table == "depgraph" else DATASETS:
+            value = collect(plan, table, dataset)
+            if value:
+                yield Study(value)
+
+
+def of_figures(folder):
+    if not folder.is_dir():
+        raise StudyError(f"{folder}: there is no such folder")
+    for file in sorted(folder.glob("*.json")):
+        value = read_json(file)
+        if not isinstance(value, dict) or value.get("study") not in TABLES:
+            raise StudyError(f"{file}: no figures of a study; expected what report.py writes")
+        yield Study(value)
+
+
+def write(studies, docs, with_figures):
+    """All pages are made before any is written: where a marker is missing, nothing is changed."""
+    pages, charts = {}, {}
+    for study in studies:
+        file = docs / PAGES.get(study.name, "results.md")
+        try:
+            text = pages.get(file) or file.read_text()
+        except OSError as error:
+            raise StudyError(f"{file}: {error.strerror}")
+        pages[file] = replace_between(file, text, section_name(study), section(study))
+        drawn = chart(study)
+        if drawn:
+            charts[docs / "results" / chart_file(study)] = drawn
+    (docs / "results").mkdir(exist_ok=True)
+    if with_figures:
+        for study in studies:
+            write_json(docs / "results" / f"{study.dataset}-{study.name}.json", study.value)
+    for file, text in {**charts, **pages}.items():
+        replace_file(file, text)
+
+
+def main():
+    args = parse()
+    try:
+        studies = list(of_runs(args.out, args.seeds) if args.out else of_figures(args.figures))
+        write(studies, args.docs, with_figures=args.out is not None)
+    except StudyError as error:
+        print(f"report.py: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    for study in studies:
+        runs = len(study.value["missing"])
+        print(f"{section_name(study)}: {len(study.rows)} networks" + (f", {runs} runs not done yet" if runs else ""))
+    if not studies:
+        print("no runs to report; the pages are as they were")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,413 @@
+#!/usr/bin/env python3
+"""Tests of report.py: figures of made-up runs, tables, sentences, charts, and putting them into pages."""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SOURCE = HERE.parent.parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "shared")]
+sys.dont_write_bytecode = True
+import charts  # noqa: E402
+import line_chart  # noqa: E402
+import pages  # noqa: E402
+import tables  # noqa: E402
+import verdicts  # noqa: E402
+from errors import StudyError  # noqa: E402
+from figures import Study  # noqa: E402
+
+try:
+    import tomllib  # noqa: F401
+except ImportError:
+    print("before Python 3.11: no TOML, nothing is tested", file=sys.stderr)
+    sys.exit(0)
+
+SVG = "{http://www.w3.org/2000/svg}"
+SECTIONS = {"results.md": ("front-cifar10", "front-cifar100", "epochs-cifar10", "labels-cifar10", "depgraph-cifar10"),
+            "method.md": ("ablation-cifar10",)}
+
+
+def row(step, *percents, size="0.3", parameters=300, macs=400, epochs=51, by="mfi", **at):
+    count = len(percents)
+    return {"run": "r", "step": step, "size": size, **at, "by": by, "network": "", "epochs": epochs, "seeds": list(range(count)),
+            "parameters": [parameters] * count, "macs": [macs] * count, "test_top1_percent": list(percents),
+            "test_loss": [0.5] * count, "seconds": [60.0] * count,
+            "machines": ["CPU, 2 threads"] if by == "mfi" else ["x86_64, 2 threads"],
+            "versions": ["mfi 0.1.0"] if by == "mfi" else ["Torch-Pruning 1.6.1"]}
+
+
+def peer(method, match, *percents, **at):
+    return row(f"{method}-{match}", *percents, by="Torch-Pruning", method=method, match=match, **at)
+
+
+def study(name, rows, **changes):
+    return Study({"study": name, "dataset": "cifar10", "settings": {}, "training_images": [50000], "test_images": 10000,
+                  "chosen": {}, "published": [], "missing": [], "figures": list(rows)} | changes)
+
+
+TEACHER = {key: value for key, value in row("teacher", 92.0, parameters=1000, macs=1000, epochs=45).items() if key != "size"}
+LONGER = row("teacher-longer", 92.2, 92.4, parameters=1000, macs=1000)
+
+
+def front(*rows, **changes):
+    return study("front", [TEACHER, LONGER, *rows], **changes)
+
+
+def text_of(a_study):
+    return " ".join(" ".join(verdicts.verdict(a_study)).split())
+
+
+class FrontVerdict(unittest.TestCase):
+    def test_holds_the_hybrid_against_its_teacher_trained_as_long(self):
+        text = text_of(front(row("hybrid", 91.8, 92.0)))
+        self.assertIn("At 30 % of the parameters the hybrid reaches 91.90 %, 0.40 points behind teacher-longer, within "
+                      "chance.", text)
+        text = text_of(front(row("hybrid", 90.0)))
+        self.assertIn("2.30 points behind teacher-longer, more than chance gives.", text)
+
+    def test_falls_back_on_the_teacher_and_says_so(self):
+        text = text_of(study("front", [TEACHER, row("hybrid", 92.1)]))
+        self.assertIn("0.10 points ahead of the teacher, within chance; teacher-longer has not been run.", text)
+
+    def test_names_every_control_that_does_as_well_or_better(self):
+        text = text_of(front(row("hybrid", 91.0), row("no-mapping", 90.9), row("regression-hybrid", 91.0),
+                             row("smaller-resnet", 89.0), row("distilled-resnet", 91.2), peer("bn-scale", "params", 93.0)))
+        self.assertIn("Better than the hybrid: distilled-resnet by 0.20 points (within chance) and bn-scale to its parameters "
+                      "by 2.00 points (more than chance gives).", text)
+        self.assertIn("As good as it, within chance: no-mapping (0.10 points behind) and regression-hybrid.", text)
+        self.assertIn("Behind it by more than chance gives: smaller-resnet by 2.00 points.", text)
+        self.assertNotIn("Not run", text)
+
+    def test_names_what_was_not_run(self):
+        text = text_of(front(row("hybrid", 91.0), row("no-mapping", 90.9)))
+        self.assertIn("Not run: regression-hybrid, smaller-resnet, distilled-resnet and Torch-Pruning.", text)
+
+    def test_compares_within_a_size(self):
+        text = text_of(front(row("hybrid", 91.0), row("hybrid", 88.0, size="0.2", parameters=200),
+                             row("no-mapping", 91.5, size="0.2")))
+        first, second = text.split("At 20 %")
+        self.assertNotIn("no-mapping by", first)
+        self.assertIn("Better than the hybrid: no-mapping by 3.50 points", second)
+
+
+class OtherVerdicts(unittest.TestCase):
+    def test_say_after_how_many_epochs_mapping_still_gains(self):
+        at = [(0, 50.0, None), (1, 90.0, 85.0), (5, 91.0, 90.9), (20, 90.0, 92.0)]
+        rows = [row("hybrid", mapped, fine_tuning=epochs) for epochs, mapped, _ in at]
+        rows += [row("no-mapping", control, fine_tuning=epochs) for epochs, _, control in at if control]
+        text = text_of(study("epochs", rows))
+        self.assertIn("as mapped the network is right for 50.00 % of the test images", text)
+        self.assertIn("Mapped is ahead of not mapped by more than chance gives after 1 epoch (+5.00 points).", text)
+        self.assertIn("No-mapping does as well, within chance, after 5 epochs (+0.10 points).", text)
+        self.assertIn("No-mapping does better, by more than chance gives, after 20 epochs (-2.00 points).", text)
+
+    def test_say_with_how_few_labels_mapping_gains(self):
+        rows = [row(step, percent, labelled=labelled, distillation=distillation, fine_tuning=5)
+                for labelled, distillation, mapped, control in ((0.01, 0, 60, 40), (1, 0, 91, 91), (0.01, 0.9, 90, 90.1))
+                for step, percent in (("hybrid", mapped), ("no-mapping", control))]
+        text = text_of(study("labels", rows))
+        self.assertIn("Without the teacher's soft labels: mapped is ahead of not mapped by more than chance gives with 1 % of "
+                      "the labels (+20.00 points). No-mapping does as well, within chance, with 100 % of the labels (+0.00 "
+                      "points).", text)
+        self.assertIn("With the teacher's soft labels: no-mapping does as well, within chance, with 1 % of the labels (-0.10 "
+                      "points).", text)
+
+    def test_say_which_objective_is_best_and_whether_there_need_be_any(self):
+        rows = [row(step, percent, variant=name, about="", size="0.2") for name, mapped, tuned in
+                (("meanflow", 30.0, 80.0), ("both", 55.0, 83.0), ("endpoint", 54.5, 83.1)) for step, percent in
+                (("map", mapped), ("hybrid", tuned))]
+        text = text_of(study("ablation", rows + [row("no-mapping", 82.9, variant="both", about="", size="0.2")]))
+        self.assertIn("As mapped both is best with 55.00 %. As good, within chance: endpoint (0.50 points behind). Behind by "
+                      "more than chance gives: meanflow by 25.00 points.", text)
+        self.assertIn("After the fine-tuning endpoint is best with 83.10 %.", text)
+        self.assertIn("The control no-mapping does as well: 82.90 %, 0.20 points behind endpoint, within chance.", text)
+
+    def test_hold_changes_against_the_published_one_that_is_nearest(self):
+        published = [{"name": "P", "speedup": 2.13, "before": 93.5, "after": 93.8},
+                     {"name": "Q", "speedup": 9, "before": 93, "after": 90}]
+        text = text_of(study("depgraph", [TEACHER, LONGER, row("hybrid", 91.0, macs=470), row("no-mapping", 91.1, macs=470)],
+                             published=published))
+        self.assertIn("With 2.13 times fewer multiply-accumulates the accuracy changes by -1.00 points (more than chance gives); "
+                      "published for P at 2.13 times: +0.30 points, from a teacher of 93.50 %. The control no-mapping does "
+                      "better: 0.10 points ahead of the hybrid, within chance.", text)
+        self.assertIn("The teacher itself changes by +0.30 points in as many epochs (teacher-longer).", text)
+
+    def test_never_contradict_the_table_by_rounding(self):
+        text = text_of(front(row("hybrid", 91.004), row("no-mapping", 90.996)))
+        self.assertIn("no-mapping.", text)
+        self.assertNotIn("0.01", text)
+
+
+class Tables(unittest.TestCase):
+    def test_put_sizes_from_the_largest_down_with_their_controls_and_peers_beside_them(self):
+        lines = tables.table(front(row("hybrid", 88.0, size="0.2", parameters=200), row("hybrid", 91.0),
+                                   peer("random", "macs", 80.0), peer("random", "params", 82.0),
+                                   row("no-mapping", 90.0, 91.0))).splitlines()
+        self.assertEqual([tuple(word.strip() for word in line.split("|")[1:3]) for line in lines[2:]],
+                         [("", "teacher"), ("", "teacher-longer"), ("0.3", "hybrid"), ("0.3", "no-mapping"),
+                          ("0.3", "random to its parameters"), ("0.3", "random to its MACs"), ("0.2", "hybrid")])
+        self.assertIn("| 0.3 | no-mapping | mfi | 51 | 300 | 30.0 % | 400 | 40.0 % | 90.50 % (90.00 to 91.00) | 2 |", lines)
+
+    def test_have_as_many_columns_in_each_line(self):
+        for a_study in (front(row("hybrid", 91.0)), study("epochs", [row("hybrid", 50.0, fine_tuning=0)]),
+                        study("labels", [row("hybrid", 50.0, labelled=0.1, distillation=0, fine_tuning=9)]),
+                        study("ablation", [row("map", 50.0, variant="a", about="b")]),
+                        study("depgraph", [TEACHER, row("hybrid", 91.0)],
+                              published=[{"name": "P", "speedup": 2, "before": 9, "after": 8}])):
+            self.assertEqual(len({line.count("|") for line in tables.table(a_study).splitlines()}), 1, a_study.name)
+
+    def test_show_differences_and_which_of_them_are_chance(self):
+        rows = [row("hybrid", 90.0, 92.0, fine_tuning=1), row("no-mapping", 85.0, fine_tuning=1),
+                row("hybrid", 50.0, fine_tuning=0)]
+        text = tables.table(study("epochs", rows))
+        self.assertIn("| 0.3 | 0 | 50.00 % | chance, not run | - | 1 |", text)
+        self.assertIn("| 0.3 | 1 | 91.00 % (90.00 to 92.00) | 85.00 % | +6.00 | 2, 1 |", text)
+        text = tables.table(study("epochs", [row("hybrid", 90.0, fine_tuning=1), row("no-mapping", 90.1, fine_tuning=1)]))
+        self.assertIn("| -0.10 (chance) |", text)
+
+    def test_show_mapping_and_fine_tuning_of_a_variant_beside_each_other(self):
+        rows = [row("map", 40.0, 42.0, variant="both", about="x"), row("hybrid", 80.0, 81.0, variant="both", about="x"),
+                row("no-mapping", 79.0, variant="both", about="x")]
+        text = tables.table(study("ablation", rows))
+        self.assertIn("| both | x | 41.00 % (40.00 to 42.00) | 80.50 % (80.00 to 81.00) | 60 | 2 |", text)
+        self.assertIn("| no-mapping | the control: not mapped, fine-tuned for the mapping's epochs too | - | 79.00 % | - | 1 |", text)
+
+
+class Charts(unittest.TestCase):
+    def parse(self, a_study):
+        return xml.etree.ElementTree.fromstring(charts.chart(a_study))
+
+    def legend(self, svg):
+        return [each.text for each in svg.iter(f"{SVG}text") if float(each.get("x")) == line_chart.RIGHT_EDGE + 40]
+
+    def full_front(self):
+        steps = ("hybrid", "no-mapping", "regression-hybrid", "smaller-resnet", "distilled-resnet")
+        rows = [row(step, 90 - n - 10 * (1 - share), 90.4 - n, size=str(share), parameters=1000 * share, macs=900 * share)
+                for n, step in enumerate(steps) for share in (0.6, 0.3)]
+        rows += [peer(method, match, 85.0, 86.0, size="0.3") for method in ("group-norm", "random")
+                 for match in ("params", "macs")]
+        return front(*rows)
+
+    def test_of_the_front_hold_every_series_in_both_panels(self):
+        svg = self.parse(self.full_front())
+        self.assertEqual(self.legend(svg), ["teacher-longer, ± 0.2 points", "teacher", "hybrid", "no-mapping", "regression-hybrid",
+                                            "smaller-resnet", "distilled-resnet", "group-norm, pruned", "random, pruned"])
+        marks = list(svg.iter(f"{SVG}polygon")) + list(svg.iter(f"{SVG}circle"))
+        self.assertEqual(len(marks), 2 * (5 * 2 + 2) + 7)
+        self.assertEqual(len(list(svg.iter(f"{SVG}polyline"))), 2 * 5)
+        labels = [each.text for each in svg.iter(f"{SVG}text")]
+        self.assertIn("test top-1 against parameters", labels)
+        self.assertIn("test top-1 against multiply-accumulates an image", labels)
+
+    def test_show_a_band_around_the_teacher_trained_as_long(self):
+        bands = [each for each in self.parse(self.full_front()).iter(f"{SVG}rect") if each.get("fill-opacity")]
+        self.assertEqual(len(bands), 3)
+
+    def test_show_the_range_of_seeds(self):
+        def bars(*percents):
+            svg = self.parse(study("epochs", [row("hybrid", *percents, fine_tuning=n) for n in (1, 5)]))
+            return sum(each.get("stroke") == "#c8501e" for each in svg.iter(f"{SVG}line"))
+
+        self.assertEqual((bars(90.0), bars(90.0, 91.0)), (0, 2))
+
+    def test_of_epochs_begin_at_none_and_hold_the_pruned_networks(self):
+        rows = [row("hybrid", 50.0 + n, fine_tuning=n) for n in (0, 1, 20)] + [row("no-mapping", 60.0, fine_tuning=1)]
+        rows += [peer("random", match, 70.0, fine_tuning=5) for match in ("params", "macs")]
+        svg = self.parse(study("epochs", rows))
+        self.assertEqual(self.legend(svg), ["mapped, size 0.3", "not mapped, size 0.3", "random, pruned, size 0.3"])
+        self.assertTrue({"0", "1", "5", "20"} <= {each.text for each in svg.iter(f"{SVG}text")})
+
+    def test_of_labels_tell_taught_from_untaught(self):
+        rows = [row(step, 50.0, labelled=labelled, distillation=distillation, fine_tuning=5)
+                for step in ("hybrid", "no-mapping") for labelled in (0.01, 1) for distillation in (0, 0.9)]
+        self.assertEqual(self.legend(self.parse(study("labels", rows))),
+                         ["mapped, soft labels 0.9", "mapped, labels alone", "not mapped, soft labels 0.9", "not mapped, labels alone"])
+
+    def test_stay_within_their_borders(self):
+        svg = self.parse(self.full_front())
+        width, height = map(float, svg.get("viewBox").split()[2:])
+        for each in svg.iter():
+            for key, limit in [(key, width) for key in ("x", "x1", "x2", "cx")] + [(key, height) for key in ("y", "y1", "cy")]:
+                self.assertTrue(0 <= float(each.get(key, 0)) <= limit, each.attrib)
+
+    def test_write_no_label_over_a_mark_or_another_label(self):
+        room = line_chart.Room(0, 0, 200, 100)
+        room.take(95, 45, 105, 55)
+        first, second = room.label("abc", "#000", [(100, 50)]), room.label("abc", "#000", [(100, 50)])
+        self.assertIn('x="110.0"', first[0])
+        self.assertIn('x="90.0"', second[0])
+        self.assertEqual(room.label("abc", "#000", [(-50, 50)]), [])
+
+    def test_are_on_white(self):
+        self.assertEqual(next(self.parse(self.full_front()).iter(f"{SVG}rect")).get("fill"), "#ffffff")
+
+    def test_can_hold_a_single_network(self):
+        self.parse(front(row("hybrid", 91.0)))
+        self.parse(study("epochs", [row("hybrid", 91.0, fine_tuning=5)]))
+
+
+class Pages(unittest.TestCase):
+    def between(self, text, content="new"):
+        return pages.replace_between("page.md", text, "a-b", content)
+
+    def test_replace_only_what_is_between_the_markers(self):
+        text = f"before\n{pages.marker('a-b')}\nold\n{pages.end_marker('a-b')}\nafter\n"
+        new = self.between(text)
+        self.assertEqual(new, f"before\n{pages.marker('a-b')}\n\nnew\n\n{pages.end_marker('a-b')}\nafter\n")
+        self.assertEqual(self.between(new), new)
+
+    def test_say_where_a_missing_marker_belongs(self):
+        for text, part in (("", "has no line"), (pages.marker("a-b"), "has no line '<!-- end of a-b -->'"),
+                           (2 * pages.marker("a-b"), "more than one"),
+                           (pages.end_marker("a-b") + pages.marker("a-b"), "comes before")):
+            with self.assertRaises(StudyError) as caught:
+                self.between(text)
+            self.assertIn(part, str(caught.exception))
+
+    def test_name_the_command_images_seeds_machine_version_and_chance(self):
+        text = " ".join(pages.section(front(row("hybrid", 91.0, 91.2), peer("random", "macs", 50.0))).split())
+        self.assertIn("bench/results/study.py build/release/bin/mfi teacher search front peers --dataset cifar10 --seeds 0,1 "
+                      "--data ~/data", text)
+        self.assertIn("50,000 training images, 10,000 test images; seeds 0, 1 (mean, lowest to highest); CPU, 2 threads; mfi 0.1.0; "
+                      "Torch-Pruning 1.6.1.", text)
+        self.assertIn("A difference below 0.7 points (near 92 %) to 1.4 points (near 50 %) may be chance of the test images", text)
+
+    def test_name_what_is_missing(self):
+        text = pages.missing(front(missing=[f"run-{n}" for n in range(8)]))
+        self.assertEqual(text, "Not run yet: run-0, run-1, run-2, run-3, run-4, run-5, and 2 more.")
+
+    def test_have_a_place_for_every_table(self):
+        for page, names in SECTIONS.items():
+            text = (SOURCE / "docs" / page).read_text()
+            for name in names:
+                pages.replace_between(page, text, name, "x")
+
+
+class FromRunsToPages(unittest.TestCase):
+    """With what a made-up mfi has left: two seeds of everything on CIFAR-10."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder_holder = tempfile.TemporaryDirectory()
+        cls.folder = Path(cls.folder_holder.name)
+        cls.environment = {key: value for key, value in os.environ.items() if not key.startswith(("MFI_", "MADE_UP_"))} | {
+            "MFI_BENCH_PYTHON": str(HERE / "made_up_peers.py"), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = cls.call("study.py", HERE / "made_up_mfi.py", "teacher", "search", "front", "peers", "ablation", "epochs", "labels",
+                        "depgraph", "--seeds", "0,1", "--out", cls.folder / "out", "--dataset", "cifar10")
+        if done.returncode:
+            raise AssertionError(done.stderr)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder_holder.cleanup()
+
+    @classmethod
+    def call(cls, program, *words):
+        return subprocess.run([sys.executable, HERE / program, *words], capture_output=True, text=True, cwd=SOURCE, timeout=120,
+                              env=cls.environment)
+
+    def docs(self, name, sections=SECTIONS):
+        folder = self.folder / name
+        folder.mkdir()
+        for page, names in sections.items():
+            body = [f"{pages.marker(each)}\n\nNot run yet.\n\n{pages.end_marker(each)}" for each in names]
+            (folder / page).write_text("\n\n".join(["# Mine", *body, "The end"]) + "\n")
+        return folder
+
+    def report(self, docs, *words):
+        done = self.call("report.py", *(words or (self.folder / "out",)), "--docs", docs)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def figures(self, docs, name):
+        return json.loads((docs / "results" / f"{name}.json").read_text())
+
+    def test_fills_every_table_with_runs_and_leaves_the_others(self):
+        docs = self.docs("all")
+        self.report(docs)
+        text = (docs / "results.md").read_text()
+        for name in ("front", "epochs", "labels"):
+            self.assertIn(f"](results/cifar10-{name}.svg)", text)
+            xml.etree.ElementTree.parse(docs / "results" / f"cifar10-{name}.svg")
+        self.assertIn("| 0.3 | hybrid | mfi | 51 | 290.0 k | 29.0 % | 20.30 M | 29.0 % | 87.83 % (87.78 to 87.88) | 2 |", text)
+        self.assertIn("| hybrid | mfi | 2.56 |", text)
+        self.assertIn("| DepGraph | published | 2.13 | 93.53 % | 93.77 % | +0.24 | - |", text)
+        self.assertIn("| meanflow | the MeanFlow identity alone |", (docs / "method.md").read_text())
+        self.assertIn(f"{pages.marker('front-cifar100')}\n\nNot run yet.", text)
+        self.assertTrue(text.startswith("# Mine\n") and text.endswith("The end\n"))
+
+    def test_writes_plain_figures_of_each_network(self):
+        docs = self.docs("figures")
+        self.report(docs)
+        front_figures = self.figures(docs, "cifar10-front")
+        found = Study(front_figures).find("distilled-resnet", size="0.2")
+        self.assertEqual((found["run"], found["epochs"], found["seeds"]), ("cifar10/front/0.2", 51, [0, 1]))
+        self.assertEqual(found["seconds"], [510.0, 510.0])
+        self.assertEqual((found["machines"], found["versions"]), (["Made-up CPU, 2 threads"], ["mfi 9.9.9, LibTorch 9.9.9"]))
+        self.assertEqual(Study(front_figures).find("teacher")["epochs"], 45)
+        self.assertEqual(front_figures["chosen"]["0.3"]["target"], "params=0.3 macs=0.5")
+        self.assertEqual(Study(self.figures(docs, "cifar10-ablation")).find("map", variant="logits")["epochs"], 46)
+        self.assertEqual(self.figures(docs, "cifar10-ablation")["training_images"], [18000])
+
+    def test_makes_the_same_again_from_the_figures_alone(self):
+        docs, again = self.docs("once"), self.docs("again")
+        self.report(docs)
+        self.report(again, "--from", docs / "results")
+        for file in [*docs.glob("*.md"), *(docs / "results").glob("*.svg")]:
+            self.assertEqual((again / file.relative_to(docs)).read_text(), file.read_text(), file.name)
+
+    def test_shows_what_is_there_and_names_what_is_not(self):
+        docs = self.docs("three-seeds")
+        said = self.report(docs, self.folder / "out", "--seeds", "1,2")
+        self.assertIn("front-cifar10: ", said)
+        text = (docs / "results.md").read_text()
+        self.assertIn("Not run yet: cifar10/front/0.6-s2, cifar10/front/0.4-s2", text)
+        self.assertIn("seed 1;", text)
+        self.assertEqual(Study(self.figures(docs, "cifar10-front")).find("hybrid", size="0.3")["seeds"], [1])
+
+    def test_passes_over_runs_of_other_settings(self):
+        recipe = self.folder / "out/cifar10/labels/0.1-d0-s1/recipe.toml"
+        text = recipe.read_text()
+        self.addCleanup(recipe.write_text, text)
+        recipe.write_text(text.replace("labelled = 0.1", "labelled = 0.2"))
+        docs = self.docs("others")
+        self.report(docs)
+        found = Study(self.figures(docs, "cifar10-labels")).find("hybrid", labelled=0.1, distillation=0.0)
+        self.assertEqual(found["seeds"], [0])
+        self.assertIn("cifar10/labels/0.1-d0-s1 (with other settings: data.labelled)",
+                      (docs / "results.md").read_text().replace("\n", " "))
+
+    def test_changes_nothing_where_a_marker_is_missing(self):
+        docs = self.docs("marker", {"results.md": SECTIONS["results.md"], "method.md": ()})
+        before = (docs / "results.md").read_text()
+        done = self.call("report.py", self.folder / "out", "--docs", docs)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("method.md: has no line '<!-- ablation-cifar10: made by bench/results/report.py -->'; put the lines", done.stderr)
+        self.assertEqual((docs / "results.md").read_text(), before)
+        self.assertFalse((docs / "results").exists())
+
+    def test_refuses_a_folder_that_is_not_there_and_figures_that_are_none(self):
+        done = self.call("report.py", self.folder / "nothing")
+        self.assertIn("nothing: there is no such folder", done.stderr)
+        (self.folder / "bad").mkdir()
+        (self.folder / "bad/a.json").write_text("[]")
+        done = self.call("report.py", "--from", self.folder / "bad", "--docs", self.docs("bad-docs"))
+        self.assertIn("a.json: no figures of a study", done.stderr)
+        self.assertEqual(self.call("report.py").returncode, 2)
+
+    def test_counts_every_network_that_stands_in_a_table(self):
+        docs = self.docs("counts")
+        self.report(docs)
+        text = (docs / "results.md").read_text().split(pages.marker("front-cifar10"))[1]
+        text = text.split(pages.end_marker("front-cifar10"))[0]
+        self.assertEqual(len(re.findall(r"^\| (?!size)", text, re.M)), 2 + 4 * (5 + 6))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,93 @@
+"""What `mfi run` and `mfi search` leave, read without mfi (docs/file-formats.md)."""
+import json
+from pathlib import Path
+
+from errors import StudyError
+
+# Keys that decide no figure of `mfi run`: where things lie, how often states are saved, which controls there are beside the
+# hybrid. network.model is absolute in a run's own recipe.
+INDIFFERENT = {"name", "network.model", "runtime.threads", "checkpoint.minutes", "checkpoint.final_state"}
+SWITCHES = {"controls.teacher_longer", "controls.no_mapping", "controls.regression", "controls.smaller_resnet",
+            "controls.distilled_resnet"}
+
+
+def read_json(file):
+    """None where there is no such file. Raises StudyError for one that is damaged."""
+    try:
+        return json.loads(Path(file).read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{file}: cannot be read ({error}); remove it, and its run is made again")
+
+
+def read_toml(file):
+    """None where there is no such file. Raises StudyError for one that is none."""
+    toml = _toml()
+    try:
+        return toml.loads(Path(file).read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{file}: cannot be read as TOML ({error})")
+
+
+def flat(recipe):
+    """{"seed": 0, "data.limit": 20000, ...} of a recipe's tables."""
+    out = {}
+    for key, value in recipe.items():
+        if isinstance(value, dict):
+            out.update({f"{key}.{name}": each for name, each in value.items()})
+        else:
+            out[key] = value
+    return out
+
+
+def read_settings(words):
+    """The same of --set's words: "data.limit=20000" and so on. A value is TOML, or a text without quotes."""
+    out = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise StudyError(f"'{word}' is no setting; expected SECTION.KEY=VALUE")
+        try:
+            out[key] = _toml().loads("value = " + value)["value"]
+        except ValueError:
+            out[key] = value
+    return out
+
+
+def wanted_settings(recipe, words=()):
+    """What a recipe with these words of --set asks for, flat. Of what it leaves to mfi's defaults, the keys that say which
+    images are trained on: a folder may hold a trial on few of them."""
+    return {"seed": 0, "data.limit": 0, "data.validation": 0} | flat(recipe) | read_settings(words)
+
+
+def differences(wanted, recipe, but=("search.",)):
+    """Keys of `wanted` that the run's recipe does not have, or has with another value; those that begin with one of `but` are
+    left out. Both flat."""
+    return [key for key, value in wanted.items()
+            if key not in INDIFFERENT | SWITCHES and not key.startswith(but)
+            and (key not in recipe or _as_list(recipe[key]) != _as_list(value))]
+
+
+def step_records(folder):
+    """The steps of a run by name, each with the seconds that its training took, and results.json; ({}, None) without one."""
+    results = read_json(folder / "results.json")
+    if results is None:
+        return {}, None
+    times = read_json(folder / "timing.json") or {}
+    return {step["step"]: step | {"seconds": times.get(step["step"], {}).get("seconds")} for step in results["steps"]}, results
+
+
+def _as_list(value):
+    """One value may stand for a list of it."""
+    return value if isinstance(value, list) else [value]
+
+
+def _toml():
+    try:
+        import tomllib
+    except ImportError:
+        raise StudyError("Python 3.11 or newer is needed, to read recipes")
+    return tomllib

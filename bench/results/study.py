@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Carries out the trainings behind docs/results.md and docs/method.md.
+
+usage: study.py MFI STUDY... [flags]       (docs/results.md; the studies themselves are in experiments.toml)
+
+MFI is the program. The studies are carried out in the order given, each run after the other in a process of its own; what is
+done is left alone, what was interrupted goes on. `front` and those after it build on `teacher` and `search`. --list shows
+every command and how far it is, so that each can be typed by hand. report.py makes tables and charts of what is there.
+"""
+import argparse
+import fnmatch
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+sys.dont_write_bytecode = True  # the source tree may be somebody else's
+sys.path.insert(1, str(Path(__file__).resolve().parent.parent / "shared"))
+from errors import StudyError  # noqa: E402
+from plan import STUDIES, Plan, read_experiments  # noqa: E402
+from tasks import DONE, Options, command_text  # noqa: E402
+
+DATASETS = ("cifar10", "cifar100")
+INTERRUPTED, TERMINATED = 130, 143
+
+
+def seeds(text):
+    if not all(word.isdigit() for word in text.split(",")):
+        raise argparse.ArgumentTypeError(f"'{text}', expected whole numbers with commas between them")
+    return [int(word) for word in text.split(",")]
+
+
+def parse(words=None):
+    def at_least_one(text):
+        if not text.isdigit() or int(text) == 0:
+            raise argparse.ArgumentTypeError(f"'{text}', expected a whole number from 1")
+        return int(text)
+
+    parser = argparse.ArgumentParser(prog="study.py", description="the trainings behind docs/results.md")
+    parser.add_argument("mfi", help="the mfi program")
+    parser.add_argument("studies", nargs="+", choices=STUDIES, metavar="STUDY", help=f"of {', '.join(STUDIES)}")
+    parser.add_argument("--data", default=os.environ.get("MFI_DATA"), metavar="DIR",
+                        help="folder of the data; default: MFI_DATA")
+    parser.add_argument("--out", type=Path, default=Path("runs/results"), metavar="DIR",
+                        help="where the runs go; default: runs/results")
+    parser.add_argument("--list", action="store_true", help="print each run's command and how far it is; run nothing")
+    parser.add_argument("--only", metavar="PATTERN", help="runs alone whose name holds this; * and ? stand for other letters")
+    parser.add_argument("--seeds", type=seeds, metavar="N,...", help="default: those of experiments.toml")
+    parser.add_argument("--dataset", choices=[*DATASETS, "both"],
+                        help="default: for each study those of experiments.toml")
+    parser.add_argument("--threads", type=at_least_one, metavar="N", help="compute threads; default: the programs' own choice")
+    parser.add_argument("--yes", action="store_true", help="replace what was trained with other settings")
+    return parser.parse_args(words)
+
+
+def planned(args, experiments):
+    """All tasks that are asked for, each once, in order."""
+    asked = None if args.dataset is None else list(DATASETS) if args.dataset == "both" else [args.dataset]
+    plan = Plan(args.out, experiments, args.seeds)
+    tasks = {}
+    for study in args.studies:
+        for dataset in plan.datasets(study, asked):
+            for task in plan.tasks(study, dataset):
+                _add(tasks, task)
+    if args.only:
+        tasks = {name: task for name, task in tasks.items() if fnmatch.fnmatchcase(name, f"*{args.only}*")}
+        if not tasks:
+            raise StudyError(f"--only {args.only}: no run of {', '.join(args.studies)} has such a name; --list shows them")
+    return list(tasks.values())
+
+
+def _add(tasks, task):
+    """Two studies may want the same run, one with more controls: that one is made."""
+    there = tasks.get(task.name)
+    if there is None or len(getattr(task, "steps", ())) > len(getattr(there, "steps", ())):
+        tasks[task.name] = task
+
+
+def list_tasks(tasks, options):
+    counts = {}
+    for task in tasks:
+        state = task.state()
+        counts[state.word] = counts.get(state.word, 0) + 1
+        print(f"{task.name}: {state.word}{f' ({state.why})' if state.why else ''}")
+        for words in task.commands(options):
+            print(f"    {command_text(words)}")
+    print(f"{len(tasks)} runs: {', '.join(f'{count} {word}' for word, count in counts.items())}")
+
+
+class Child:
+    """The program at work. Ctrl-C reaches it as it reaches us, so we only wait; SIGTERM is passed on."""
+
+    def __init__(self):
+        self.process = None
+        signal.signal(signal.SIGTERM, self._terminate)
+        self.terminated = False
+
+    def _terminate(self, *_):
+        self.terminated = True
+        if self.process:
+            self.process.terminate()
+        else:
+            sys.exit(TERMINATED)
+
+    def run(self, words):
+        """Its exit code."""
+        try:
+            self.process = subprocess.Popen(words)
+        except OSError as error:
+            raise StudyError(f"{words[0]}: {error.strerror}")
+        interrupted = False
+        while True:
+            try:
+                code = self.process.wait()
+                break
+            except KeyboardInterrupt:
+                interrupted = True  # it saves its state first
+        self.process = None
+        if interrupted or self.terminated:
+            return INTERRUPTED if interrupted else TERMINATED
+        return code if code >= 0 else 128 - code  # killed, as a shell says it
+
+
+def carry_out(tasks, options):
+    child = Child()
+    for number, task in enumerate(tasks, 1):
+        if task.state().word == DONE:
+            print(f"{task.name}: done", file=sys.stderr)
+            continue
+        task.require_inputs()
+        words = task.commands(options)[0]
+        print(f"\n[{number}/{len(tasks)}] {task.name}\n    {command_text(words)}", file=sys.stderr, flush=True)
+        code = child.run(words)
+        if code in (INTERRUPTED, TERMINATED):
+            raise StudyError(f"{task.name}: stopped; the same command goes on", code)
+        if code != 0:
+            raise StudyError(f"{task.name}: ended with exit code {code}, for the reason above: {command_text(words)}", code)
+        task.finish()
+        state = task.state()
+        if state.word != DONE:
+            raise StudyError(f"{task.name}: the command ended well, but what it left is {state.word} ({state.why})")
+
+
+def main():
+    args = parse()
+    options = Options(args.mfi, args.data, args.threads, args.yes)
+    try:
+        tasks = planned(args, read_experiments())
+        if args.list:
+            list_tasks(tasks, options)
+        else:
+            carry_out(tasks, options)
+    except StudyError as error:
+        print(f"study.py: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

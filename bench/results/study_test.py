@@ -1,0 +1,322 @@
+#!/usr/bin/env python3
+"""Tests of study.py: what a study is made of, how far it is, and carrying it out with a made-up mfi that trains nothing."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SOURCE = HERE.parent.parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "shared")]
+sys.dont_write_bytecode = True
+import run_files  # noqa: E402
+from chosen import keep_chosen  # noqa: E402
+from errors import StudyError  # noqa: E402
+from plan import STUDIES, Plan, read_experiments  # noqa: E402
+from tasks import Options  # noqa: E402
+
+MFI, PEERS_PYTHON = HERE / "made_up_mfi.py", HERE / "made_up_peers.py"
+
+try:
+    import tomllib  # noqa: F401
+except ImportError:
+    print("before Python 3.11: no TOML, nothing is tested", file=sys.stderr)
+    sys.exit(0)
+
+
+def settings(task):
+    return run_files.read_settings(task.settings)
+
+
+class ThePlan(unittest.TestCase):
+    def setUp(self):
+        self.plan = Plan("out", read_experiments())
+
+    def task(self, study, name):
+        return next(task for task in self.plan.tasks(study, "cifar10") if task.name == name)
+
+    def test_names_each_run_of_a_study_once(self):
+        for study in STUDIES:
+            names = [task.name for task in self.plan.tasks(study, "cifar10")]
+            self.assertEqual(len(names), len(set(names)), study)
+
+    def test_takes_recipes_that_there_are(self):
+        for folder, study in (("cifar10", "teacher"), ("cifar100", "search"), ("cifar10", "depgraph")):
+            self.assertTrue(self.plan.tasks(study, folder)[0].recipe.is_file())
+
+    def test_fine_tunes_only_sizes_that_are_searched(self):
+        for study, makes in (("front", "search"), ("ablation", "search"), ("epochs", "search"), ("labels", "search"),
+                             ("depgraph", "depgraph")):
+            made = {task.folder / "sizes" / f"{task.size}.toml" for task in self.plan.tasks(makes, "cifar10")
+                    if hasattr(task, "size")}
+            for task in self.plan.tasks(study, "cifar10"):
+                if getattr(task, "at", None):
+                    self.assertIn(task.recipe, made, task.name)
+                    self.assertEqual(task.needs, makes)
+
+    def test_searches_for_a_second_target_where_the_size_has_one(self):
+        task = self.task("search", "cifar10/search-0.3")
+        self.assertEqual(task.commands(Options("mfi"))[0][3:7], ["--target", "params=0.3", "--target", "macs=0.5"])
+
+    def test_makes_all_seeds_of_all_sizes_in_the_front_one_seed_after_the_other(self):
+        names = [task.name for task in self.plan.tasks("front", "cifar10")]
+        self.assertEqual(len(names), 12)
+        self.assertEqual(names[:5], [f"cifar10/front/{name}" for name in ("0.6-s0", "0.4-s0", "0.3-s0", "0.2-s0", "0.6-s1")])
+
+    def test_trains_the_teacher_longer_at_one_size_alone(self):
+        longer = [task.name for task in self.plan.tasks("front", "cifar10") if "teacher-longer" in task.steps]
+        self.assertEqual(longer, [f"cifar10/front/0.3-s{seed}" for seed in range(3)])
+        self.assertIn("controls.teacher_longer=false", self.task("front", "cifar10/front/0.2-s0").settings)
+
+    def test_gives_every_hybrid_the_settings_of_one_place(self):
+        for study in ("front", "ablation", "epochs"):
+            for task in self.plan.tasks(study, "cifar10"):
+                self.assertEqual(settings(task)["hybrid.distillation"], 0.9, task.name)
+
+    def test_sets_each_key_once(self):
+        for study in ("front", "ablation", "epochs", "labels"):
+            for task in self.plan.tasks(study, "cifar10"):
+                keys = [word.partition("=")[0] for word in task.settings]
+                self.assertEqual(len(keys), len(set(keys)), task.name)
+
+    def test_changes_the_objective_of_each_variant(self):
+        one = settings(self.task("ablation", "cifar10/ablation/endpoint-124-s1"))
+        self.assertEqual((one["seed"], one["hybrid.epochs"], one["data.limit"]), (1, 1, 20000))
+        self.assertEqual(one["objective.endpoint_steps"], [1, 2, 4])
+        with_control = {task.at["variant"] for task in self.plan.tasks("ablation", "cifar10") if "no-mapping" in task.steps}
+        self.assertEqual(with_control, {"both"})
+
+    def test_has_no_control_without_fine_tuning(self):
+        self.assertEqual(self.task("epochs", "cifar10/epochs/0.3-e0-s0").steps, ("map", "hybrid"))
+        self.assertIn("no-mapping", self.task("epochs", "cifar10/epochs/0.3-e1-s0").steps)
+
+    def test_takes_the_fronts_run_where_it_is_the_same_training(self):
+        epochs = [task.name for task in self.plan.tasks("epochs", "cifar10") if task.seed == 0]
+        self.assertIn("cifar10/front/0.3-s0", epochs)
+        self.assertNotIn("cifar10/epochs/0.3-e5-s0", epochs)
+        labels = [task.name for task in self.plan.tasks("labels", "cifar10") if task.seed == 0]
+        self.assertEqual(labels, [f"cifar10/labels/{name}-s0" for name in ("0.01-d0", "0.01-d0.9", "0.1-d0", "0.1-d0.9", "1-d0")] +
+                         ["cifar10/front/0.3-s0"])
+
+    def test_trains_on_about_as_many_batches_however_few_the_labels(self):
+        for run in self.plan.experiments["labels"]["runs"]:
+            images = 50000 if run["distillation"] else 50000 * run["labelled"]
+            self.assertAlmostEqual(run["epochs"] * -(-images // 128) / 1955, 1, delta=0.01)
+
+    def test_gives_a_peer_the_seed_of_its_run(self):
+        task = self.task("peers", "cifar10/front/0.2-s2/peers")
+        words = task.commands(Options("mfi", "data", 2))[0]
+        self.assertEqual(words[1:3], ["mfi", "out/cifar10/front/0.2-s2"])
+        self.assertEqual(words[3:], "--data data --methods group-norm,bn-scale,random --match both --scope global --recipe ours "
+                         "--seeds 2 --threads 2".split())
+
+    def test_knows_which_datasets_a_study_is_made_with(self):
+        self.assertEqual(self.plan.datasets("front"), ["cifar10", "cifar100"])
+        self.assertEqual(self.plan.datasets("labels"), ["cifar10"])
+        self.assertEqual(self.plan.datasets("labels", ["cifar100"]), ["cifar100"])
+        with self.assertRaises(StudyError):
+            self.plan.datasets("depgraph", ["cifar100"])
+
+
+class InAFolder(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.out, self.log = self.folder / "out", self.folder / "log"
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith(("MFI_", "MADE_UP_"))} | {
+            "MFI_BENCH_PYTHON": str(PEERS_PYTHON), "MADE_UP_LOG": str(self.log), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def words(self, *words):
+        return [sys.executable, str(HERE / "study.py"), str(MFI), *words, "--out", str(self.out)]
+
+    def study(self, *words, **environment):
+        return subprocess.run(self.words(*words), capture_output=True, text=True, cwd=SOURCE, timeout=120,
+                              env=self.environment | environment)
+
+    def states(self, *words):
+        """{run: how far it is}, as --list says."""
+        done = self.study(*words, "--list")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return dict(line.split(": ", 1) for line in done.stdout.splitlines()[:-1] if not line.startswith(" "))
+
+    def calls(self):
+        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+    def sized(self, size):
+        done = self.study("search", "--dataset", "cifar10", "--only", f"search-{size}")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+
+class CarryingOut(InAFolder):
+    FRONT = ("front", "--dataset", "cifar10", "--seeds", "0", "--only", "0.3-s0")
+
+    def test_leaves_what_is_done_alone(self):
+        self.sized("0.3")
+        first = self.study(*self.FRONT)
+        self.assertEqual(first.returncode, 0, first.stderr)
+        calls = len(self.calls())
+        self.assertEqual(self.study(*self.FRONT).returncode, 0)
+        self.assertEqual(len(self.calls()), calls)
+        self.assertEqual(self.states(*self.FRONT), {"cifar10/front/0.3-s0": "done"})
+
+    def test_goes_on_with_what_was_stopped(self):
+        self.sized("0.3")
+        stopped = self.study(*self.FRONT, MADE_UP_STOP="no-mapping")
+        self.assertEqual(stopped.returncode, 76)
+        self.assertIn("mfi: no-mapping: the loss is not finite", stopped.stderr)
+        self.assertIn("study.py: cifar10/front/0.3-s0: ended with exit code 76", stopped.stderr)
+        self.assertEqual(self.states(*self.FRONT)["cifar10/front/0.3-s0"],
+                         "begun (not yet: no-mapping, regression-hybrid, smaller-resnet, distilled-resnet)")
+        self.assertEqual(self.study(*self.FRONT).returncode, 0)
+        self.assertEqual(self.states(*self.FRONT), {"cifar10/front/0.3-s0": "done"})
+
+    def test_says_which_study_comes_first(self):
+        done = self.study(*self.FRONT)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("sizes/0.3.toml; the study 'search' makes it", done.stderr)
+        self.assertEqual(self.calls(), [])
+
+    def test_keeps_what_each_search_has_chosen(self):
+        done = self.study("search", "--dataset", "cifar10")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([call[0] for call in self.calls()], ["search"] * 4)
+        for size, point in (("0.6", "point-4"), ("0.3", "point-2"), ("0.2", "point-1")):
+            kept = json.loads((self.out / f"cifar10/sizes/{size}.json").read_text())
+            self.assertEqual(kept["chosen"]["name"], point)
+            self.assertEqual((self.out / f"cifar10/sizes/{size}.toml").read_text(),
+                             (self.out / f"cifar10/search/{point}.toml").read_text())
+        self.assertEqual(set(self.states("search", "--dataset", "cifar10").values()), {"done"})
+
+    def test_notices_other_settings(self):
+        self.sized("0.3")
+        self.study(*self.FRONT)
+        recipe = self.out / "cifar10/front/0.3-s0/recipe.toml"
+        recipe.write_text(recipe.read_text().replace("distillation = 0.9", "distillation = 0.5"))
+        self.assertEqual(self.states(*self.FRONT), {"cifar10/front/0.3-s0": "begun (with other settings: hybrid.distillation)"})
+
+    def test_notices_a_trial_on_few_images(self):
+        teacher = ("teacher", "--dataset", "cifar10")
+        subprocess.run([MFI, "run", SOURCE / "recipes/cifar10-resnet34-w16.toml", "--only", "teacher", "--set", "data.limit=100",
+                        "--out", self.out / "cifar10"], env=self.environment, check=True)
+        self.assertEqual(self.states(*teacher), {"cifar10/teacher": "begun (with other settings: data.limit)"})
+        self.assertEqual(self.study(*teacher).returncode, 0)
+        self.assertEqual(self.states(*teacher), {"cifar10/teacher": "done"})
+
+    def test_notices_that_another_network_was_chosen_since(self):
+        self.sized("0.3")
+        self.study(*self.FRONT)
+        recipe = self.out / "cifar10/sizes/0.3.toml"
+        recipe.write_text(recipe.read_text().replace("blocks = [2, 3, 2, 0]", "blocks = [1, 3, 2, 0]"))
+        self.assertEqual(self.states(*self.FRONT), {"cifar10/front/0.3-s0": "begun (with other settings: pipeline.blocks)"})
+
+    def test_does_not_mind_controls_that_another_study_has_added(self):
+        self.sized("0.3")
+        self.study(*self.FRONT)
+        of_epochs = ("epochs", "--dataset", "cifar10", "--seeds", "0", "--only", "front")
+        self.assertEqual(self.states(*of_epochs)["cifar10/front/0.3-s0"], "done")
+
+    def test_makes_a_run_that_two_studies_want_with_the_controls_of_both(self):
+        listed = self.study("epochs", "front", "--dataset", "cifar10", "--seeds", "0", "--only", "front/0.3", "--list").stdout
+        self.assertEqual(listed.count("cifar10/front/0.3-s0:"), 1)
+        self.assertIn("controls.distilled_resnet=true", listed)
+
+    def test_prunes_where_the_front_is_done(self):
+        self.sized("0.3")
+        peers = ("peers", "--dataset", "cifar10", "--seeds", "0", "--only", "0.3-s0")
+        early = self.study(*peers)
+        self.assertIn("the run cifar10/front/0.3-s0 is not done; the study 'front' makes it", early.stderr)
+        self.study(*self.FRONT)
+        done = self.study(*peers)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.states(*peers), {"cifar10/front/0.3-s0/peers": "done"})
+        next((self.out / "cifar10/front/0.3-s0/peers").glob("random-macs*")).unlink()
+        self.assertEqual(self.states(*peers),
+                         {"cifar10/front/0.3-s0/peers": "begun (not yet: random-macs-global-ours-s0)"})
+
+    def test_lists_commands_that_a_shell_can_carry_out(self):
+        wanted = ("teacher", "search", "front", "peers", "labels", "--dataset", "cifar10", "--seeds", "1")
+        listed = self.study(*wanted, "--list").stdout
+        for line in listed.splitlines():
+            if line.startswith("    "):
+                done = subprocess.run(["bash", "-c", line], cwd=SOURCE, env=self.environment, capture_output=True, text=True)
+                self.assertEqual(done.returncode, 0, f"{line}\n{done.stderr}")
+        self.assertEqual(set(self.states(*wanted).values()), {"done"})
+        self.assertIn("18 runs: 18 done", self.study(*wanted, "--list").stdout)
+
+    def test_hands_on_data_and_threads(self):
+        self.study("teacher", "--dataset", "cifar100", "--data", "/data", "--threads", "3")
+        self.assertEqual(self.calls(), [["run", "recipes/cifar100-resnet34-w16.toml", "--only", "teacher", "--data", "/data",
+                                         "--set", "runtime.threads=3", "--out", str(self.out / "cifar100")]])
+
+    def test_refuses_what_it_does_not_know(self):
+        self.assertEqual(self.study("magic").returncode, 2)
+        self.assertIn("invalid choice: 'magic'", self.study("magic").stderr)
+        self.assertIn("--only 0.9: no run of front has such a name", self.study("front", "--only", "0.9", "--list").stderr)
+        self.assertIn("depgraph is made with cifar10 alone", self.study("depgraph", "--dataset", "cifar100").stderr)
+
+    def test_waits_for_the_program_when_it_is_stopped_and_says_how_to_go_on(self):
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            begun = self.folder / f"begun-{code}"
+            process = subprocess.Popen(self.words("teacher", "--dataset", "cifar10"), stderr=subprocess.PIPE, text=True,
+                                       cwd=SOURCE, start_new_session=True,
+                                       env=self.environment | {"MADE_UP_WAIT": str(begun)})
+            for _ in range(200):
+                if begun.exists():
+                    break
+                time.sleep(0.05)
+            if number == signal.SIGINT:
+                os.killpg(process.pid, number)  # as a terminal does: ours and the program's
+            else:
+                process.send_signal(number)
+            _, said = process.communicate(timeout=30)
+            self.assertEqual(process.returncode, code, said)
+            self.assertIn("study.py: cifar10/teacher: stopped; the same command goes on", said)
+
+
+class Chosen(InAFolder):
+    def test_needs_a_network_that_was_small_enough(self):
+        run = self.folder / "run"
+        with self.assertRaises(StudyError) as caught:
+            keep_chosen(run, "0.1")
+        self.assertIn("there is none; run `mfi search` first", str(caught.exception))
+        subprocess.run([MFI, "search", SOURCE / "recipes/cifar10-resnet34-w16.toml", "--target", "params=0.1", "--out", run],
+                       env=self.environment, check=True)
+        with self.assertRaises(StudyError) as caught:
+            keep_chosen(run, "0.1")
+        self.assertIn("no network was chosen for params=0.1", str(caught.exception))
+        self.assertFalse((run / "sizes").exists())
+
+
+class RunFiles(InAFolder):
+    def test_that_are_damaged_are_named(self):
+        (self.folder / "results.json").write_text("{")
+        with self.assertRaises(StudyError) as caught:
+            run_files.step_records(self.folder)
+        self.assertIn("results.json: cannot be read", str(caught.exception))
+
+    def test_give_steps_with_their_times_where_there_are_any(self):
+        self.assertEqual(run_files.step_records(self.folder), ({}, None))
+        (self.folder / "results.json").write_text('{"steps": [{"step": "map"}]}')
+        self.assertIsNone(run_files.step_records(self.folder)[0]["map"]["seconds"])
+        (self.folder / "timing.json").write_text('{"map": {"seconds": 3.5}}')
+        self.assertEqual(run_files.step_records(self.folder)[0]["map"]["seconds"], 3.5)
+
+    def test_settings_are_toml_or_texts_without_quotes(self):
+        self.assertEqual(run_files.read_settings(["a.b=1e-3", "c=[1, 2]", "d=true", "e=sgd"]),
+                         {"a.b": 1e-3, "c": [1, 2], "d": True, "e": "sgd"})
+
+    def test_settings_differ_by_value_and_not_by_how_they_are_written(self):
+        own = {"a": 1.0, "b": [3], "name": "x", "controls.no_mapping": True, "search.epochs": 1}
+        same = {"a": 1, "b": 3, "name": "y", "controls.no_mapping": False, "search.epochs": 2}
+        self.assertEqual(run_files.differences(same, own), [])
+        self.assertEqual(run_files.differences({"a": 2, "b": [3, 3], "c": 0}, own), ["a", "b", "c"])
+
+
+if __name__ == "__main__":
+    unittest.main()

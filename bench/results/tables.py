@@ -1,0 +1,107 @@
+"""The table of each study, in Markdown."""
+import statistics
+
+from figures import CONTROLS, name_of, points, top1
+from text_table import accuracy_text, count_text, markdown_table, share_text
+
+
+def table(study):
+    header, right, body = {"front": _front, "ablation": _ablation, "epochs": _epochs, "labels": _labels,
+                           "depgraph": _depgraph}[study.name](study)
+    return markdown_table(header, right, body)
+
+
+def _accuracy(row):
+    return accuracy_text(row["test_top1_percent"]) if row else "-"
+
+
+def _seeds(*rows):
+    """How many; where rows differ, of each."""
+    counts = [len(row["seeds"]) for row in rows if row]
+    return str(counts[0]) if len(set(counts)) == 1 else ", ".join(map(str, counts))
+
+
+def _front(study):
+    teacher = study.find("teacher")
+
+    def line(row):
+        def count(key):
+            mean = statistics.mean(row[key])
+            return [count_text(mean), share_text(mean, teacher[key][0]) if teacher else "-"]
+
+        shown = row.get("size", "") if row["step"] != "teacher-longer" else ""
+        return ([shown, name_of(row), row["by"], str(row["epochs"])] + count("parameters") + count("macs") +
+                [_accuracy(row), str(len(row["seeds"]))])
+
+    rows = [row for row in (teacher, study.find("teacher-longer")) if row]
+    for size in study.sizes():
+        rows += [row for row in (study.find(step, size=size) for step in ("hybrid",) + CONTROLS) if row]
+        rows += sorted(study.peers(size=size), key=lambda row: row["match"] != "params")
+    return (("size", "network", "made by", "epochs", "parameters", "share", "MACs", "share", "test top-1", "seeds"),
+            (False, False, False) + 7 * (True,), [line(row) for row in rows])
+
+
+def _ablation(study):
+    body = []
+    for variant in study.values("variant"):
+        mapped, tuned = study.find("map", variant=variant), study.find("hybrid", variant=variant)
+        seconds = [each for each in (mapped or {}).get("seconds", []) if each is not None]
+        row = mapped or tuned
+        body.append([variant, row["about"], _accuracy(mapped), _accuracy(tuned),
+                     f"{statistics.mean(seconds):.0f}" if seconds else "-", _seeds(mapped, tuned)])
+    control = study.find("no-mapping")
+    if control:
+        body.append(["no-mapping", "the control: not mapped, fine-tuned for the mapping's epochs too", "-",
+                     _accuracy(control), "-", _seeds(control)])
+    return (("variant", "what the mapping minimises", "as mapped", "after fine-tuning", "mapping, seconds", "seeds"),
+            (False, False, True, True, True, True), body)
+
+
+def _against_control(study, at, no_control="-"):
+    """Mapped, not mapped, the difference between them, seeds."""
+    mapped, control = study.find("hybrid", **at), study.find("no-mapping", **at)
+    difference = "-"
+    if mapped and control:
+        difference = f"{points(mapped, control):+.2f}{' (chance)' if study.is_chance(mapped, control) else ''}"
+    return [_accuracy(mapped), _accuracy(control) if control else no_control, difference, _seeds(mapped, control)]
+
+
+def _epochs(study):
+    body = [[size, str(epochs)] + _against_control(study, {"size": size, "fine_tuning": epochs},
+                                                   "-" if epochs else "chance, not run")
+            for size in study.sizes() for epochs in sorted(study.values("fine_tuning", "hybrid"))
+            if study.find("hybrid", size=size, fine_tuning=epochs)]
+    return (("size", "epochs of fine-tuning", "mapped", "not mapped", "difference", "seeds"), (False,) + 5 * (True,), body)
+
+
+def label_places(study):
+    """Where the study of labels has a hybrid: as few labels as there are first, without distillation first."""
+    return sorted(((row["labelled"], row["distillation"]) for row in study.all("hybrid")))
+
+
+def _labels(study):
+    body = []
+    for labelled, distillation in label_places(study):
+        at = {"labelled": labelled, "distillation": distillation}
+        body.append([f"{100 * labelled:g} %", f"{distillation:g}", str(study.find("hybrid", **at)["fine_tuning"])] +
+                    _against_control(study, at))
+    return (("labelled images", "distillation", "epochs of fine-tuning", "mapped", "not mapped", "difference", "seeds"),
+            7 * (True,), body)
+
+
+def speedup(study, row):
+    return study.find("teacher")["macs"][0] / statistics.mean(row["macs"])
+
+
+def _depgraph(study):
+    teacher = study.find("teacher")
+    body = []
+    for row in [study.find("teacher-longer")] + [study.find(step, size=size) for size in study.sizes()
+                                                 for step in ("hybrid", "no-mapping")]:
+        if row and teacher:
+            body.append([row["step"], "mfi", f"{speedup(study, row):.2f}", f"{top1(teacher):.2f} %", _accuracy(row),
+                         f"{points(row, teacher):+.2f}", str(len(row["seeds"]))])
+    for each in study.value["published"]:
+        body.append([each["name"], "published", f"{each['speedup']:.2f}", f"{each['before']:.2f} %", f"{each['after']:.2f} %",
+                     f"{each['after'] - each['before']:+.2f}", "-"])
+    return (("network", "by", "times fewer MACs", "teacher", "test top-1", "change", "seeds"), (False, False) + 5 * (True,), body)

@@ -1,0 +1,179 @@
+"""What a study is made of: calls of mfi and of peers.py, each with the folder that shows how far it is."""
+import os
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import chosen
+from errors import StudyError
+from run_files import differences, flat, read_json, read_toml, step_records, wanted_settings
+
+SOURCE = Path(__file__).resolve().parent.parent.parent
+DONE, BEGUN, MISSING = "done", "begun", "missing"
+# Sections that say nothing of how the teacher is trained.
+NOT_THE_TEACHERS = tuple(f"{section}." for section in ("search", "flow", "pipeline", "map", "objective", "meta", "incubate",
+                                                       "hybrid", "controls"))
+CONTROL_STEPS = {"no_mapping": "no-mapping", "teacher_longer": "teacher-longer", "regression": "regression-hybrid",
+                 "smaller_resnet": "smaller-resnet", "distilled_resnet": "distilled-resnet"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What all calls have in common."""
+    mfi: str
+    data: str | None = None
+    threads: int | None = None
+    yes: bool = False
+
+    def of_mfi(self):
+        return ((["--data", self.data] if self.data else []) +
+                (["--set", f"runtime.threads={self.threads}"] if self.threads else []) +
+                (["--yes"] if self.yes else []))
+
+
+@dataclass(frozen=True)
+class State:
+    word: str  # DONE, BEGUN or MISSING
+    why: str = ""  # what is not done yet, or not with these settings
+
+
+def shown_path(path):
+    """As one would type it from here."""
+    near = os.path.relpath(path)
+    return str(path) if near.startswith("..") else near
+
+
+@dataclass
+class RunTask:
+    """`mfi run`: some steps of a recipe."""
+    name: str
+    folder: Path
+    recipe: Path
+    settings: tuple = ()
+    steps: tuple = ()  # of the method and the controls: what results.json is to hold in the end
+    only: str = ""  # this step alone
+    at: dict = field(default_factory=dict)  # where it stands in its study's table
+    seed: int = 0
+    needs: str = ""  # the study that makes its recipe
+
+    def commands(self, options):
+        words = [options.mfi, "run", shown_path(self.recipe)] + (["--only", self.only] if self.only else [])
+        for setting in self.settings:
+            words += ["--set", setting]
+        return [words + options.of_mfi() + ["--out", shown_path(self.folder)]]
+
+    def state(self):
+        records, _ = step_records(self.folder)
+        missing = [step for step in self.steps if step not in records]
+        if len(missing) == len(self.steps):
+            return State(BEGUN if (self.folder / self.only).is_dir() else MISSING)
+        other = self.other_settings()
+        if other:
+            return State(BEGUN, f"with other settings: {', '.join(other)}")
+        return State(BEGUN, f"not yet: {', '.join(missing)}") if missing else State(DONE)
+
+    def other_settings(self):
+        """Keys in which the run's recipe is not what this study asks for."""
+        base, own = read_toml(self.recipe), read_toml(self.folder / "recipe.toml")
+        if base is None or own is None:
+            return []
+        return differences(wanted_settings(base, self.settings), flat(own),
+                           NOT_THE_TEACHERS if self.only == "teacher" else ("search.",))
+
+    def require_inputs(self):
+        if not self.recipe.is_file():
+            raise StudyError(f"{self.name}: there is no {shown_path(self.recipe)}" +
+                             (f"; the study '{self.needs}' makes it" if self.needs else ""))
+
+    def finish(self):
+        pass
+
+
+@dataclass
+class SearchTask:
+    """`mfi search` for one size; what it chooses is kept apart, as the next search in the same folder chooses anew."""
+    name: str
+    folder: Path
+    recipe: Path
+    size: str
+    targets: tuple
+
+    def commands(self, options):
+        words = [options.mfi, "search", shown_path(self.recipe)]
+        for target in self.targets:
+            words += ["--target", target]
+        return [words + options.of_mfi() + ["--out", shown_path(self.folder)],
+                [shown_path(Path(chosen.__file__)), shown_path(self.folder), self.size]]
+
+    def kept(self):
+        return read_json(self.folder / "sizes" / f"{self.size}.json")
+
+    def state(self):
+        kept, recipe = self.kept(), read_toml(self.folder / "sizes" / f"{self.size}.toml")
+        if kept is None or recipe is None:
+            return State(MISSING)
+        if kept["target"] != " ".join(self.targets):
+            return State(BEGUN, f"for another target: {kept['target']}")
+        other = differences(wanted_settings(read_toml(self.recipe)), flat(recipe), ("flow.", "pipeline."))
+        return State(BEGUN, f"with other settings: {', '.join(other)}") if other else State(DONE)
+
+    def require_inputs(self):
+        pass  # mfi trains the teacher where it is missing
+
+    def finish(self):
+        chosen.keep_chosen(self.folder, self.size)
+
+
+@dataclass
+class PeersTask:
+    """bench/peers/peers.py on a run of the front."""
+    name: str
+    run: RunTask
+    methods: tuple
+    matches: tuple
+    scope: str
+    recipe: str
+
+    @property
+    def folder(self):
+        return self.run.folder / "peers"
+
+    def commands(self, options):
+        words = [shown_path(SOURCE / "bench/peers/run.sh"), options.mfi, shown_path(self.run.folder)]
+        words += ["--data", options.data] if options.data else []
+        words += ["--methods", ",".join(self.methods), "--match", "both" if len(self.matches) > 1 else self.matches[0]]
+        words += ["--scope", self.scope, "--recipe", self.recipe, "--seeds", str(self.run.seed)]
+        return [words + (["--threads", str(options.threads)] if options.threads else [])]
+
+    def peers(self):
+        """{name: what its file holds} of those that are there and were made of just this run's teacher and for its hybrid."""
+        records, _ = step_records(self.run.folder)
+        if not {"teacher", "hybrid"} <= records.keys():
+            return {}
+        limits = {"params": records["hybrid"]["parameters"], "macs": records["hybrid"]["macs"]}
+        found = {name: read_json(self.folder / f"{name}.json") for name in self.names()}
+        return {name: peer for name, peer in found.items()
+                if peer and peer["settings"]["teacher_sha256"] == records["teacher"]["model_sha256"]
+                and peer["settings"]["limit"] == limits[peer["match"]]}
+
+    def names(self):
+        return [f"{method}-{match}-{self.scope}-{self.recipe}-s{self.run.seed}" for method in self.methods
+                for match in self.matches]
+
+    def state(self):
+        there = self.peers()
+        missing = [name for name in self.names() if name not in there]
+        if len(missing) == len(self.names()):
+            return State(MISSING)
+        return State(BEGUN, f"not yet: {', '.join(missing)}") if missing else State(DONE)
+
+    def require_inputs(self):
+        if self.run.state().word != DONE:
+            raise StudyError(f"{self.name}: the run {self.run.name} is not done; the study 'front' makes it")
+
+    def finish(self):
+        pass
+
+
+def command_text(words):
+    return shlex.join(words)
