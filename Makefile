@@ -13,6 +13,9 @@ MFI_BENCH_PYTHON ?=
 # For peers: the folder of a finished run, and flags of bench/peers/peers.py.
 RUN ?=
 PEERS ?=
+# For results: studies, and flags of bench/results/study.py.
+STUDY ?=
+RESULTS ?=
 # For fuzz: how long each target runs, and which one alone. Empty: all.
 SECONDS ?= 60
 TARGET ?=
@@ -23,7 +26,7 @@ MFI = $(BUILD)/bin/mfi
 RUN_TESTS = $(if $(filter tsan,$(PRESET)),setarch --addr-no-randomize )ctest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build test demo install package docs bench peers asan tsan fuzz tidy format clean
+.PHONY: help setup configure build test demo install package docs bench peers results asan tsan fuzz tidy format clean
 
 help: ## This list
 	@echo "usage: make WHAT [NAME=VALUE ...]"
@@ -39,7 +42,9 @@ help: ## This list
 	@echo "  BENCH=FLAGS       for bench: --quick, --only CASE,..., --fresh, --rounds N"
 	@echo "  RUN=DIR           for peers: the folder of a finished run"
 	@echo "  PEERS=FLAGS       for peers: --data DIR, --controls, --match params, --seeds 0,1,2, ..."
-	@echo "  MFI_BENCH_PYTHON=PROGRAM  for bench and peers: a Python with torch (and torch-pruning), instead of one made in build"
+	@echo "  STUDY=NAMES       for results: teacher, search, front, peers, ablation, epochs, labels, depgraph"
+	@echo "  RESULTS=FLAGS     for results: --data DIR, --list, --only PATTERN, --seeds 0, --dataset cifar10, ..."
+	@echo "  MFI_BENCH_PYTHON=PROGRAM  for bench, peers and results: a Python with torch (and torch-pruning), instead of one made in build"
 
 setup: ## Install the Debian packages and fetch LibTorch, where missing
 	@scripts/install_packages.sh
@@ -88,6 +93,13 @@ peers: ## Other tools' pruning on the teacher of RUN=DIR, a finished run on CIFA
 	@$(MAKE) --no-print-directory configure
 	cmake --build --preset $(PRESET) --target mfi --parallel $(JOBS)
 	MFI_BENCH_PYTHON="$(MFI_BENCH_PYTHON)" bench/peers/run.sh $(MFI) "$(RUN)" $(PEERS)
+
+results: ## The trainings behind docs/results.md: STUDY="teacher search front", in this order
+	@$(if $(STUDY),true,echo "make results: give STUDY=NAMES, of teacher search front peers ablation epochs labels depgraph" >&2; exit 64)
+	@scripts/install_packages.sh bench
+	@$(MAKE) --no-print-directory configure
+	cmake --build --preset $(PRESET) --target mfi --parallel $(JOBS)
+	MFI_BENCH_PYTHON="$(MFI_BENCH_PYTHON)" bench/results/study.py $(MFI) $(STUDY) $(RESULTS)
 
 asan: ## All tests with address and undefined-behaviour checks
 	@$(MAKE) --no-print-directory test PRESET=asan

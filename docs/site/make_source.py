@@ -46,8 +46,10 @@ def main():
         if page.stem == "library":
             text += "\nTheir declarations, with what the headers say of them: [reference](reference/index.md).\n"
         (out / page.name).write_text(titled(text, titles))
-    for picture in (SOURCE / "docs").glob("*.svg"):
-        shutil.copy(picture, out)
+    for picture in [*(SOURCE / "docs").glob("*.svg"), *(SOURCE / "docs/results").glob("*.svg")]:
+        copy = out / picture.relative_to(SOURCE / "docs")
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(picture, copy)
     for name in EXAMPLES:
         path = SOURCE / "examples" / name
         (out / f"example_{path.stem}.md").write_text(example_page(path))
