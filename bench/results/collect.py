@@ -46,7 +46,7 @@ def collect(plan, table, dataset):
         for task in plan.tasks("peers", dataset):
             if task.run.at["size"] in plan.experiments["epochs"]["sizes"]:
                 _add_peers(figures, task)
-    if not any(row["step"] not in ("teacher", "map") for row in figures.rows.values()):
+    if not any(row["step"] == "hybrid" for row in figures.rows.values()):
         return None
     rows = list(figures.rows.values())
     sizes = {row.get("size") for row in rows}

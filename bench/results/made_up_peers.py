@@ -18,9 +18,10 @@ def main():
             peer = {"peer": name} | kind | {
                 "parameters": hybrid["parameters"] - 1000, "macs": hybrid["macs"] - 1000,
                 "test_top1_percent": round(hybrid["test_top1_percent"] - 2 * number - 0.2, 2), "test_loss": 0.6,
-                "seconds": 100.0, "settings": {"epochs": 6, "teacher_sha256": steps["teacher"]["model_sha256"], "limit": limit,
-                             "torch_pruning": "9.9.9"},
-                "made_with": {"torch": "9.9.9", "python": "3.11", "threads": 2, "device": "cpu", "machine": "x86_64"}}
+                "seconds": 100.0, "made_with": {"torch": "9.9.9", "threads": 2, "machine": "x86_64"},
+                "settings": {"match": match, "epochs": 6, "teacher_sha256": steps["teacher"]["model_sha256"], "limit": limit,
+                             "training": {"distillation": 0.9, "temperature": 4.0, "decay_all": False},
+                             "torch_pruning": "9.9.9"}}
             (run / "peers" / f"{name}.json").write_text(json.dumps(peer))
 
 

@@ -383,6 +383,18 @@ class FromRunsToPages(unittest.TestCase):
         self.assertIn("cifar10/labels/0.1-d0-s1 (with other settings: data.labelled)",
                       (docs / "results.md").read_text().replace("\n", " "))
 
+    def test_leaves_a_table_alone_whose_runs_are_all_of_other_settings(self):
+        recipes = [self.folder / f"out/cifar10/front/{size}-s{seed}/recipe.toml" for size in ("0.6", "0.4", "0.3", "0.2")
+                   for seed in (0, 1)]
+        for recipe in recipes:
+            text = recipe.read_text()
+            self.addCleanup(recipe.write_text, text)
+            recipe.write_text(text.replace("limit = 0", "limit = 100"))
+        docs = self.docs("none")
+        self.report(docs)
+        self.assertIn(f"{pages.marker('front-cifar10')}\n\nNot run yet.", (docs / "results.md").read_text())
+        self.assertNotIn("pruned", (docs / "results/cifar10-epochs.svg").read_text())
+
     def test_changes_nothing_where_a_marker_is_missing(self):
         docs = self.docs("marker", {"results.md": SECTIONS["results.md"], "method.md": ()})
         before = (docs / "results.md").read_text()

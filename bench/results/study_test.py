@@ -200,6 +200,13 @@ class CarryingOut(InAFolder):
         recipe.write_text(recipe.read_text().replace("distillation = 0.9", "distillation = 0.5"))
         self.assertEqual(self.states(*self.FRONT), {"cifar10/front/0.3-s0": "begun (with other settings: hybrid.distillation)"})
 
+    def test_notices_that_a_size_was_chosen_for_another_target(self):
+        self.sized("0.3")
+        kept = self.out / "cifar10/sizes/0.3.json"
+        kept.write_text(kept.read_text().replace("params=0.3 macs=0.5", "params=0.3"))
+        self.assertEqual(self.states("search", "--dataset", "cifar10", "--only", "search-0.3"),
+                         {"cifar10/search-0.3": "begun (for another target: params=0.3)"})
+
     def test_notices_a_trial_on_few_images(self):
         teacher = ("teacher", "--dataset", "cifar10")
         subprocess.run([MFI, "run", SOURCE / "recipes/cifar10-resnet34-w16.toml", "--only", "teacher", "--set", "data.limit=100",
@@ -235,9 +242,16 @@ class CarryingOut(InAFolder):
         done = self.study(*peers)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.states(*peers), {"cifar10/front/0.3-s0/peers": "done"})
-        next((self.out / "cifar10/front/0.3-s0/peers").glob("random-macs*")).unlink()
-        self.assertEqual(self.states(*peers),
-                         {"cifar10/front/0.3-s0/peers": "begun (not yet: random-macs-global-ours-s0)"})
+        one = self.out / "cifar10/front/0.3-s0/peers/random-macs-global-ours-s0.json"
+        begun = {"cifar10/front/0.3-s0/peers": "begun (not yet: random-macs-global-ours-s0)"}
+        text = one.read_text()
+        for was, now in (('"epochs": 6', '"epochs": 7'), ('"distillation": 0.9', '"distillation": 0.0'), ('teacher 0', 'teacher 1'),
+                         ('"limit": ', '"limit": 1')):
+            self.assertIn(was, text)
+            one.write_text(text.replace(was, now))
+            self.assertEqual(self.states(*peers), begun, now)
+        one.unlink()
+        self.assertEqual(self.states(*peers), begun)
 
     def test_lists_commands_that_a_shell_can_carry_out(self):
         wanted = ("teacher", "search", "front", "peers", "labels", "--dataset", "cifar10", "--seeds", "1")

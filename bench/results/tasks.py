@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import chosen
+from epochs import epochs_after_teacher
 from errors import StudyError
 from run_files import differences, flat, read_json, read_toml, step_records, wanted_settings
 
@@ -146,15 +147,23 @@ class PeersTask:
         return [words + (["--threads", str(options.threads)] if options.threads else [])]
 
     def peers(self):
-        """{name: what its file holds} of those that are there and were made of just this run's teacher and for its hybrid."""
+        """{name: what its file holds} of those that are there and were made of just this run's teacher, for its hybrid and with
+        its settings."""
         records, _ = step_records(self.run.folder)
-        if not {"teacher", "hybrid"} <= records.keys():
+        if not {"teacher", "hybrid"} <= records.keys() or self.run.other_settings():
             return {}
+        recipe = read_toml(self.run.folder / "recipe.toml")
         limits = {"params": records["hybrid"]["parameters"], "macs": records["hybrid"]["macs"]}
+
+        def fits(settings):
+            training = settings["training"] if self.recipe == "ours" else {}
+            return (settings["teacher_sha256"] == records["teacher"]["model_sha256"]
+                    and settings["limit"] == limits[settings["match"]]
+                    and settings["epochs"] == epochs_after_teacher(recipe)
+                    and all(recipe["hybrid"].get(key, value) == value for key, value in training.items()))
+
         found = {name: read_json(self.folder / f"{name}.json") for name in self.names()}
-        return {name: peer for name, peer in found.items()
-                if peer and peer["settings"]["teacher_sha256"] == records["teacher"]["model_sha256"]
-                and peer["settings"]["limit"] == limits[peer["match"]]}
+        return {name: peer for name, peer in found.items() if peer and fits(peer["settings"])}
 
     def names(self):
         return [f"{method}-{match}-{self.scope}-{self.recipe}-s{self.run.seed}" for method in self.methods
