@@ -60,10 +60,10 @@ def _epochs(study):
             colour = (svg.HYBRID, "#e39a6f")[number % 2] if step == "hybrid" else (NOT_MAPPED, "#9a9a9a")[number % 2]
             series.append(Series(f"{name}, size {size}", LOOKS[step][0], colour,
                                  _over("fine_tuning", study.all(step, size=size)), step != "hybrid"))
-    for size in study.sizes():
+    for number, size in enumerate(study.sizes()):
         for row in study.peers(size=size, match="params"):
             series.append(Series(f"{row['method']}, pruned, size {size}", svg.triangle(), svg.METHODS[row["method"]],
-                                 [(row["fine_tuning"], row["test_top1_percent"])], joined=False))
+                                 [(row["fine_tuning"], row["test_top1_percent"])], hollow=number % 2 == 1, joined=False))
     scale = _warped(lambda epochs: math.log2(1 + epochs), lambda epochs: f"{epochs:g}")
     return [Panel("test top-1 against epochs of fine-tuning", [each for each in series if each.points], scale=scale)]
 
