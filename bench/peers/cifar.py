@@ -9,7 +9,7 @@ from errors import PeersError
 
 SIDE = 32
 PIXELS = 3 * SIDE * SIDE
-HOLD_OUT = 0x686F6C64  # as in mfi/data/splits.cpp
+HOLD_OUT, FEW_LABELS = 0x686F6C64, 0x6C61626C  # as in mfi/data/splits.cpp
 MASK, GOLDEN = 2**64 - 1, 0x9E3779B97F4A7C15
 
 
@@ -46,11 +46,12 @@ class Images:
 @dataclass(frozen=True)
 class Splits:
     train: Images  # without those held out
+    labelled: list  # indices of those among them whose labels are seen after the teacher's training
     test: Images
     fingerprint: str
 
 
-def open_cifar(dataset, place, limit, validation, seed):
+def open_cifar(dataset, place, limit, validation, seed, labelled=1.0):
     """`place`: what `mfi --data` takes: the files' folder, one that holds it or the archive, or the archive.
     Raises PeersError where it is not found or not sound."""
     layout = LAYOUTS[dataset]
@@ -62,7 +63,7 @@ def open_cifar(dataset, place, limit, validation, seed):
     mark = fingerprint(train, test)
     if validation > 0:
         train = train.pick(not_held_out(train.labels, layout.classes, validation, seed))
-    return Splits(train, test, mark)
+    return Splits(train, keep_labels(train.labels, layout.classes, labelled, seed), test, mark)
 
 
 def _reader(layout, dataset, place):
@@ -120,7 +121,7 @@ def first_of_each_class(labels, classes, limit):
     return _smallest(ranked, limit)
 
 
-def not_held_out(labels, classes, share, seed):
+def held_out(labels, classes, share, seed):
     ranked = []
     for number, members in enumerate(_by_class(labels, classes)):
         stream = RandomStream(seed, HOLD_OUT, number)
@@ -128,8 +129,19 @@ def not_held_out(labels, classes, share, seed):
             j = stream.below(i)
             members[i - 1], members[j] = members[j], members[i - 1]
         ranked += [((rank + 0.5) / len(members), index) for rank, index in enumerate(members)]
-    held = set(_smallest(ranked, int(share * len(labels) + 0.5)))
+    return _smallest(ranked, int(share * len(labels) + 0.5))
+
+
+def not_held_out(labels, classes, share, seed):
+    held = set(held_out(labels, classes, share, seed))
     return [index for index in range(len(labels)) if index not in held]
+
+
+def keep_labels(labels, classes, share, seed):
+    """Of data.labelled: indices of the images that keep their labels, one at least."""
+    if share >= 1:
+        return list(range(len(labels)))
+    return held_out(labels, classes, max(share, 1 / len(labels)), seed ^ FEW_LABELS)
 
 
 class RandomStream:

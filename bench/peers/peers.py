@@ -17,6 +17,7 @@ import platform
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # the source tree may be somebody else's
@@ -114,7 +115,7 @@ def settings_of(args, run, method, match, scope, recipe, seed):
             "training": vars(training), "sparsity_training": vars(sparsity_settings()) if sparsity_epochs else None,
             "torch_pruning": package_version("torch-pruning"), "teacher_sha256": run.teacher["model_sha256"],
             "data_fingerprint": run.results["data_fingerprint"], "training_images": run.results["training_images"],
-            "validation": run.recipe["data"]["validation"], "data_seed": run.recipe["seed"]}
+            "validation": run.recipe["data"]["validation"], "labelled": run.labelled(), "data_seed": run.recipe["seed"]}
 
 
 def package_version(name):
@@ -123,7 +124,20 @@ def package_version(name):
     return version(name)
 
 
-def make_peer(name, settings, training, teacher, image_size, train_data, test_data):
+@dataclass(frozen=True)
+class Data:
+    train: object  # train.Pixels
+    labelled: list  # indices of those that have a label
+    test: object
+
+    def seen_by(self, training):
+        """As in mfi: with the teacher's soft labels a training sees all images, without them those that have a label alone."""
+        if len(self.labelled) == len(self.train):
+            return self.train
+        return self.train.with_labels_at(self.labelled) if training.distillation > 0 else self.train.only(self.labelled)
+
+
+def make_peer(name, settings, training, teacher, image_size, data):
     import torch
 
     import prune
@@ -137,24 +151,27 @@ def make_peer(name, settings, training, teacher, image_size, train_data, test_da
     pruner = prune.make_pruner(network, settings["method"], settings["scope"], image_size)
     sparsity_log = []
     if settings["sparsity_epochs"]:
-        sparsity_log = train(network, train_data, sparsity_settings(), settings["sparsity_epochs"], seed + 1_000_000,
+        towards = sparsity_settings()
+        sparsity_log = train(network, data.seen_by(towards), towards, settings["sparsity_epochs"], seed + 1_000_000,
                              f"{name}, towards sparsity", settings["precision"],
                              regularise=lambda: pruner.regularize(network))
     steps = prune.prune_to(network, pruner, settings["match"], settings["limit"], image_size)
     del pruner
     parameters, macs = cost(network, image_size)
     print(f"{name}: pruned in {steps} steps to {count_text(parameters)} parameters, {count_text(macs)} MACs", file=sys.stderr)
-    log = train(network, train_data, training, settings["epochs"] - settings["sparsity_epochs"], seed, name,
-                settings["precision"], teacher=teacher if training.distillation > 0 else None)
-    top1, loss = evaluate(network, test_data)  # the only time that this peer sees the test images
+    seen = data.seen_by(training)
+    log = train(network, seen, training, settings["epochs"] - settings["sparsity_epochs"], seed, name, settings["precision"],
+                teacher=teacher if training.distillation > 0 else None)
+    top1, loss = evaluate(network, data.test)  # the only time that this peer sees the test images
     kind = {key: settings[key] for key in ("method", "match", "scope", "recipe", "seed")}
     return {"peer": name} | kind | {
             "parameters": parameters, "macs": macs, "test_top1_percent": top1, "test_loss": loss,
+            "images_seen": len(seen), "labels_seen": len(data.labelled),
             "pruning_steps": steps, "torch_pruning_count": prune.count_by_torch_pruning(network, image_size),
             "channels": channels(network), "sparsity_log": sparsity_log, "log": log,
             "seconds": round(time.perf_counter() - start, 1), "settings": settings,
             "made_with": {"torch": torch.__version__, "python": platform.python_version(),
-                          "threads": torch.get_num_threads(), "device": str(train_data.images.device),
+                          "threads": torch.get_num_threads(), "device": str(seen.images.device),
                           "machine": platform.machine()}}
 
 
@@ -181,7 +198,7 @@ def work(args):
         raise PeersError("--device cuda: this PyTorch sees no CUDA device")
     recipe = run.recipe
     splits = open_cifar(run.results["dataset"], args.data, recipe["data"]["limit"], recipe["data"]["validation"],
-                        recipe["seed"])
+                        recipe["seed"], run.labelled())
     if splits.fingerprint != run.results["data_fingerprint"] or len(splits.train) != run.results["training_images"]:
         raise PeersError(f"{args.data}: these are not the images that the run was trained on ({len(splits.train)} here, "
                          f"{run.results['training_images']} there)")
@@ -190,7 +207,8 @@ def work(args):
     teacher = build_teacher(model).to(args.device)
     train_data, test_data = (Pixels(part, model.info["mean"], model.info["stddev"], args.device)
                              for part in (splits.train, splits.test))
-    check = check_teacher(args.mfi, run, teacher, image_size, train_data, test_data)
+    data = Data(train_data, splits.labelled, test_data)
+    check = check_teacher(args.mfi, run, teacher, image_size, data.train, data.test)
     print(f"The teacher in PyTorch: logits within {check['largest_logit_difference']:.1g} of mfi's, "
           f"{check['test_top1_percent']:.2f} % of the test images", file=sys.stderr)
 
@@ -208,7 +226,7 @@ def work(args):
         if peers[name]:
             continue
         training = users_settings() if settings["recipe"] == "users" else our_settings(run.recipe)
-        peers[name] = make_peer(name, settings, training, teacher, image_size, train_data, test_data)
+        peers[name] = make_peer(name, settings, training, teacher, image_size, data)
         write_json(out / f"{name}.json", peers[name])
         text = write_all(out, run, check, [peer for peer in peers.values() if peer])
     print(text, end="")

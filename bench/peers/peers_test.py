@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import struct
 import sys
 import tarfile
@@ -114,6 +115,13 @@ class ARun(InAFolder):
     def test_is_refused_where_there_is_none(self):
         self.expect_error("expected the folder of a finished `mfi run`", lambda: Run(self.folder / "nothing"))
 
+    def test_knows_the_share_of_labels_of_its_recipe(self):
+        folder = self.write()
+        self.assertEqual(Run(folder).labelled(), 1)  # a recipe from before that key
+        recipe = folder / "recipe.toml"
+        recipe.write_text(recipe.read_text().replace("limit = 100", "limit = 100\nlabelled = 0.1"))
+        self.assertEqual(Run(folder).labelled(), 0.1)
+
     def test_limits_peers_by_the_hybrid(self):
         run = Run(self.write())
         self.assertEqual((run.limit("params"), run.limit("macs")), (580, 8000))
@@ -218,6 +226,19 @@ class Cifar(InAFolder):
         self.assertEqual(sorted(labels[n] for n in range(60) if n not in few), [1, 2])  # the larger classes give first
         self.assertEqual([n for n in range(60) if n not in kept], [2, 12, 14, 20, 21, 24, 27, 34, 44, 47, 52, 57])
 
+    def test_keeps_the_labels_that_mfi_keeps(self):
+        labels = bytes(0 if n % 6 < 1 else 1 if n % 6 < 3 else 2 for n in range(60))
+        self.assertEqual(cifar.keep_labels(labels, 3, 0.2, 7), [12, 25, 27, 31, 33, 40, 41, 46, 50, 53, 54, 56])
+        self.assertEqual(cifar.keep_labels(labels, 3, 1e-9, 7), [41])  # one at least
+        self.assertEqual(cifar.keep_labels(labels, 3, 1.0, 7), list(range(60)))
+
+    def test_keeps_labels_among_the_images_that_are_not_held_out(self):
+        self.write(self.folder / "cifar-10-batches-bin")
+        data = cifar.open_cifar("cifar-10", self.folder, 0, 0.2, 0, labelled=0.5)
+        self.assertEqual((len(data.train), len(data.labelled)), (8, 4))
+        self.assertEqual(data.labelled, cifar.keep_labels(data.train.labels, 10, 0.5, 0))
+        self.assertEqual(cifar.open_cifar("cifar-10", self.folder, 0, 0.2, 0).labelled, list(range(8)))
+
 
 class Settings(unittest.TestCase):
     def test_of_users_fall_to_a_tenth_after_three_and_four_fifths_of_the_epochs(self):
@@ -247,6 +268,18 @@ class Settings(unittest.TestCase):
 
     def test_of_ours_leave_out_the_distance_of_features_which_a_pruned_network_has_not(self):
         self.assertEqual(self.ours(features=1.0), self.ours())
+
+    def test_of_ours_flip_and_look_ahead_as_the_recipe_says(self):
+        ours = self.ours(flip="alternating", lookahead=6)
+        self.assertEqual((ours.flip, ours.lookahead), ("alternating", 6))
+        self.assertEqual((self.ours().flip, self.ours().lookahead), ("random", 0))  # a recipe from before these keys
+
+    # When mfi can do more in its fine-tuning, the peers are to have it too.
+    def test_of_ours_know_every_key_of_a_hybrid(self):
+        page = (Path(HERE).parent.parent / "docs/recipes.md").read_text()
+        keys = set(re.findall(r"^\| `hybrid\.(\w+)`", page, re.M))
+        self.assertIn("learning_rate", keys)
+        self.assertEqual(keys - set(settings.LEFT_OUT), set(vars(self.ours())) - {"nesterov", "decay_all"})
 
     def test_of_ours_use_nesterov_momentum_and_spare_biases_and_norms(self):
         ours = self.ours()
@@ -290,6 +323,8 @@ class Table(unittest.TestCase):
         self.assertIn("90 training images, 10000 test images", words)
         self.assertIn("below 0.9 points may be chance", words)
         self.assertIn("Not run: distilled-resnet", words)
+        self.assertNotIn("have labels", words)
+        self.assertIn("1 % of the training images have labels.", " ".join(table.notes(some_rows(), 90, 10000, 0.01)))
 
     def test_writes_counts_as_mfi_does(self):
         self.assertEqual([text_table.count_text(n) for n in (464, 14032, 1334618, 1.16e9)],
@@ -322,6 +357,34 @@ class Chart(unittest.TestCase):
     def test_can_draw_networks_that_are_all_alike(self):
         rows = some_rows()[:1]
         self.draw(rows)
+
+
+class SomePixels:
+    """What Data asks of train.Pixels."""
+
+    def __init__(self, indices, labelled):
+        self.indices, self.labelled = list(indices), list(labelled)
+
+    def __len__(self):
+        return len(self.indices)
+
+    def only(self, indices):
+        return SomePixels(indices, indices)
+
+    def with_labels_at(self, indices):
+        return SomePixels(self.indices, indices)
+
+
+class DataOfARun(unittest.TestCase):
+    def seen(self, labelled, **changes):
+        data = peers.Data(SomePixels(range(4), range(4)), labelled, None)
+        seen = data.seen_by(settings.TrainSettings(**(vars(settings.users_settings()) | changes)))
+        return seen.indices, seen.labelled
+
+    def test_is_seen_whole_by_who_is_taught_and_else_where_it_has_labels(self):
+        self.assertEqual(self.seen([1, 3]), ([1, 3], [1, 3]))
+        self.assertEqual(self.seen([1, 3], distillation=0.5), ([0, 1, 2, 3], [1, 3]))
+        self.assertEqual(self.seen([0, 1, 2, 3]), ([0, 1, 2, 3], [0, 1, 2, 3]))
 
 
 class CommandLine(unittest.TestCase):

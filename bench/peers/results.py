@@ -22,7 +22,7 @@ def read_done(path, settings):
 def write_all(folder, run, teacher_check, peers):
     """table.txt, table.md, chart.svg and peers.json; returns the table as text."""
     rows = run.rows() + table.peer_rows(peers, run.teacher_epochs())
-    under = table.notes(rows, run.results["training_images"], run.results["test_images"])
+    under = table.notes(rows, run.results["training_images"], run.results["test_images"], run.labelled())
     text = table.as_text(rows) + "\n" + "\n".join(under) + "\n"
     replace_file(folder / "table.txt", text)
     replace_file(folder / "table.md", table.as_markdown(rows) + "\n" + "\n\n".join(under) + "\n")

@@ -52,6 +52,10 @@ class Run:
         """What the hybrid had after its teacher, and the controls and peers get (docs/method.md)."""
         return epochs_after_teacher(self.recipe)
 
+    def labelled(self):
+        """Share of the training images whose labels were seen after the teacher's training."""
+        return self.recipe["data"].get("labelled", 1.0)
+
     def teacher_epochs(self):
         return teacher_epochs(self.recipe, self.teacher)
 

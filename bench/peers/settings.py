@@ -3,6 +3,9 @@ import math
 from dataclasses import dataclass
 
 RECIPES = ("users", "ours")
+# Keys of [hybrid] that are no settings of a peer: epochs are counted with those before them (run_folder.py), and the stages of
+# a pruned network have fewer channels than the teacher's, so their outputs have no distance.
+LEFT_OUT = ("epochs", "features")
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class TrainSettings:
     temperature: float
     batch_size: int
     augment: bool
+    flip: str  # random or alternating
+    lookahead: int  # steps; 0: none
 
 
 def users_settings():
@@ -28,7 +33,7 @@ def users_settings():
     else: SGD without Nesterov momentum, a tenth of the rate after 60 % of the epochs and again after 80 %."""
     return TrainSettings(optimiser="sgd", learning_rate=0.01, momentum=0.9, nesterov=False, weight_decay=5e-4,
                          decay_all=True, schedule="steps", warmup_epochs=0, label_smoothing=0, ema=0, distillation=0,
-                         temperature=1, batch_size=128, augment=True)
+                         temperature=1, batch_size=128, augment=True, flip="random", lookahead=0)
 
 
 def sparsity_settings():
@@ -37,14 +42,15 @@ def sparsity_settings():
 
 
 def our_settings(recipe):
-    """[hybrid] of the run's recipe: what teacher-longer and no-mapping are trained with. All of it but hybrid.features: the
-    stages of a pruned network have fewer channels than the teacher's, so their outputs have no distance."""
+    """[hybrid] of the run's recipe: what teacher-longer and no-mapping are trained with. All of it but LEFT_OUT. A recipe from
+    before a key has its default."""
     r = recipe["hybrid"]
     return TrainSettings(optimiser=r["optimiser"], learning_rate=r["learning_rate"], momentum=r["momentum"],
                          nesterov=r["momentum"] > 0, weight_decay=r["weight_decay"], decay_all=False,
                          schedule=r["schedule"], warmup_epochs=r["warmup_epochs"], label_smoothing=r["label_smoothing"],
                          ema=r["ema"], distillation=r["distillation"], temperature=r["temperature"],
-                         batch_size=r["batch_size"], augment=r["augment"])
+                         batch_size=r["batch_size"], augment=r["augment"], flip=r.get("flip", "random"),
+                         lookahead=r.get("lookahead", 0))
 
 
 def learning_rate(settings, epochs, batches_per_epoch, batch):

@@ -127,7 +127,8 @@ class Training(unittest.TestCase):
         teacher = ResNet(arch()).eval()
         for changes in ({"optimiser": "adamw", "decay_all": False, "learning_rate": 1e-3},
                         {"distillation": 0.5, "temperature": 4.0}, {"ema": 0.9}, {"schedule": "one-cycle"},
-                        {"nesterov": True, "label_smoothing": 0.1, "augment": False}):
+                        {"nesterov": True, "label_smoothing": 0.1, "augment": False},
+                        {"flip": "alternating", "lookahead": 2, "ema": 0.9}):
             _, log = self.train(more={"teacher": teacher}, **changes)
             self.assertEqual(len(log), 4)
 
@@ -143,12 +144,76 @@ class Training(unittest.TestCase):
 
         self.assertLess(scales(0.1), scales(0))
 
+    def test_learns_from_images_without_labels_what_the_teacher_says_of_them(self):
+        teacher = ResNet(arch()).eval()
+        chosen = settings.TrainSettings(**(vars(settings.users_settings()) | {"batch_size": 20, "distillation": 0.5}))
+        log = train.train(ResNet(arch()), images().with_labels_at([0, 1, 2]), chosen, 1, 0, "test", teacher=teacher)
+        self.assertIsNone(log[-1]["train_percent"])
+        self.assertGreater(log[-1]["loss"], 0)
+
     def test_that_diverges_is_told(self):
         with self.assertRaisesRegex(PeersError, "not finite"):
             self.train(learning_rate=1e30)
 
 
+class Labels(unittest.TestCase):
+    def test_that_are_missing_leave_the_sum_of_the_others_over_all_images(self):
+        torch.manual_seed(0)
+        logits, labels = torch.randn(4, 3), torch.tensor([0, train.NO_LABEL, 2, train.NO_LABEL])
+        chosen = settings.users_settings()
+        whole = train.loss_of(logits[::2], labels[::2], chosen, None)
+        self.assertAlmostEqual(train.loss_of(logits, labels, chosen, None).item(), whole.item() / 2, places=6)
+        self.assertAlmostEqual(whole.item(), torch.nn.functional.cross_entropy(logits[::2], labels[::2]).item(), places=6)
+
+    def test_are_forgotten_or_their_images_picked(self):
+        data = images(6)
+        known, picked = data.with_labels_at([1, 4]), data.only([1, 4])
+        self.assertEqual(known.labels.tolist(), [train.NO_LABEL, 1, train.NO_LABEL, train.NO_LABEL, 1, train.NO_LABEL])
+        self.assertEqual((len(known), len(picked), picked.labels.tolist()), (6, 2, [1, 1]))
+        self.assertTrue(torch.equal(picked.images, data.images[[1, 4]]))
+        self.assertEqual(data.labels.tolist(), [0, 1, 2, 0, 1, 2])
+
+
+class LookingAhead(unittest.TestCase):
+    # One weight that goes up by 1 a step, every 2 steps: 0, 1, 2 -> 1, 2, 3 -> 2 (mfi/train/lookahead.cpp).
+    def test_goes_half_the_way_back_to_the_weights_that_follow(self):
+        network = torch.nn.Linear(1, 1, bias=False)
+        torch.nn.init.zeros_(network.weight)
+        lookahead, seen = train.Lookahead(network, 2), []
+        for _ in range(4):
+            with torch.no_grad():
+                network.weight += 1
+            lookahead.update()
+            seen.append(network.weight.item())
+        self.assertEqual(seen, [1, 1, 2, 2])
+
+    def test_takes_the_batch_norms_statistics_with_it(self):
+        network = torch.nn.BatchNorm2d(1)
+        lookahead = train.Lookahead(network, 1)
+        network.running_mean += 8
+        lookahead.update()
+        self.assertEqual(network.running_mean.item(), 4)
+
+
 class Augmentation(unittest.TestCase):
+    def test_alternates_sides_image_by_image(self):
+        flips = train.Flips(100, torch.Generator().manual_seed(0))
+        indices = torch.randperm(100, generator=torch.Generator().manual_seed(1))
+        first, second, third = (flips.of(epoch, indices) for epoch in range(3))
+        self.assertTrue(torch.equal(first, third))
+        self.assertTrue(torch.equal(first, ~second))
+        self.assertTrue(torch.equal(first, flips.of(0, torch.arange(100))[indices]))
+        self.assertTrue(30 < first.sum() < 70)
+
+    def test_flips_the_images_that_it_is_told_to(self):
+        data, told = images(8), torch.tensor([True, False] * 4)
+        shown = train.shift_and_flip(data.images, torch.Generator().manual_seed(0), told)
+        other = train.shift_and_flip(data.images, torch.Generator().manual_seed(0), ~told)
+        for image, mirrored in zip(shown, other):
+            self.assertFalse(torch.equal(image, mirrored))
+        self.assertTrue(torch.equal(shown[1], train.shift_and_flip(data.images, torch.Generator().manual_seed(0),
+                                                                   torch.zeros(8).bool())[1]))
+
     def test_shows_a_window_of_the_padded_image_flipped_or_not(self):
         data = images(40)
         shown = train.shift_and_flip(data.images, torch.Generator().manual_seed(0))

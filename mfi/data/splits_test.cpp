@@ -101,6 +101,14 @@ TEST(FewLabels, KeepsTheShareOfEveryClass) {
   EXPECT_FALSE(torch::equal(parts.labelled, hold_out(data, 0.2, 1).validation)) << "not the images that are held out";
 }
 
+// As HoldOut.StaysTheSameInEveryVersion: bench/peers forgets the same labels.
+TEST(FewLabels, StaysTheSameInEveryVersion) {
+  const auto labelled = few_labels(uneven(), 0.2, 7).labelled;
+  EXPECT_TRUE(torch::equal(labelled, torch::tensor({12, 25, 27, 31, 33, 40, 41, 46, 50, 53, 54, 56}, torch::kInt64)))
+      << labelled;
+  EXPECT_TRUE(torch::equal(few_labels(uneven(), 1e-9, 7).labelled, torch::tensor({41}, torch::kInt64)));
+}
+
 TEST(Joined, HasTheImagesOfBoth) {
   const auto both = joined(labelled({0, 1}, 2), labelled({kNoLabel, kNoLabel, kNoLabel}, 0));
   EXPECT_EQ(both.size(), 5);
