@@ -53,29 +53,36 @@ def _over(key, rows):
 
 
 def _epochs(study):
-    """Of the pruned networks those with the hybrid's parameters: they have as many epochs in all as the hybrid beside them."""
+    """All have as many epochs in all as the hybrid beside them."""
     series = []
     for number, size in enumerate(study.sizes()):
         for step, name in (("hybrid", "mapped"), ("no-mapping", "not mapped")):
             colour = (svg.HYBRID, "#e39a6f")[number % 2] if step == "hybrid" else (NOT_MAPPED, "#9a9a9a")[number % 2]
             series.append(Series(f"{name}, size {size}", LOOKS[step][0], colour,
                                  _over("fine_tuning", study.all(step, size=size)), step != "hybrid"))
-    for number, size in enumerate(study.sizes()):
-        for row in study.peers(size=size, match="params"):
-            series.append(Series(f"{row['method']}, pruned, size {size}", svg.triangle(), svg.METHODS[row["method"]],
-                                 [(row["fine_tuning"], row["test_top1_percent"])], hollow=number % 2 == 1, joined=False))
+        for name, kind in study.pruned():
+            colour = svg.METHODS[kind["method"]]
+            series.append(Series(f"pruned by {name}, size {size}", _triangle(kind),
+                                 svg.lighter(colour) if number % 2 else colour,
+                                 _over("fine_tuning", study.peers(size=size, **kind))))
     scale = _warped(lambda epochs: math.log2(1 + epochs), lambda epochs: f"{epochs:g}")
     return [Panel("test top-1 against epochs of fine-tuning", [each for each in series if each.points], scale=scale)]
 
 
+def _triangle(kind):
+    return svg.triangle(down=kind["match"] == "macs")
+
+
 def _labels(study):
+    kinds = [("mapped", LOOKS["hybrid"][0], svg.HYBRID, {"step": "hybrid"}),
+             ("not mapped", LOOKS["no-mapping"][0], NOT_MAPPED, {"step": "no-mapping"})]
+    kinds += [(f"pruned by {name}", _triangle(kind), svg.METHODS[kind["method"]], kind) for name, kind in study.pruned()]
     series = []
-    for step, name in (("hybrid", "mapped"), ("no-mapping", "not mapped")):
-        for distillation in sorted(study.values("distillation", step), reverse=True):
+    for name, shape, colour, at in kinds:
+        for distillation in sorted(study.values("distillation", **at), reverse=True):
             taught = f"soft labels {distillation:g}" if distillation else "labels alone"
-            colour = svg.HYBRID if step == "hybrid" else NOT_MAPPED
-            series.append(Series(f"{name}, {taught}", LOOKS[step][0], colour,
-                                 _over("labelled", study.all(step, distillation=distillation)), hollow=not distillation))
+            points = _over("labelled", study.all(distillation=distillation, **at))
+            series.append(Series(f"{name}, {taught}", shape, colour, points, hollow=not distillation))
     return [Panel("test top-1 against the share of the training images with labels", series,
                   scale=_warped(math.log10, lambda share: f"{100 * share:g} %"))]
 

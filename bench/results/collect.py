@@ -42,10 +42,6 @@ def collect(plan, table, dataset):
             _add_peers(figures, task)
         else:
             _add_run(figures, task)
-    if table == "epochs":  # how far pruning gets is shown beside, where it is known
-        for task in plan.tasks("peers", dataset):
-            if task.run.at["size"] in plan.experiments["epochs"]["sizes"]:
-                _add_peers(figures, task)
     if not any(row["step"] == "hybrid" for row in figures.rows.values()):
         return None
     rows = list(figures.rows.values())

@@ -37,9 +37,16 @@ class Study:
     def peers(self, **at):
         return [row for row in self.all(**at) if "method" in row]
 
-    def values(self, key, step=None):
+    def pruned(self):
+        """The kinds of peers that the study has: (name, where they stand), in the runs' order."""
+        kinds = list(dict.fromkeys((row["method"], row["match"]) for row in self.peers()))
+        several = len({match for _, match in kinds}) > 1
+        return [(f"{method}{f' {MATCHES[match]}' if several else ''}", {"method": method, "match": match})
+                for method, match in kinds]
+
+    def values(self, key, step=None, **at):
         """The different values of a key, in the runs' order."""
-        return list(dict.fromkeys(row[key] for row in self.all(step) if key in row))
+        return list(dict.fromkeys(row[key] for row in self.all(step, **at) if key in row))
 
     def sizes(self):
         """From the largest network to the smallest."""

@@ -4,11 +4,19 @@ import json
 import sys
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "shared")]
+from epochs import epochs_after_teacher  # noqa: E402
+from run_files import read_toml  # noqa: E402
+
 
 def main():
     run, flags = Path(sys.argv[3]), dict(zip(sys.argv[4::2], sys.argv[5::2]))
     steps = {step["step"]: step for step in json.loads((run / "results.json").read_text())["steps"]}
+    recipe = read_toml(run / "recipe.toml")
     hybrid, seed = steps["hybrid"], int(flags["--seeds"])
+    training = {key: value for key, value in recipe["hybrid"].items() if key not in ("epochs", "features")}
     (run / "peers").mkdir(exist_ok=True)
     for number, method in enumerate(flags["--methods"].split(",")):
         for match in ("params", "macs") if flags["--match"] == "both" else (flags["--match"],):
@@ -19,9 +27,9 @@ def main():
                 "parameters": hybrid["parameters"] - 1000, "macs": hybrid["macs"] - 1000,
                 "test_top1_percent": round(hybrid["test_top1_percent"] - 2 * number - 0.2, 2), "test_loss": 0.6,
                 "seconds": 100.0, "made_with": {"torch": "9.9.9", "threads": 2, "machine": "x86_64"},
-                "settings": {"match": match, "epochs": 6, "teacher_sha256": steps["teacher"]["model_sha256"], "limit": limit,
-                             "training": {"distillation": 0.9, "temperature": 4.0, "decay_all": False},
-                             "torch_pruning": "9.9.9"}}
+                "settings": {"match": match, "epochs": epochs_after_teacher(recipe), "limit": limit,
+                             "teacher_sha256": steps["teacher"]["model_sha256"], "labelled": recipe["data"].get("labelled", 1),
+                             "training": training | {"decay_all": False}, "torch_pruning": "9.9.9"}}
             (run / "peers" / f"{name}.json").write_text(json.dumps(peer))
 
 

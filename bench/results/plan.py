@@ -51,9 +51,7 @@ class Plan:
                 for seed in self.seeds for size in self.experiments["sizes"]]
 
     def _peers(self, dataset):
-        peers = self.experiments["peers"]
-        return [PeersTask(f"{run.name}/peers", run, tuple(peers["methods"]), tuple(peers["match"]), peers["scope"],
-                          peers["recipe"]) for run in self._front(dataset)]
+        return [self._peers_task("front", run) for run in self._front(dataset)]
 
     def _ablation(self, dataset):
         ablation = self.experiments["ablation"]
@@ -64,9 +62,14 @@ class Plan:
 
     def _epochs(self, dataset):
         study = self.experiments["epochs"]
-        return [self._shared_with_front(f"{dataset}/epochs/{size}-e{epochs}-s{seed}", dataset, size, seed, epochs, [],
-                                        ["no_mapping"] if epochs else [], {})
-                for seed in self.seeds for size in study["sizes"] for epochs in study["epochs"]]
+        out = []
+        for seed in self.seeds:
+            for size in study["sizes"]:
+                for epochs in study["epochs"]:
+                    name = f"{dataset}/epochs/{size}-e{epochs}-s{seed}"
+                    run = self._shared_with_front(name, dataset, size, seed, epochs, [], ["no_mapping"] if epochs else [], {})
+                    out += [run] + ([self._peers_task("epochs", run)] if epochs else [])
+        return out
 
     def _labels(self, dataset):
         study = self.experiments["labels"]
@@ -78,8 +81,9 @@ class Plan:
                 settings += [f"data.labelled={labelled:g}"] if labelled != 1 else []  # all: what no recipe need say
                 name = f"{dataset}/labels/{labelled:g}-d{distillation:g}-s{seed}"
                 at = {"labelled": labelled, "distillation": distillation}
-                out.append(self._shared_with_front(name, dataset, study["size"], seed, run["epochs"], settings, ["no_mapping"],
-                                                   at))
+                task = self._shared_with_front(name, dataset, study["size"], seed, run["epochs"], settings,
+                                               ["no_mapping"], at)
+                out += [task, self._peers_task("labels", task)]
         return out
 
     def _depgraph(self, _):
@@ -96,6 +100,11 @@ class Plan:
 
     def _search_task(self, folder, recipe, size, targets):
         return SearchTask(f"{folder}/search-{size}", self.out / folder, SOURCE / recipe, size, tuple(targets))
+
+    def _peers_task(self, study, run):
+        peers = self.experiments["peers"] | self.experiments[study].get("peers", {})
+        return PeersTask(f"{run.name}/peers", run, tuple(peers["methods"]), tuple(peers["match"]), peers["scope"],
+                         peers["recipe"], needs=study)
 
     def _front_task(self, dataset, size, seed, controls, at=None):
         return self._run(f"{dataset}/front/{size}-s{seed}", dataset, size, seed, self.experiments["hybrid"]["epochs"], [],

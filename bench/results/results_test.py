@@ -21,6 +21,7 @@ import tables  # noqa: E402
 import verdicts  # noqa: E402
 from errors import StudyError  # noqa: E402
 from figures import Study  # noqa: E402
+from svg import METHODS, lighter  # noqa: E402
 
 try:
     import tomllib  # noqa: F401
@@ -107,6 +108,18 @@ class OtherVerdicts(unittest.TestCase):
         self.assertIn("No-mapping does as well, within chance, after 5 epochs (+0.10 points).", text)
         self.assertIn("No-mapping does better, by more than chance gives, after 20 epochs (-2.00 points).", text)
 
+    def test_hold_the_mapped_against_the_pruned_too(self):
+        rows = [each for epochs, mapped, pruned in ((1, 90.0, 80.0), (5, 91.0, 91.1), (20, 90.0, 92.0)) for each in
+                (row("hybrid", mapped, fine_tuning=epochs), peer("group-norm", "params", pruned, fine_tuning=epochs))]
+        text = text_of(study("epochs", rows))
+        self.assertIn("Mapped is ahead of pruned by group-norm by more than chance gives after 1 epoch (+10.00 points).", text)
+        self.assertIn("Pruning by group-norm does as well, within chance, after 5 epochs (-0.10 points).", text)
+        self.assertIn("Pruning by group-norm does better, by more than chance gives, after 20 epochs (-2.00 points).", text)
+        rows = [row("hybrid", 60.0, labelled=0.01, distillation=0.9, fine_tuning=5),
+                peer("group-norm", "params", 70.0, labelled=0.01, distillation=0.9, fine_tuning=5)]
+        self.assertIn("With the teacher's soft labels: pruning by group-norm does better, by more than chance gives, with 1 % of "
+                      "the labels (-10.00 points).", text_of(study("labels", rows)))
+
     def test_say_with_how_few_labels_mapping_gains(self):
         rows = [row(step, percent, labelled=labelled, distillation=distillation, fine_tuning=5)
                 for labelled, distillation, mapped, control in ((0.01, 0, 60, 40), (1, 0, 91, 91), (0.01, 0.9, 90, 90.1))
@@ -171,6 +184,19 @@ class Tables(unittest.TestCase):
         text = tables.table(study("epochs", [row("hybrid", 90.0, fine_tuning=1), row("no-mapping", 90.1, fine_tuning=1)]))
         self.assertIn("| -0.10 (chance) |", text)
 
+    def test_show_the_pruned_beside_the_mapped_where_there_are_any(self):
+        rows = [row("hybrid", 50.0, fine_tuning=0), row("hybrid", 91.0, fine_tuning=1), row("no-mapping", 85.0, fine_tuning=1),
+                peer("group-norm", "params", 88.0, fine_tuning=1)]
+        lines = tables.table(study("epochs", rows)).splitlines()
+        self.assertEqual(lines[0], "| size | epochs of fine-tuning | mapped | not mapped | difference | pruned by group-norm | "
+                         "difference | seeds |")
+        self.assertEqual(lines[2:], ["| 0.3 | 0 | 50.00 % | chance, not run | - | - | - | 1 |",
+                                     "| 0.3 | 1 | 91.00 % | 85.00 % | +6.00 | 88.00 % | +3.00 | 1 |"])
+        rows = [row("hybrid", 60.0, labelled=0.01, distillation=0.9, fine_tuning=5),
+                peer("group-norm", "params", 70.0, labelled=0.01, distillation=0.9, fine_tuning=5)]
+        self.assertEqual(tables.table(study("labels", rows)).splitlines()[2:],
+                         ["| 1 % | 0.9 | 5 | 60.00 % | - | - | 70.00 % | -10.00 | 1 |"])
+
     def test_show_mapping_and_fine_tuning_of_a_variant_beside_each_other(self):
         rows = [row("map", 40.0, 42.0, variant="both", about="x"), row("hybrid", 80.0, 81.0, variant="both", about="x"),
                 row("no-mapping", 79.0, variant="both", about="x")]
@@ -218,16 +244,35 @@ class Charts(unittest.TestCase):
 
     def test_of_epochs_begin_at_none_and_hold_the_pruned_networks(self):
         rows = [row("hybrid", 50.0 + n, fine_tuning=n) for n in (0, 1, 20)] + [row("no-mapping", 60.0, fine_tuning=1)]
-        rows += [peer("random", match, 70.0, fine_tuning=5) for match in ("params", "macs")]
+        rows += [peer("random", "params", 70.0, fine_tuning=n) for n in (1, 5)]
         svg = self.parse(study("epochs", rows))
-        self.assertEqual(self.legend(svg), ["mapped, size 0.3", "not mapped, size 0.3", "random, pruned, size 0.3"])
+        self.assertEqual(self.legend(svg), ["mapped, size 0.3", "not mapped, size 0.3", "pruned by random, size 0.3"])
         self.assertTrue({"0", "1", "5", "20"} <= {each.text for each in svg.iter(f"{SVG}text")})
+        lines = {each.get("stroke"): len(each.get("points").split()) for each in svg.iter(f"{SVG}polyline")}
+        self.assertEqual(lines[METHODS["random"]], 2)
+
+    def test_of_epochs_tell_what_the_pruned_networks_were_pruned_to(self):
+        rows = [row("hybrid", 50.0, fine_tuning=5)] + [peer("random", match, 70.0, fine_tuning=5) for match in ("params", "macs")]
+        self.assertEqual(self.legend(self.parse(study("epochs", rows)))[1:],
+                         ["pruned by random to its parameters, size 0.3", "pruned by random to its MACs, size 0.3"])
+
+    def test_of_epochs_draw_a_second_size_lighter(self):
+        rows = [each for size, parameters in (("0.3", 300), ("0.2", 200)) for each in
+                (row("hybrid", 50.0, fine_tuning=5, size=size, parameters=parameters),
+                 peer("random", "params", 70.0, fine_tuning=5, size=size, parameters=parameters))]
+        text = charts.chart(study("epochs", rows))
+        self.assertIn(f'fill="{METHODS["random"]}"><title>pruned by random, size 0.3', text)
+        self.assertIn(f'fill="{lighter(METHODS["random"])}"><title>pruned by random, size 0.2', text)
 
     def test_of_labels_tell_taught_from_untaught(self):
         rows = [row(step, 50.0, labelled=labelled, distillation=distillation, fine_tuning=5)
                 for step in ("hybrid", "no-mapping") for labelled in (0.01, 1) for distillation in (0, 0.9)]
         self.assertEqual(self.legend(self.parse(study("labels", rows))),
                          ["mapped, soft labels 0.9", "mapped, labels alone", "not mapped, soft labels 0.9", "not mapped, labels alone"])
+        rows += [peer("group-norm", "params", 50.0, labelled=0.1, distillation=distillation, fine_tuning=5)
+                 for distillation in (0, 0.9)]
+        self.assertEqual(self.legend(self.parse(study("labels", rows)))[4:],
+                         ["pruned by group-norm, soft labels 0.9", "pruned by group-norm, labels alone"])
 
     def test_stay_within_their_borders(self):
         svg = self.parse(self.full_front())
@@ -353,6 +398,11 @@ class FromRunsToPages(unittest.TestCase):
         self.assertEqual(Study(front_figures).find("teacher")["epochs"], 45)
         self.assertEqual(front_figures["chosen"]["0.3"]["target"], "params=0.3 macs=0.5")
         self.assertEqual(Study(self.figures(docs, "cifar10-ablation")).find("map", variant="logits")["epochs"], 46)
+        epochs, labels = (Study(self.figures(docs, f"cifar10-{name}")) for name in ("epochs", "labels"))
+        self.assertEqual([(each["fine_tuning"], each["epochs"], each["seeds"]) for each in epochs.peers(size="0.2")],
+                         [(1, 47, [0, 1]), (2, 48, [0, 1]), (5, 51, [0, 1]), (20, 66, [0, 1])])
+        self.assertEqual(len(labels.peers()), 6)
+        self.assertEqual(labels.peers(labelled=0.01, distillation=0.0)[0]["epochs"], 45 + 1 + 489)
         self.assertEqual(self.figures(docs, "cifar10-ablation")["training_images"], [18000])
 
     def test_makes_the_same_again_from_the_figures_alone(self):
@@ -393,7 +443,8 @@ class FromRunsToPages(unittest.TestCase):
         docs = self.docs("none")
         self.report(docs)
         self.assertIn(f"{pages.marker('front-cifar10')}\n\nNot run yet.", (docs / "results.md").read_text())
-        self.assertNotIn("pruned", (docs / "results/cifar10-epochs.svg").read_text())
+        epochs = Study(self.figures(docs, "cifar10-epochs"))
+        self.assertEqual({each["fine_tuning"] for each in epochs.peers()}, {1, 2, 20})  # 5 are the front's
 
     def test_changes_nothing_where_a_marker_is_missing(self):
         docs = self.docs("marker", {"results.md": SECTIONS["results.md"], "method.md": ()})

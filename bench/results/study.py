@@ -71,9 +71,9 @@ def planned(args, experiments):
 
 
 def _add(tasks, task):
-    """Two studies may want the same run, one with more controls: that one is made."""
+    """Two studies may want the same run or its peers, one with more controls, or more of them: that one is made."""
     there = tasks.get(task.name)
-    if there is None or len(getattr(task, "steps", ())) > len(getattr(there, "steps", ())):
+    if there is None or set(getattr(task, "steps", ())) > set(getattr(there, "steps", ())):
         tasks[task.name] = task
 
 

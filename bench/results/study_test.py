@@ -18,7 +18,7 @@ import run_files  # noqa: E402
 from chosen import keep_chosen  # noqa: E402
 from errors import StudyError  # noqa: E402
 from plan import STUDIES, Plan, read_experiments  # noqa: E402
-from tasks import Options  # noqa: E402
+from tasks import Options, PeersTask  # noqa: E402
 
 MFI, PEERS_PYTHON = HERE / "made_up_mfi.py", HERE / "made_up_peers.py"
 
@@ -27,6 +27,11 @@ try:
 except ImportError:
     print("before Python 3.11: no TOML, nothing is tested", file=sys.stderr)
     sys.exit(0)
+
+
+def runs(tasks):
+    """Without peers."""
+    return [task for task in tasks if not isinstance(task, PeersTask)]
 
 
 def settings(task):
@@ -75,12 +80,12 @@ class ThePlan(unittest.TestCase):
 
     def test_gives_every_hybrid_the_settings_of_one_place(self):
         for study in ("front", "ablation", "epochs"):
-            for task in self.plan.tasks(study, "cifar10"):
+            for task in runs(self.plan.tasks(study, "cifar10")):
                 self.assertEqual(settings(task)["hybrid.distillation"], 0.9, task.name)
 
     def test_sets_each_key_once(self):
         for study in ("front", "ablation", "epochs", "labels"):
-            for task in self.plan.tasks(study, "cifar10"):
+            for task in runs(self.plan.tasks(study, "cifar10")):
                 keys = [word.partition("=")[0] for word in task.settings]
                 self.assertEqual(len(keys), len(set(keys)), task.name)
 
@@ -96,10 +101,10 @@ class ThePlan(unittest.TestCase):
         self.assertIn("no-mapping", self.task("epochs", "cifar10/epochs/0.3-e1-s0").steps)
 
     def test_takes_the_fronts_run_where_it_is_the_same_training(self):
-        epochs = [task.name for task in self.plan.tasks("epochs", "cifar10") if task.seed == 0]
+        epochs = [task.name for task in runs(self.plan.tasks("epochs", "cifar10")) if task.seed == 0]
         self.assertIn("cifar10/front/0.3-s0", epochs)
         self.assertNotIn("cifar10/epochs/0.3-e5-s0", epochs)
-        labels = [task.name for task in self.plan.tasks("labels", "cifar10") if task.seed == 0]
+        labels = [task.name for task in runs(self.plan.tasks("labels", "cifar10")) if task.seed == 0]
         self.assertEqual(labels, [f"cifar10/labels/{name}-s0" for name in ("0.01-d0", "0.01-d0.9", "0.1-d0", "0.1-d0.9", "1-d0")] +
                          ["cifar10/front/0.3-s0"])
 
@@ -114,6 +119,26 @@ class ThePlan(unittest.TestCase):
         self.assertEqual(words[1:3], ["mfi", "out/cifar10/front/0.2-s2"])
         self.assertEqual(words[3:], "--data data --methods group-norm,bn-scale,random --match both --scope global --recipe ours "
                          "--seeds 2 --threads 2".split())
+
+    def test_makes_peers_behind_each_fine_tuned_run_of_epochs_and_labels(self):
+        for study in ("epochs", "labels"):
+            tasks = self.plan.tasks(study, "cifar10")
+            for task, following in zip(tasks, tasks[1:] + [None]):
+                if isinstance(task, PeersTask):
+                    self.assertEqual(task.steps, (f"group-norm-params-global-ours-s{task.run.seed}",))
+                elif task.at["fine_tuning"] == 0:
+                    self.assertNotEqual(following.name, f"{task.name}/peers")
+                else:
+                    self.assertIs(following.run, task)
+
+    # study.py makes the larger one of the two.
+    def test_asks_for_no_peers_beside_the_fronts_where_runs_are_shared(self):
+        wanted = {task.name: set(task.steps) for task in self.plan.tasks("peers", "cifar10")}
+        shared = [task for study in ("epochs", "labels") for task in self.plan.tasks(study, "cifar10")
+                  if isinstance(task, PeersTask) and task.name in wanted]
+        self.assertEqual(len(shared), 9)
+        for task in shared:
+            self.assertLess(set(task.steps), wanted[task.name], task.name)
 
     def test_knows_which_datasets_a_study_is_made_with(self):
         self.assertEqual(self.plan.datasets("front"), ["cifar10", "cifar100"])
@@ -253,6 +278,23 @@ class CarryingOut(InAFolder):
         one.unlink()
         self.assertEqual(self.states(*peers), begun)
 
+    def test_prunes_behind_the_runs_of_few_labels_and_epochs(self):
+        self.sized("0.3")
+        study = ("labels", "epochs", "--dataset", "cifar10", "--seeds", "0", "--only", "0.1-d0-s0")
+        done = self.study(*study)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.states(*study), {"cifar10/labels/0.1-d0-s0": "done", "cifar10/labels/0.1-d0-s0/peers": "done"})
+        one = self.out / "cifar10/labels/0.1-d0-s0/peers/group-norm-params-global-ours-s0.json"
+        self.assertEqual(json.loads(one.read_text())["settings"]["epochs"], 50)
+        one.write_text(one.read_text().replace('"labelled": 0.1', '"labelled": 1'))
+        self.assertEqual(self.states(*study)["cifar10/labels/0.1-d0-s0/peers"], "missing")
+
+    def test_makes_peers_that_two_studies_want_once_and_all_of_them(self):
+        for studies in (("peers", "epochs"), ("epochs", "peers")):
+            listed = self.study(*studies, "--dataset", "cifar10", "--seeds", "0", "--only", "front/0.3-s0/peers", "--list").stdout
+            self.assertEqual(listed.count("run.sh"), 1)
+            self.assertIn("--methods group-norm,bn-scale,random --match both", listed)
+
     def test_lists_commands_that_a_shell_can_carry_out(self):
         wanted = ("teacher", "search", "front", "peers", "labels", "--dataset", "cifar10", "--seeds", "1")
         listed = self.study(*wanted, "--list").stdout
@@ -261,7 +303,7 @@ class CarryingOut(InAFolder):
                 done = subprocess.run(["bash", "-c", line], cwd=SOURCE, env=self.environment, capture_output=True, text=True)
                 self.assertEqual(done.returncode, 0, f"{line}\n{done.stderr}")
         self.assertEqual(set(self.states(*wanted).values()), {"done"})
-        self.assertIn("18 runs: 18 done", self.study(*wanted, "--list").stdout)
+        self.assertIn("23 runs: 23 done", self.study(*wanted, "--list").stdout)
 
     def test_hands_on_data_and_threads(self):
         self.study("teacher", "--dataset", "cifar100", "--data", "/data", "--threads", "3")

@@ -57,21 +57,34 @@ def _ablation(study):
             (False, False, True, True, True, True), body)
 
 
-def _against_control(study, at, no_control="-"):
-    """Mapped, not mapped, the difference between them, seeds."""
+def _mapped_header(study):
+    others = ["not mapped"] + [f"pruned by {name}" for name, _ in study.pruned()]
+    return ("mapped", *(word for other in others for word in (other, "difference")), "seeds")
+
+
+def _mapped_and_others(study, at, no_control="-"):
+    """Mapped; not mapped and pruned, each with how far mapped is above it; seeds."""
     mapped, control = study.find("hybrid", **at), study.find("no-mapping", **at)
-    difference = "-"
-    if mapped and control:
-        difference = f"{points(mapped, control):+.2f}{' (chance)' if study.is_chance(mapped, control) else ''}"
-    return [_accuracy(mapped), _accuracy(control) if control else no_control, difference, _seeds(mapped, control)]
+    pruned = [study.find(None, **at, **kind) for _, kind in study.pruned()]
+
+    def difference(other):
+        if not mapped or not other:
+            return "-"
+        return f"{points(mapped, other):+.2f}{' (chance)' if study.is_chance(mapped, other) else ''}"
+
+    cells = [_accuracy(mapped), _accuracy(control) if control else no_control, difference(control)]
+    for other in pruned:
+        cells += [_accuracy(other), difference(other)]
+    return cells + [_seeds(mapped, control, *pruned)]
 
 
 def _epochs(study):
-    body = [[size, str(epochs)] + _against_control(study, {"size": size, "fine_tuning": epochs},
-                                                   "-" if epochs else "chance, not run")
+    body = [[size, str(epochs)] + _mapped_and_others(study, {"size": size, "fine_tuning": epochs},
+                                                     "-" if epochs else "chance, not run")
             for size in study.sizes() for epochs in sorted(study.values("fine_tuning", "hybrid"))
             if study.find("hybrid", size=size, fine_tuning=epochs)]
-    return (("size", "epochs of fine-tuning", "mapped", "not mapped", "difference", "seeds"), (False,) + 5 * (True,), body)
+    header = ("size", "epochs of fine-tuning") + _mapped_header(study)
+    return (header, (False,) + (len(header) - 1) * (True,), body)
 
 
 def label_places(study):
@@ -84,9 +97,9 @@ def _labels(study):
     for labelled, distillation in label_places(study):
         at = {"labelled": labelled, "distillation": distillation}
         body.append([f"{100 * labelled:g} %", f"{distillation:g}", str(study.find("hybrid", **at)["fine_tuning"])] +
-                    _against_control(study, at))
-    return (("labelled images", "distillation", "epochs of fine-tuning", "mapped", "not mapped", "difference", "seeds"),
-            7 * (True,), body)
+                    _mapped_and_others(study, at))
+    header = ("labelled images", "distillation", "epochs of fine-tuning") + _mapped_header(study)
+    return (header, len(header) * (True,), body)
 
 
 def speedup(study, row):

@@ -127,13 +127,14 @@ class SearchTask:
 
 @dataclass
 class PeersTask:
-    """bench/peers/peers.py on a run of the front."""
+    """bench/peers/peers.py on a run, for as many epochs as its hybrid had."""
     name: str
     run: RunTask
     methods: tuple
     matches: tuple
     scope: str
     recipe: str
+    needs: str  # the study that makes its run
 
     @property
     def folder(self):
@@ -160,25 +161,28 @@ class PeersTask:
             return (settings["teacher_sha256"] == records["teacher"]["model_sha256"]
                     and settings["limit"] == limits[settings["match"]]
                     and settings["epochs"] == epochs_after_teacher(recipe)
+                    and settings["labelled"] == recipe["data"].get("labelled", 1)
                     and all(recipe["hybrid"].get(key, value) == value for key, value in training.items()))
 
-        found = {name: read_json(self.folder / f"{name}.json") for name in self.names()}
+        found = {name: read_json(self.folder / f"{name}.json") for name in self.steps}
         return {name: peer for name, peer in found.items() if peer and fits(peer["settings"])}
 
-    def names(self):
-        return [f"{method}-{match}-{self.scope}-{self.recipe}-s{self.run.seed}" for method in self.methods
-                for match in self.matches]
+    @property
+    def steps(self):
+        """The peers' names."""
+        return tuple(f"{method}-{match}-{self.scope}-{self.recipe}-s{self.run.seed}" for method in self.methods
+                     for match in self.matches)
 
     def state(self):
         there = self.peers()
-        missing = [name for name in self.names() if name not in there]
-        if len(missing) == len(self.names()):
+        missing = [name for name in self.steps if name not in there]
+        if len(missing) == len(self.steps):
             return State(MISSING)
         return State(BEGUN, f"not yet: {', '.join(missing)}") if missing else State(DONE)
 
     def require_inputs(self):
         if self.run.state().word != DONE:
-            raise StudyError(f"{self.name}: the run {self.run.name} is not done; the study 'front' makes it")
+            raise StudyError(f"{self.name}: the run {self.run.name} is not done; the study '{self.needs}' makes it")
 
     def finish(self):
         pass

@@ -88,23 +88,30 @@ def _ablation(study):
     return out
 
 
-def _mapped_against_not(study, places):
-    """places: (words for where, at). Two sentences at most: where mapping gains more than chance, and where it does not."""
+def _mapped_against_others(study, places):
+    """places: (words for where, at). Of the control and of each kind of pruning, where mapping gains more than chance gives,
+    and where it does not."""
+    others = [("not mapped", "No-mapping", {"step": "no-mapping"})]
+    others += [(f"pruned by {name}", f"Pruning by {name}", {"step": None} | kind) for name, kind in study.pruned()]
+    return " ".join(filter(None, (_mapped_against(study, places, *other) for other in others)))
+
+
+def _mapped_against(study, places, behind_it, subject, which):
     gains, even, worse = [], [], []
     for words, at in places:
-        mapped, control = study.find("hybrid", **at), study.find("no-mapping", **at)
-        if not mapped or not control:
+        mapped, other = study.find("hybrid", **at), study.find(**at, **which)
+        if not mapped or not other:
             continue
-        gap = points(mapped, control)
+        gap = points(mapped, other)
         text = f"{words} ({gap:+.2f} points)"
-        (even if study.is_chance(mapped, control) else gains if gap > 0 else worse).append(text)
+        (even if study.is_chance(mapped, other) else gains if gap > 0 else worse).append(text)
     sentences = []
     if gains:
-        sentences.append(f"Mapped is ahead of not mapped by more than chance gives {_listed(gains)}.")
+        sentences.append(f"Mapped is ahead of {behind_it} by more than chance gives {_listed(gains)}.")
     if even:
-        sentences.append(f"No-mapping does as well, within chance, {_listed(even)}.")
+        sentences.append(f"{subject} does as well, within chance, {_listed(even)}.")
     if worse:
-        sentences.append(f"No-mapping does better, by more than chance gives, {_listed(worse)}.")
+        sentences.append(f"{subject} does better, by more than chance gives, {_listed(worse)}.")
     return " ".join(sentences)
 
 
@@ -119,7 +126,7 @@ def _epochs(study):
                      "would guess.")
         places = [(f"after {epochs} epoch{'' if epochs == 1 else 's'}", {"size": size, "fine_tuning": epochs})
                   for epochs in at_all]
-        text += f" {_mapped_against_not(study, places)}"
+        text += f" {_mapped_against_others(study, places)}"
         if text.strip() != f"Size {size}:":
             out.append(text.strip())
     return out
@@ -130,7 +137,7 @@ def _labels(study):
     for with_teacher in (False, True):
         places = [(f"with {100 * labelled:g} % of the labels", {"labelled": labelled, "distillation": distillation})
                   for labelled, distillation in label_places(study) if (distillation > 0) == with_teacher]
-        text = _mapped_against_not(study, places)
+        text = _mapped_against_others(study, places)
         if text:
             out.append(f"{'With' if with_teacher else 'Without'} the teacher's soft labels: {text[0].lower()}{text[1:]}")
     return out

@@ -8,6 +8,11 @@ METHODS = {"group-norm": "#4f7cac", "bn-scale": "#3a8f6b", "random": "#8a8f98", 
 MARK = 6  # half a mark's size
 
 
+def lighter(colour):
+    """Half way to white; `colour` as "#4f7cac"."""
+    return "#" + "".join(f"{(int(colour[i:i + 2], 16) + 255) // 2:02x}" for i in (1, 3, 5))
+
+
 def document(width, height, title, left, body):
     """The whole file, with the title above and at the chart's left end."""
     return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
