@@ -49,7 +49,8 @@ def collect(plan, table, dataset):
     return {"study": table, "dataset": dataset, "settings": plan.experiments["hybrid"],
             "training_images": sorted(figures.training_images), "test_images": max(figures.test_images),
             "chosen": {size: kept for size, kept in chosen.items() if size in sizes},
-            "published": plan.experiments.get(table, {}).get("published", []), "missing": figures.missing, "figures": rows}
+            "published": plan.experiments.get(table, {}).get("published", []),
+            "base": plan.experiments.get(table, {}).get("base"), "missing": figures.missing, "figures": rows}
 
 
 def _add_run(figures, task):

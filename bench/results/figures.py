@@ -53,6 +53,11 @@ class Study:
         hybrids = {row["size"]: row["parameters"][0] for row in self.all("hybrid")}
         return sorted(self.values("size"), key=lambda size: -hybrids.get(size, 0))
 
+    def variants(self, group, step):
+        """Of an ablation: what is in a group, and the base that they all change, in the runs' order."""
+        base = self.value["base"]
+        return [row for row in self.all(step) if row.get("group") == group or ("variant" in row and row["variant"] == base)]
+
     def seeds(self):
         return sorted({seed for row in self.rows if row["step"] != "teacher" for seed in row["seeds"]})
 

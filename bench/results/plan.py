@@ -56,9 +56,9 @@ class Plan:
     def _ablation(self, dataset):
         ablation = self.experiments["ablation"]
         return [self._run(f"{dataset}/ablation/{name}-s{seed}", dataset, ablation["size"], seed, ablation["epochs"],
-                          ablation["set"] + variant["set"], ["no_mapping"] if name == ablation["no_mapping_on"] else [],
-                          {"variant": name, "about": variant["about"]})
-                for seed in self.seeds for name, variant in ablation["variants"].items()]
+                          ablation["set"] + variant["set"], ["no_mapping"] if name == ablation["base"] else [],
+                          {"variant": name, "group": group["about"], "about": variant["about"]})
+                for seed in self.seeds for group in ablation["groups"] for name, variant in group["variants"].items()]
 
     def _epochs(self, dataset):
         study = self.experiments["epochs"]

@@ -49,7 +49,11 @@ def peer(method, match, *percents, **at):
 
 def study(name, rows, **changes):
     return Study({"study": name, "dataset": "cifar10", "settings": {}, "training_images": [50000], "test_images": 10000,
-                  "chosen": {}, "published": [], "missing": [], "figures": list(rows)} | changes)
+                  "chosen": {}, "published": [], "base": None, "missing": [], "figures": list(rows)} | changes)
+
+
+def variant(step, percent, name, group, **at):
+    return row(step, percent, variant=name, group=group, about=f"about {name}", size="0.2", **at)
 
 
 TEACHER = {key: value for key, value in row("teacher", 92.0, parameters=1000, macs=1000, epochs=45).items() if key != "size"}
@@ -132,14 +136,24 @@ class OtherVerdicts(unittest.TestCase):
                       "points).", text)
 
     def test_say_which_objective_is_best_and_whether_there_need_be_any(self):
-        rows = [row(step, percent, variant=name, about="", size="0.2") for name, mapped, tuned in
+        rows = [variant(step, percent, name, "what is minimised") for name, mapped, tuned in
                 (("meanflow", 30.0, 80.0), ("both", 55.0, 83.0), ("endpoint", 54.5, 83.1)) for step, percent in
                 (("map", mapped), ("hybrid", tuned))]
-        text = text_of(study("ablation", rows + [row("no-mapping", 82.9, variant="both", about="", size="0.2")]))
-        self.assertIn("As mapped both is best with 55.00 %. As good, within chance: endpoint (0.50 points behind). Behind by "
-                      "more than chance gives: meanflow by 25.00 points.", text)
+        text = text_of(study("ablation", rows + [variant("no-mapping", 82.9, "both", "what is minimised")], base="both"))
+        self.assertIn("What is minimised: as mapped both is best with 55.00 %. As good, within chance: endpoint (0.50 points "
+                      "behind). Behind by more than chance gives: meanflow by 25.00 points.", text)
         self.assertIn("After the fine-tuning endpoint is best with 83.10 %.", text)
         self.assertIn("The control no-mapping does as well: 82.90 %, 0.20 points behind endpoint, within chance.", text)
+
+    def test_hold_other_networks_against_the_base_and_tell_their_size(self):
+        rows = [variant("hybrid", 83.0, "both", "minimised"), variant("hybrid", 90.0, "meanflow", "minimised"),
+                variant("hybrid", 84.5, "deeper", "seen", parameters=375, macs=402),
+                variant("hybrid", 82.9, "dilated", "seen"), variant("hybrid", 83.0, "own-input", "learned from")]
+        of_groups = verdicts.verdict(study("ablation", rows, base="both"))
+        self.assertEqual(of_groups[1], "Seen: after the fine-tuning deeper is best with 84.50 %, with 1.25 times the parameters of "
+                         "both. Behind by more than chance gives: both by 1.50 points and dilated by 1.60 points.")
+        self.assertEqual(of_groups[2], "Learned from: after the fine-tuning both is best with 83.00 %. As good, within chance: "
+                         "own-input (0.00 points behind).")
 
     def test_hold_changes_against_the_published_one_that_is_nearest(self):
         published = [{"name": "P", "speedup": 2.13, "before": 93.5, "after": 93.8},
@@ -170,7 +184,7 @@ class Tables(unittest.TestCase):
     def test_have_as_many_columns_in_each_line(self):
         for a_study in (front(row("hybrid", 91.0)), study("epochs", [row("hybrid", 50.0, fine_tuning=0)]),
                         study("labels", [row("hybrid", 50.0, labelled=0.1, distillation=0, fine_tuning=9)]),
-                        study("ablation", [row("map", 50.0, variant="a", about="b")]),
+                        study("ablation", [variant("map", 50.0, "a", "g")]),
                         study("depgraph", [TEACHER, row("hybrid", 91.0)],
                               published=[{"name": "P", "speedup": 2, "before": 9, "after": 8}])):
             self.assertEqual(len({line.count("|") for line in tables.table(a_study).splitlines()}), 1, a_study.name)
@@ -198,11 +212,21 @@ class Tables(unittest.TestCase):
                          ["| 1 % | 0.9 | 5 | 60.00 % | - | - | 70.00 % | -10.00 | 1 |"])
 
     def test_show_mapping_and_fine_tuning_of_a_variant_beside_each_other(self):
-        rows = [row("map", 40.0, 42.0, variant="both", about="x"), row("hybrid", 80.0, 81.0, variant="both", about="x"),
-                row("no-mapping", 79.0, variant="both", about="x")]
+        both = {"variant": "both", "group": "minimised", "about": "x"}
+        rows = [TEACHER, row("map", 40.0, 42.0, **both), row("hybrid", 80.0, 81.0, **both), row("no-mapping", 79.0, **both)]
         text = tables.table(study("ablation", rows))
-        self.assertIn("| both | x | 41.00 % (40.00 to 42.00) | 80.50 % (80.00 to 81.00) | 60 | 2 |", text)
-        self.assertIn("| no-mapping | the control: not mapped, fine-tuned for the mapping's epochs too | - | 79.00 % | - | 1 |", text)
+        self.assertIn("| both | x | 30.0 % | 40.0 % | 41.00 % (40.00 to 42.00) | 80.50 % (80.00 to 81.00) | 60 | 2 |", text)
+        self.assertIn("| no-mapping | the control: both, not mapped but fine-tuned for the mapping's epochs too | 30.0 % | 40.0 % | - | "
+                      "79.00 % | - | 1 |", text)
+
+    def test_put_variants_under_their_groups_with_their_sizes(self):
+        rows = [TEACHER] + [variant(step, 50.0, name, group, parameters=parameters) for name, group, parameters in
+                            (("both", "minimised", 190), ("deeper", "seen", 240), ("endpoint", "minimised", 190))
+                            for step in ("map", "hybrid")] + [variant("no-mapping", 50.0, "both", "minimised", parameters=190)]
+        lines = [[word.strip() for word in line.split("|")[1:-1]] for line in tables.table(study("ablation", rows)).splitlines()]
+        self.assertEqual([(line[0], line[2]) for line in lines[2:]],
+                         [("**minimised**", ""), ("both", "19.0 %"), ("endpoint", "19.0 %"), ("no-mapping", "19.0 %"), ("**seen**", ""),
+                          ("deeper", "24.0 %")])
 
 
 class Charts(unittest.TestCase):
@@ -383,7 +407,11 @@ class FromRunsToPages(unittest.TestCase):
         self.assertIn("| 0.3 | hybrid | mfi | 51 | 290.0 k | 29.0 % | 20.30 M | 29.0 % | 87.83 % (87.78 to 87.88) | 2 |", text)
         self.assertIn("| hybrid | mfi | 2.56 |", text)
         self.assertIn("| DepGraph | published | 2.13 | 93.53 % | 93.77 % | +0.24 | - |", text)
-        self.assertIn("| meanflow | the MeanFlow identity alone |", (docs / "method.md").read_text())
+        method = (docs / "method.md").read_text()
+        self.assertIn("| meanflow | the MeanFlow identity alone | 19.0 % | 19.0 % |", method)
+        self.assertLess(method.index("| **what the velocity network sees** |"), method.index("| deeper |"))
+        self.assertLess(method.index("| deeper |"), method.index("| **what it learns from** |"))
+        self.assertIn("What it learns from: as mapped", method)
         self.assertIn(f"{pages.marker('front-cifar100')}\n\nNot run yet.", text)
         self.assertTrue(text.startswith("# Mine\n") and text.endswith("The end\n"))
 

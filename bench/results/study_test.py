@@ -2,6 +2,7 @@
 """Tests of study.py: what a study is made of, how far it is, and carrying it out with a made-up mfi that trains nothing."""
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -95,6 +96,24 @@ class ThePlan(unittest.TestCase):
         self.assertEqual(one["objective.endpoint_steps"], [1, 2, 4])
         with_control = {task.at["variant"] for task in self.plan.tasks("ablation", "cifar10") if "no-mapping" in task.steps}
         self.assertEqual(with_control, {"both"})
+
+    def test_changes_the_network_of_a_variant_in_all_its_flow_stages(self):
+        both, sees = (settings(self.task("ablation", f"cifar10/ablation/{name}-s0")) for name in ("both", "depthwise-7"))
+        self.assertEqual(sees, both | {"flow.velocity": "depthwise", "flow.kernel": 7, "controls.no_mapping": False})
+
+    def test_has_each_variant_in_one_group(self):
+        groups = {}
+        for task in self.plan.tasks("ablation", "cifar10"):
+            groups.setdefault(task.at["group"], set()).add(task.at["variant"])
+        self.assertEqual(list(groups), ["what is minimised", "what the velocity network sees", "what it learns from"])
+        self.assertEqual([len(names) for names in groups.values()], [7, 7, 2])
+        self.assertIn(self.plan.experiments["ablation"]["base"], groups["what is minimised"])
+
+    def test_sets_keys_that_a_recipe_has(self):
+        known = set(re.findall(r"^\| `([\w.]+)`", (SOURCE / "docs/recipes.md").read_text(), re.M))
+        for study in ("front", "ablation", "epochs", "labels", "depgraph"):
+            for task in runs(self.plan.tasks(study, "cifar10")):
+                self.assertLessEqual({word.partition("=")[0] for word in getattr(task, "settings", ())}, known, task.name)
 
     def test_has_no_control_without_fine_tuning(self):
         self.assertEqual(self.task("epochs", "cifar10/epochs/0.3-e0-s0").steps, ("map", "hybrid"))

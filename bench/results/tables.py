@@ -41,20 +41,28 @@ def _front(study):
             (False, False, False) + 7 * (True,), [line(row) for row in rows])
 
 
+def _shares(study, row):
+    """Of the teacher's parameters and MACs."""
+    teacher = study.find("teacher")
+    return [share_text(statistics.mean(row[key]), teacher[key][0]) if teacher else "-" for key in ("parameters", "macs")]
+
+
 def _ablation(study):
+    header = ("variant", "what is different", "parameters", "MACs", "as mapped", "after fine-tuning", "mapping, seconds", "seeds")
     body = []
-    for variant in study.values("variant"):
-        mapped, tuned = study.find("map", variant=variant), study.find("hybrid", variant=variant)
-        seconds = [each for each in (mapped or {}).get("seconds", []) if each is not None]
-        row = mapped or tuned
-        body.append([variant, row["about"], _accuracy(mapped), _accuracy(tuned),
-                     f"{statistics.mean(seconds):.0f}" if seconds else "-", _seeds(mapped, tuned)])
-    control = study.find("no-mapping")
-    if control:
-        body.append(["no-mapping", "the control: not mapped, fine-tuned for the mapping's epochs too", "-",
-                     _accuracy(control), "-", _seeds(control)])
-    return (("variant", "what the mapping minimises", "as mapped", "after fine-tuning", "mapping, seconds", "seeds"),
-            (False, False, True, True, True, True), body)
+    for group in study.values("group"):
+        body.append([f"**{group}**"] + (len(header) - 1) * [""])
+        for variant in dict.fromkeys(row["variant"] for row in study.all(group=group)):
+            mapped, tuned = study.find("map", variant=variant), study.find("hybrid", variant=variant)
+            seconds = [each for each in (mapped or {}).get("seconds", []) if each is not None]
+            row = mapped or tuned
+            body.append([variant, row["about"], *_shares(study, row), _accuracy(mapped), _accuracy(tuned),
+                         f"{statistics.mean(seconds):.0f}" if seconds else "-", _seeds(mapped, tuned)])
+        control = study.find("no-mapping", group=group)
+        if control:
+            body.append(["no-mapping", f"the control: {control['variant']}, not mapped but fine-tuned for the mapping's epochs too",
+                         *_shares(study, control), "-", _accuracy(control), "-", _seeds(control)])
+    return (header, (False, False) + 6 * (True,), body)
 
 
 def _mapped_header(study):

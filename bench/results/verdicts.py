@@ -68,24 +68,44 @@ def _front_controls(study, hybrid, size):
 
 
 def _ablation(study):
+    """A paragraph for each group, in which the base stands beside its changes; the control stands beside the group that it is of."""
     out = []
-    for step, when in (("map", "As mapped"), ("hybrid", "After the fine-tuning")):
-        rows = sorted((row for row in study.all(step) if "variant" in row), key=top1, reverse=True)
-        if not rows:
-            continue
-        best = rows[0]
-        near = [f"{row['variant']} ({points(best, row):.2f} points behind)" for row in rows[1:] if study.is_chance(best, row)]
-        far = [f"{row['variant']} by {points(best, row):.2f} points" for row in rows[1:] if not study.is_chance(best, row)]
-        text = f"{when} {best['variant']} is best with {top1(best):.2f} %."
-        text += f" As good, within chance: {_listed(near)}." if near else ""
-        text += f" Behind by more than chance gives: {_listed(far)}." if far else ""
-        control = study.find("no-mapping")
-        if step == "hybrid" and control:
-            gap = points(best, control)
-            words = ("does better" if gap < 0 else "does as well" if study.is_chance(best, control) else "stays behind")
-            text += f" The control no-mapping {words}: {top1(control):.2f} %, {_versus(study, control, best, best['variant'])}."
-        out.append(text)
+    for group in study.values("group"):
+        sentences = []
+        for step, when in (("map", "as mapped"), ("hybrid", "after the fine-tuning")):
+            rows = sorted(study.variants(group, step), key=top1, reverse=True)
+            if len(rows) < 2:
+                continue
+            sentences.append(_best_of(study, when, rows))
+            control = study.find("no-mapping", group=group)
+            if step == "hybrid" and control:
+                best, gap = rows[0], points(rows[0], control)
+                words = ("does better" if gap < 0 else "does as well" if study.is_chance(best, control) else "stays behind")
+                sentences.append(f"The control no-mapping {words}: {top1(control):.2f} %, "
+                                 f"{_versus(study, control, best, best['variant'])}.")
+        if sentences:
+            first, *others = sentences
+            out.append(" ".join([f"{_upper(group)}: {first}"] + [_upper(each) for each in others]))
     return out
+
+
+def _upper(text):
+    return text[0].upper() + text[1:]
+
+
+def _best_of(study, when, rows):
+    """rows: the best one first. Where it is not of the base's size, that is said."""
+    best, base = rows[0], next((row for row in rows if row["variant"] == study.value["base"]), None)
+    near = [f"{row['variant']} ({points(best, row):.2f} points behind)" for row in rows[1:] if study.is_chance(best, row)]
+    far = [f"{row['variant']} by {points(best, row):.2f} points" for row in rows[1:] if not study.is_chance(best, row)]
+    text = f"{when} {best['variant']} is best with {top1(best):.2f} %"
+    for key, word in (("parameters", "parameters"), ("macs", "multiply-accumulates")):
+        if base and round(best[key][0] / base[key][0], 2) != 1:
+            text += f", with {best[key][0] / base[key][0]:.2f} times the {word} of {base['variant']}"
+    text += "."
+    text += f" As good, within chance: {_listed(near)}." if near else ""
+    text += f" Behind by more than chance gives: {_listed(far)}." if far else ""
+    return text
 
 
 def _mapped_against_others(study, places):
