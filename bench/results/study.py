@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # the source tree may be somebody else's
@@ -46,6 +47,7 @@ def parse(words=None):
                         help="where the runs go; default: runs/results")
     parser.add_argument("--list", action="store_true", help="print each run's command and how far it is; run nothing")
     parser.add_argument("--only", metavar="PATTERN", help="runs alone whose name holds this; * and ? stand for other letters")
+    parser.add_argument("--skip", metavar="PATTERN", help="no runs whose name holds this: peers, where there is no PyTorch")
     parser.add_argument("--seeds", type=seeds, metavar="N,...", help="default: those of experiments.toml")
     parser.add_argument("--dataset", choices=[*DATASETS, "both"],
                         help="default: for each study those of experiments.toml")
@@ -64,10 +66,14 @@ def planned(args, experiments):
             for task in plan.tasks(study, dataset):
                 _add(tasks, task)
     if args.only:
-        tasks = {name: task for name, task in tasks.items() if fnmatch.fnmatchcase(name, f"*{args.only}*")}
+        tasks = {name: task for name, task in tasks.items() if _holds(name, args.only)}
         if not tasks:
             raise StudyError(f"--only {args.only}: no run of {', '.join(args.studies)} has such a name; --list shows them")
-    return list(tasks.values())
+    return [task for name, task in tasks.items() if not args.skip or not _holds(name, args.skip)]
+
+
+def _holds(name, pattern):
+    return fnmatch.fnmatchcase(name, f"*{pattern}*")
 
 
 def _add(tasks, task):
@@ -122,6 +128,12 @@ class Child:
         return code if code >= 0 else 128 - code  # killed, as a shell says it
 
 
+def time_text(seconds):
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
 def carry_out(tasks, options):
     child = Child()
     for number, task in enumerate(tasks, 1):
@@ -131,15 +143,19 @@ def carry_out(tasks, options):
         task.require_inputs()
         words = task.commands(options)[0]
         print(f"\n[{number}/{len(tasks)}] {task.name}\n    {command_text(words)}", file=sys.stderr, flush=True)
+        start = time.monotonic()
         code = child.run(words)
+        took = time_text(time.monotonic() - start)
         if code in (INTERRUPTED, TERMINATED):
-            raise StudyError(f"{task.name}: stopped; the same command goes on", code)
+            raise StudyError(f"{task.name}: stopped after {took}; the same command goes on", code)
         if code != 0:
-            raise StudyError(f"{task.name}: ended with exit code {code}, for the reason above: {command_text(words)}", code)
+            raise StudyError(f"{task.name}: ended after {took} with exit code {code}, for the reason above: "
+                             f"{command_text(words)}", code)
         task.finish()
         state = task.state()
         if state.word != DONE:
             raise StudyError(f"{task.name}: the command ended well, but what it left is {state.word} ({state.why})")
+        print(f"{task.name}: done after {took}", file=sys.stderr, flush=True)
 
 
 def main():

@@ -19,6 +19,7 @@ import run_files  # noqa: E402
 from chosen import keep_chosen  # noqa: E402
 from errors import StudyError  # noqa: E402
 from plan import STUDIES, Plan, read_experiments  # noqa: E402
+from study import time_text  # noqa: E402
 from tasks import Options, PeersTask  # noqa: E402
 
 MFI, PEERS_PYTHON = HERE / "made_up_mfi.py", HERE / "made_up_peers.py"
@@ -214,7 +215,7 @@ class CarryingOut(InAFolder):
         stopped = self.study(*self.FRONT, MADE_UP_STOP="no-mapping")
         self.assertEqual(stopped.returncode, 76)
         self.assertIn("mfi: no-mapping: the loss is not finite", stopped.stderr)
-        self.assertIn("study.py: cifar10/front/0.3-s0: ended with exit code 76", stopped.stderr)
+        self.assertRegex(stopped.stderr, r"study.py: cifar10/front/0.3-s0: ended after \d+ s with exit code 76")
         self.assertEqual(self.states(*self.FRONT)["cifar10/front/0.3-s0"],
                          "begun (not yet: no-mapping, regression-hybrid, smaller-resnet, distilled-resnet)")
         self.assertEqual(self.study(*self.FRONT).returncode, 0)
@@ -324,6 +325,26 @@ class CarryingOut(InAFolder):
         self.assertEqual(set(self.states(*wanted).values()), {"done"})
         self.assertIn("23 runs: 23 done", self.study(*wanted, "--list").stdout)
 
+    def test_can_do_without_some_of_them(self):
+        study = ("labels", "--dataset", "cifar10", "--seeds", "0", "--only", "0.1-d0-s0", "--skip", "peers")
+        self.assertEqual(self.states(*study), {"cifar10/labels/0.1-d0-s0": "missing"})
+
+    def test_says_how_long_each_took(self):
+        done = self.study("teacher", "--dataset", "cifar10")
+        self.assertRegex(done.stderr, r"cifar10/teacher: done after \d+ s\n")
+        self.assertEqual([time_text(seconds) for seconds in (0.4, 59.6, 3599, 3725)], ["0 s", "1 min 0 s", "59 min 59 s", "1 h 2 min"])
+
+    def test_leaves_the_environment_as_it_is(self):
+        program, found = self.folder / "mfi", self.folder / "found"
+        program.write_text(f'#!/bin/sh\necho "${{OMP_WAIT_POLICY-unset}}" >> {found}\nexec {MFI} "$@"\n')
+        program.chmod(0o755)
+        for value in ({}, {"OMP_WAIT_POLICY": "active"}):
+            environment = {key: each for key, each in self.environment.items() if key != "OMP_WAIT_POLICY"} | value
+            done = subprocess.run([sys.executable, HERE / "study.py", program, "teacher", "--dataset", "cifar10", "--out",
+                                   self.folder / f"out-{len(value)}"], capture_output=True, text=True, cwd=SOURCE, env=environment)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(found.read_text().split(), ["unset", "active"])
+
     def test_hands_on_data_and_threads(self):
         self.study("teacher", "--dataset", "cifar100", "--data", "/data", "--threads", "3")
         self.assertEqual(self.calls(), [["run", "recipes/cifar100-resnet34-w16.toml", "--only", "teacher", "--data", "/data",
@@ -351,7 +372,7 @@ class CarryingOut(InAFolder):
                 process.send_signal(number)
             _, said = process.communicate(timeout=30)
             self.assertEqual(process.returncode, code, said)
-            self.assertIn("study.py: cifar10/teacher: stopped; the same command goes on", said)
+            self.assertRegex(said, r"study.py: cifar10/teacher: stopped after \d+ s; the same command goes on")
 
 
 class Chosen(InAFolder):
