@@ -131,7 +131,7 @@ class Data:
     test: object
 
     def seen_by(self, training):
-        """As in mfi: with the teacher's soft labels a training sees all images, without them those that have a label alone."""
+        """As in mfi: with the teacher's soft labels a training sees all images, without them those with a label alone."""
         if len(self.labelled) == len(self.train):
             return self.train
         return self.train.with_labels_at(self.labelled) if training.distillation > 0 else self.train.only(self.labelled)

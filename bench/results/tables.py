@@ -48,7 +48,8 @@ def _shares(study, row):
 
 
 def _ablation(study):
-    header = ("variant", "what is different", "parameters", "MACs", "as mapped", "after fine-tuning", "mapping, seconds", "seeds")
+    header = ("variant", "what is different", "parameters", "MACs", "as mapped", "after fine-tuning", "mapping, seconds",
+              "seeds")
     body = []
     for group in study.values("group"):
         body.append([f"**{group}**"] + (len(header) - 1) * [""])
@@ -60,8 +61,8 @@ def _ablation(study):
                          f"{statistics.mean(seconds):.0f}" if seconds else "-", _seeds(mapped, tuned)])
         control = study.find("no-mapping", group=group)
         if control:
-            body.append(["no-mapping", f"the control: {control['variant']}, not mapped but fine-tuned for the mapping's epochs too",
-                         *_shares(study, control), "-", _accuracy(control), "-", _seeds(control)])
+            about = f"the control: {control['variant']}, not mapped but fine-tuned for the mapping's epochs too"
+            body.append(["no-mapping", about, *_shares(study, control), "-", _accuracy(control), "-", _seeds(control)])
     return (header, (False, False) + 6 * (True,), body)
 
 

@@ -68,7 +68,7 @@ def _front_controls(study, hybrid, size):
 
 
 def _ablation(study):
-    """A paragraph for each group, in which the base stands beside its changes; the control stands beside the group that it is of."""
+    """A paragraph for each group, in which the base stands beside its changes; the control stands in the base's own."""
     out = []
     for group in study.values("group"):
         sentences = []
