@@ -103,9 +103,9 @@ TEST(FewLabels, KeepsTheShareOfEveryClass) {
 
 // As HoldOut.StaysTheSameInEveryVersion: bench/peers forgets the same labels.
 TEST(FewLabels, StaysTheSameInEveryVersion) {
-  const auto labelled = few_labels(uneven(), 0.2, 7).labelled;
-  EXPECT_TRUE(torch::equal(labelled, torch::tensor({12, 25, 27, 31, 33, 40, 41, 46, 50, 53, 54, 56}, torch::kInt64)))
-      << labelled;
+  const auto kept = few_labels(uneven(), 0.2, 7).labelled;
+  EXPECT_TRUE(torch::equal(kept, torch::tensor({12, 25, 27, 31, 33, 40, 41, 46, 50, 53, 54, 56}, torch::kInt64)))
+      << kept;
   EXPECT_TRUE(torch::equal(few_labels(uneven(), 1e-9, 7).labelled, torch::tensor({41}, torch::kInt64)));
 }
 
