@@ -161,6 +161,13 @@ TEST_F(PictureFolder, ServesWithoutItsLabels) {
   const auto without = run_program(words);
   EXPECT_EQ(without.exit_code, static_cast<int>(ExitCode::usage)) << without.error;
   EXPECT_THAT(without.error, HasSubstr("data or inputs have changed"));
+  // A step that does not learn from them needs not be told: what they have made stays in the results.
+  auto only = words;
+  only.insert(only.end(), {"--only", "teacher"});
+  EXPECT_EQ(run_program(only).exit_code, 0);
+  const auto results = file_text(out / "results.json");
+  EXPECT_THAT(results, HasSubstr("\"unlabelled_pictures\": 60"));
+  EXPECT_THAT(results, HasSubstr("\"step\": \"hybrid\""));
   const auto nowhere = run_program(
       {"run", (fs::path(MFI_SOURCE_DIR) / "recipes/sample.toml").string(), "--out", out, "--unlabelled", "/nowhere"});
   EXPECT_EQ(nowhere.exit_code, static_cast<int>(ExitCode::not_found)) << nowhere.error;

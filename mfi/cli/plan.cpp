@@ -11,6 +11,7 @@
 #include "mfi/cli/commands.h"
 #include "mfi/cli/help_facts.h"
 #include "mfi/cli/probe.h"
+#include "mfi/cli/progress_option.h"
 #include "mfi/cli/slurm_script.h"
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/text.h"
@@ -26,7 +27,7 @@ namespace {
 using Estimates = std::map<std::string, StepEstimate>;
 
 struct PlanArguments {
-  std::string recipe, slurm, out, data;
+  std::string recipe, slurm, out, data, unlabelled;
   std::vector<std::string> settings, sbatch;
   bool probe = true, json = false;
 };
@@ -179,6 +180,7 @@ void write_slurm_script(const PlanArguments& arguments, const Recipe& recipe, co
   settings.recipe = absolute(arguments.recipe);
   settings.out = absolute(arguments.out.empty() ? fs::path("runs") / recipe.name : fs::path(arguments.out));
   if (const auto data = data_folder(arguments.data, recipe.data.dataset); !data.empty()) settings.data = absolute(data);
+  if (!arguments.unlabelled.empty()) settings.unlabelled = absolute(arguments.unlabelled);
   settings.settings = arguments.settings;
   settings.sbatch = arguments.sbatch;
   settings.threads = at::get_num_threads();
@@ -192,7 +194,8 @@ void write_slurm_script(const PlanArguments& arguments, const Recipe& recipe, co
 }
 
 void plan_command(const PlanArguments& arguments) {
-  const auto recipe = read_recipe(arguments.recipe, arguments.settings);
+  auto recipe = read_recipe(arguments.recipe, arguments.settings);
+  recipe.data.unlabelled = arguments.unlabelled;
   // Only pictures have to be there for a plan.
   const bool reads = recipe.data.dataset == "pictures";
   const auto plan = make_plan(recipe, data_shape(recipe.data, reads ? data_folder(arguments.data, recipe.data.dataset)
@@ -233,6 +236,7 @@ void add_plan_command(CLI::App& program, Action& action) {
       ->add_option("--data", arguments->data,
                    "Folder of the dataset, which is looked at if it is of pictures; default: MFI_DATA")
       ->type_name("DIR");
+  add_unlabelled_option(*command, arguments->unlabelled);
   command->add_option("--sbatch", arguments->sbatch, "Another one for each of those sbatch")
       ->type_name("ARGUMENT")
       ->group(kJobs)

@@ -23,6 +23,13 @@ void add_progress_option(CLI::App& command, std::string& progress) {
       ->check(CLI::IsMember({"auto", "bar", "plain", "json", "none"}));
 }
 
+void add_unlabelled_option(CLI::App& command, std::string& place) {
+  command
+      .add_option("--unlabelled", place,
+                  "Folder or archive of pictures without labels, for mapping and distillation beside the dataset")
+      ->type_name("DIR");
+}
+
 std::unique_ptr<RunObserver> progress_observer(const std::string& progress, const Plan& plan,
                                                ConsoleSettings settings) {
   if (progress == "json") return std::make_unique<EventWriter>(std::cerr);

@@ -1,4 +1,4 @@
-// --progress, --on-nonfinite, and questions at the terminal: what commands that train have in common.
+// --progress, --on-nonfinite, --unlabelled, and questions at the terminal: what commands that train have in common.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -12,6 +12,7 @@ namespace mfi {
 
 void add_on_nonfinite_option(CLI::App& command, std::string& on_nonfinite);
 void add_progress_option(CLI::App& command, std::string& progress);
+void add_unlabelled_option(CLI::App& command, std::string& place);
 
 /// Writes to standard error what `progress` (auto, bar, plain, json or none) asks for. settings: what is not the
 /// terminal's.

@@ -144,10 +144,7 @@ void add_run_command(CLI::App& program, Action& action) {
   command->add_option("RECIPE", arguments->recipe, "Recipe file (docs/recipes.md)")->required();
   command->add_option("--data", arguments->data, "Folder of the dataset; default: the environment's MFI_DATA")
       ->type_name("DIR");
-  command
-      ->add_option("--unlabelled", arguments->unlabelled,
-                   "Folder or archive of pictures without labels, for mapping and distillation beside the dataset")
-      ->type_name("DIR");
+  add_unlabelled_option(*command, arguments->unlabelled);
   command->add_option("--out", arguments->out, "Run folder; default: runs/NAME, by the recipe's name")
       ->type_name("RUN");
   command->add_option("--set", arguments->settings, "Another value for a key of the recipe")

@@ -71,6 +71,7 @@ std::string step_job(const Recipe& recipe, const PlannedStep& step, const StepEs
                      const SlurmSettings& settings) {
   std::vector<std::string> words{settings.program, "run", settings.recipe, "--out", settings.out};
   if (!settings.data.empty()) words.insert(words.end(), {"--data", settings.data});
+  if (!settings.unlabelled.empty()) words.insert(words.end(), {"--unlabelled", settings.unlabelled});
   for (const auto& setting : settings.settings) words.insert(words.end(), {"--set", setting});
   // Said in so many words, since it moves results by rounding: nodes have different numbers of cores.
   words.insert(words.end(), {"--set", "runtime.threads=" + std::to_string(settings.threads)});

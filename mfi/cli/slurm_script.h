@@ -14,6 +14,7 @@ namespace mfi {
 
 struct SlurmSettings {
   std::filesystem::path program, recipe, out, data;  // absolute; data is empty for the sample
+  std::filesystem::path unlabelled;                  // absolute, or empty
   std::vector<std::string> settings;                 // of the command line: SECTION.KEY=VALUE
   std::vector<std::string> sbatch;                   // further arguments of every sbatch
   int64_t threads = 1;                               // compute threads of a step, and its processors

@@ -106,6 +106,15 @@ DataSettings as_training_images(DataSettings settings, const Dataset& train) {
   return settings;
 }
 
+// Images that are in memory stay there once.
+void join(DataSplits& splits, const Dataset& more) {
+  splits.all = joined(splits.all, more);
+  if (splits.all.pictures) return;
+  const bool every_label = splits.labelled.images.is_same(splits.train.images);
+  splits.train.images = splits.all.images.narrow(0, 0, splits.train.size());
+  if (every_label) splits.labelled.images = splits.train.images;
+}
+
 }  // namespace
 
 DataSplits open_data(const DataSettings& settings, const std::filesystem::path& folder, const DataProgress& progress) {
@@ -120,11 +129,13 @@ DataSplits open_data(const DataSettings& settings, const std::filesystem::path& 
   if (!settings.unlabelled.empty()) {
     auto more = settings;
     more.normalisation = splits.normalisation;
-    const auto pictures =
-        open_unlabelled_pictures(settings.unlabelled, as_training_images(more, splits.train), progress);
+    more = as_training_images(more, splits.train);
+    const auto pictures = settings.unlabelled_to_learn
+                              ? open_unlabelled_pictures(settings.unlabelled, more, splits.train, progress)
+                              : identify_unlabelled_pictures(settings.unlabelled, more);
     splits.unlabelled_pictures = pictures.train.size();
     splits.unlabelled_fingerprint = pictures.fingerprint;
-    splits.all = joined(splits.all, pictures.train);
+    if (settings.unlabelled_to_learn) join(splits, pictures.train);
   }
   return splits;
 }

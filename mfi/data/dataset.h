@@ -47,7 +47,7 @@ struct DataSplits {
   Dataset test;
   Dataset labelled;  // of train, those whose labels are seen after the teacher's training (DataSettings::labelled)
   Dataset all;       // train, the labels of the others kNoLabel; and then the pictures of DataSettings::unlabelled
-  int64_t unlabelled_pictures = 0;     // of these
+  int64_t unlabelled_pictures = 0;     // how many these are; they are not in `all` without unlabelled_to_learn
   std::string unlabelled_fingerprint;  // of these; "": there are none
   Normalisation normalisation;
   std::vector<std::string> passed_over;  // of pictures: files in their folder that are none
@@ -57,6 +57,7 @@ struct DataSettings {
   std::string dataset = "cifar-10";       // cifar-10, cifar-100, sample or pictures
   double validation = 0.0;                // share of the training images held out, [0, 0.5]
   double labelled = 1;                    // share of the training images in DataSplits::labelled, above 0 to 1
+  bool unlabelled_to_learn = true;        // false: it is enough to know which those below are
   std::filesystem::path unlabelled = {};  // folder or archive of pictures without labels, to learn from too; "": none
   int64_t limit = 0;                      // use only this many training and test images; 0: all
   uint64_t seed = 0;                      // decides which images are held out

@@ -126,6 +126,19 @@ class Source {
   const PictureList& list() const { return list_; }
   int64_t side() const { return view_.side; }
 
+  /// Asks for so much more memory: `pictures` others of the same size, and all of it `times`.
+  void need_room_for(int64_t pictures, double times) {
+    others_ = pictures;
+    times_ = times;
+  }
+
+  DataSplits identify() const {
+    DataSplits splits;
+    splits.fingerprint = fingerprint();
+    splits.train = labels_of(list_.train, list_.class_names);
+    return splits;
+  }
+
   DataSplits open(const DataProgress& progress) {
     DataSplits splits;
     if (settings_.cache == "memory") require_memory();
@@ -280,7 +293,8 @@ class Source {
     // Photographs are 4 : 3.
     const double train = view_.random_parts ? bytes(list_.train.size(), stored_side(), 4.0 / 3)
                                             : bytes(list_.train.size(), view_.side, 1);
-    const double needed = train + bytes(list_.validation.size() + list_.test.size(), view_.side, 1);
+    const size_t beside = list_.validation.size() + list_.test.size() + static_cast<size_t>(others_);
+    const double needed = times_ * (train + bytes(beside, view_.side, 1));
     const double there = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
     if (needed > 0.8 * there)
       throw DataError(
@@ -335,6 +349,8 @@ class Source {
   const DataSettings& settings_;
   PictureList list_;
   PictureView view_;
+  int64_t others_ = 0;
+  double times_ = 1;
 };
 
 }  // namespace
@@ -351,11 +367,19 @@ DataShape pictures_shape(const std::filesystem::path& place, const DataSettings&
   return shape;
 }
 
-DataSplits open_unlabelled_pictures(const std::filesystem::path& place, DataSettings settings,
+DataSplits open_unlabelled_pictures(const std::filesystem::path& place, DataSettings settings, const Dataset& beside,
                                     const DataProgress& progress) {
   settings.validation = 0;
   settings.limit = 0;
-  return Source(place, settings, /*with_labels=*/false).open(progress);
+  Source source(place, settings, /*with_labels=*/false);
+  // Both, and for a moment both again, joined.
+  if (!beside.pictures) source.need_room_for(beside.size(), 2);
+  return source.open(progress);
+}
+
+DataSplits identify_unlabelled_pictures(const std::filesystem::path& place, DataSettings settings) {
+  settings.limit = 0;
+  return Source(place, settings, /*with_labels=*/false).identify();
 }
 
 int64_t count_unlabelled_pictures(const std::filesystem::path& place) {

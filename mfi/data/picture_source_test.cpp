@@ -193,6 +193,21 @@ TEST_F(BesideUnlabelled, AreOfTheSameSizeAndWithoutLabels) {
   EXPECT_EQ(open_data(settings(), folder_.path()).all.size(), 12);
 }
 
+TEST_F(BesideUnlabelled, AreKnownWithoutBeingRead) {
+  auto with = settings();
+  with.unlabelled = more_.path();
+  const auto read = open_data(with, folder_.path());
+  with.unlabelled_to_learn = false;
+  write_png(more_ / "0.png", 16, 12, 7);  // as it was
+  const auto known = open_data(with, folder_.path());
+  EXPECT_EQ(known.unlabelled_fingerprint, read.unlabelled_fingerprint);
+  EXPECT_EQ(known.unlabelled_pictures, 10);
+  EXPECT_EQ(known.all.size(), 12);
+  // In memory once: the training images are the first of all.
+  EXPECT_EQ(read.train.images.data_ptr(), read.all.images.data_ptr());
+  EXPECT_EQ(read.labelled.images.data_ptr(), read.all.images.data_ptr());
+}
+
 TEST_F(BesideUnlabelled, StandBesideADatasetInMemoryToo) {
   DataSettings sample;
   sample.dataset = "sample";

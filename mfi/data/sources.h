@@ -37,9 +37,12 @@ DataShape pictures_shape(const std::filesystem::path& place, const DataSettings&
 
 /// All pictures of a folder or archive, however they lie in it, as the `train` of splits that have nothing else: labels
 /// kNoLabel, no class names. settings as above, with an image size and a normalisation. Throws DataError where there is
-/// no picture, or as above.
-DataSplits open_unlabelled_pictures(const std::filesystem::path& place, DataSettings settings,
+/// no picture, or as above. beside: what they are to be joined with, of which there must be room in memory too.
+DataSplits open_unlabelled_pictures(const std::filesystem::path& place, DataSettings settings, const Dataset& beside,
                                     const DataProgress& progress);
+
+/// Their labels and fingerprint alone; no picture is decoded.
+DataSplits identify_unlabelled_pictures(const std::filesystem::path& place, DataSettings settings);
 
 /// How many there are. Errors alike.
 int64_t count_unlabelled_pictures(const std::filesystem::path& place);

@@ -271,7 +271,7 @@ std::optional<Problem> check_steps(const Recipe& recipe) {
   if (objective.meanflow + objective.endpoint + objective.alignment + objective.regression <= 0)
     return Problem{"objective.meanflow",
                    "objective.meanflow, endpoint, alignment and regression are all 0, "
-                   "expected at least one above 0"};
+                   "expected at least one above 0 (objective.logits comes on top of them)"};
   return std::nullopt;
 }
 

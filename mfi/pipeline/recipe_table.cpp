@@ -385,7 +385,7 @@ void add_controls(Table& table) {
   table.add("controls.no_mapping", MFI_FIELD(controls.no_mapping), either(),
             "Also train the hybrid with flow stages from random weights, for as many epochs.");
   table.add("controls.regression", MFI_FIELD(controls.regression), either(),
-            "Also run the pipeline with mapping by regression alone.");
+            "Also run the pipeline with mapping by regression in place of the flow's terms.");
   table.add("controls.smaller_resnet", MFI_FIELD(controls.smaller_resnet), either(),
             "Also train a plain ResNet of at most the hybrid's parameters, for all the epochs.");
   table.add("controls.distilled_resnet", MFI_FIELD(controls.distilled_resnet), either(),

@@ -102,6 +102,10 @@ void write_results(const std::filesystem::path& file, const RunResults& results)
             {"precision", results.precision},
             {"data_fingerprint", results.data_fingerprint},
             {"steps", Json::array()}};
+  if (results.unlabelled_pictures > 0) {
+    json["unlabelled_pictures"] = results.unlabelled_pictures;
+    json["unlabelled_fingerprint"] = results.unlabelled_fingerprint;
+  }
   for (const auto& step : results.steps) json["steps"].push_back(to_json(step));
   write_times(file, results.steps);
   replace_file(file, json.dump(2) + "\n");
@@ -118,6 +122,8 @@ RunResults read_results(const std::filesystem::path& file) {
     out.version = json.at("version");
     out.precision = json.at("precision");
     out.data_fingerprint = json.value("data_fingerprint", std::string());  // older records have none
+    out.unlabelled_pictures = json.value("unlabelled_pictures", int64_t{0});
+    out.unlabelled_fingerprint = json.value("unlabelled_fingerprint", std::string());
     for (const auto& step : json.at("steps")) out.steps.push_back(step_from_json(step));
     return out;
   });

@@ -36,7 +36,9 @@ struct RunResults {
   std::string machine;  // processor, cores in use, vector instructions
   std::string version;  // of mfi and LibTorch
   std::string precision;
-  std::string data_fingerprint;  // of the images and labels; "": not recorded
+  std::string data_fingerprint;        // of the images and labels; "": not recorded
+  int64_t unlabelled_pictures = 0;     // that mapping and distillation saw beside them
+  std::string unlabelled_fingerprint;  // of these; "": there were none
   std::vector<StepResult> steps;
 
   /// The step of that name, or nullptr.

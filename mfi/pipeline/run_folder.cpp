@@ -93,7 +93,15 @@ RunFolder::RunFolder(const Recipe& recipe, const Plan& plan, const DataSplits& d
       data_fingerprint_(data.fingerprint),
       unlabelled_fingerprint_(data.unlabelled_fingerprint),
       training_images_(data.train.size()),
-      test_images_(data.test.size()) {}
+      test_images_(data.test.size()),
+      unlabelled_pictures_(data.unlabelled_pictures) {}
+
+void RunFolder::remember_unlabelled() {
+  if (!names_in(path_).contains("results.json")) return;
+  const auto before = read_results(path_ / "results.json");
+  unlabelled_fingerprint_ = before.unlabelled_fingerprint;
+  unlabelled_pictures_ = before.unlabelled_pictures;
+}
 
 void RunFolder::read_records(const std::vector<std::string>& forced) {
   names_in(path_);
@@ -208,6 +216,8 @@ RunResults RunFolder::results() const {
   out.version = version_text();
   out.precision = recipe_.runtime.precision;
   out.data_fingerprint = data_fingerprint_;
+  out.unlabelled_pictures = unlabelled_pictures_;
+  out.unlabelled_fingerprint = unlabelled_fingerprint_;
   for (const auto& step : plan_.steps)
     if (const auto* result = done(step)) out.steps.push_back(*result);
   return out;

@@ -37,6 +37,10 @@ class RunFolder {
   StateFiles states(const std::string& step) const { return StateFiles(path_ / step); }
   std::filesystem::path record_file(const std::string& step) const { return path_ / step / "step.json"; }
 
+  /// Takes those pictures without labels for the run's that results.json speaks of: for a command that does not learn
+  /// from them, and was not told which they are.
+  void remember_unlabelled();
+
   /// Reads the records of all steps but those of `forced`, which are thereby not done.
   void read_records(const std::vector<std::string>& forced = {});
   /// Reads the record of a step that another process has just finished.
@@ -89,7 +93,7 @@ class RunFolder {
   const Plan& plan_;
   std::filesystem::path path_;
   std::string dataset_, data_fingerprint_, unlabelled_fingerprint_;
-  int64_t training_images_, test_images_;
+  int64_t training_images_, test_images_, unlabelled_pictures_;
   std::map<std::string, StepResult> records_;
   std::map<std::string, std::string> forced_;  // fingerprints of the records that are there of forced steps
 };

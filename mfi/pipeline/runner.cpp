@@ -20,8 +20,10 @@ namespace fs = std::filesystem;
 
 constexpr double kPatienceSeconds = 0.2;
 
-DataSplits open_recipe_data(const Recipe& recipe, const RunOptions& options, RunObserver& observer) {
+// learns: whether a step of this process is to see the pictures without labels.
+DataSplits open_recipe_data(const Recipe& recipe, const RunOptions& options, bool learns, RunObserver& observer) {
   auto data = recipe.data;
+  data.unlabelled_to_learn = learns && options.jobs == 1;
   data.seed = recipe.seed;
   if (options.jobs > 1) {  // each step's process reads its own; here only what identifies them matters
     data.cache = "none";
@@ -67,13 +69,15 @@ class Runner {
     // Reading the data may take minutes: who finds the folder in use is to know at once. A new folder is made only
     // after that, so that without data nothing is left behind.
     if (is_first() && fs::is_directory(options.out)) lock();
-    data_ = open_recipe_data(recipe, options, observer);
+    const bool learns = options.only.empty() || plan_.step(options.only).images == Images::all;
+    data_ = open_recipe_data(recipe, options, learns, observer);
     require_teachers_classes(recipe, data_.test.class_names);
     if (options.processes) require_same_everywhere();
     folder_.emplace(recipe_, plan_, data_, options.out);
     if (!is_first()) return;
     make_folder(options.out);
     if (!lock_) lock();
+    if (!learns && recipe.data.unlabelled.empty()) folder_->remember_unlabelled();
     folder_->read_records(options.force);
     ask_before_replacing();
     folder_->write_recipe();

@@ -4,9 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <functional>
+#include <map>
+#include <set>
 
 #include "mfi/core/error.h"
 #include "mfi/core/run_lock.h"
+#include "mfi/pipeline/run_folder.h"
 #include "mfi/train/checkpoint.h"
 #include "mfi/train/test_data.h"
 
@@ -351,6 +355,77 @@ TEST(Runner, MakesAnewOnlyWhatLabelsMatterTo) {
   EXPECT_THAT(again.skipped, ElementsAre("teacher", "map"));
   EXPECT_THAT(again.done, ElementsAre("hybrid"));
   EXPECT_EQ(results.training_images, 100);
+}
+
+// How many batches a step has says which images it saw.
+class Batches : public Log {
+ public:
+  void on_progress(const Progress& progress) override { of[progress.step] = progress.batches; }
+  std::map<std::string, int64_t> of;
+};
+
+TEST(Runner, ShowsEachStepTheImagesThatItMayLearnFrom) {
+  const TestFolder folder;
+  auto recipe = short_recipe();
+  recipe.data.labelled = 0.5;
+  recipe.controls.distilled_resnet = true;
+  Batches batches;
+  run_pipeline(recipe, options(folder / "run"), batches);
+  EXPECT_EQ(batches.of.at("teacher"), 2);
+  EXPECT_EQ(batches.of.at("map"), 2);
+  EXPECT_EQ(batches.of.at("hybrid"), 1) << "50 of 100 images";
+  EXPECT_EQ(batches.of.at("distilled-resnet"), 2);
+}
+
+// Each new setting makes a step anew; left at its default it changes no fingerprint from before there was one.
+TEST(Fingerprints, TellEachSettingApart) {
+  auto recipe = short_recipe();
+  recipe.hybrid.distillation = 0.5;
+  DataSplits data;
+  data.name = "sample";
+  data.fingerprint = "data";
+  const DataShape shape{.classes = 10, .image_size = 32, .training_images = 100, .unlabelled_pictures = 0};
+  const auto fingerprint = [&](const Recipe& r) {
+    const auto plan = make_plan(r, shape);
+    auto step = plan.step("teacher");
+    return RunFolder(r, plan, data, "nowhere").fingerprint(step);
+  };
+  std::set<std::string> all{fingerprint(recipe)};
+  const auto expect_another = [&](const char* what, const std::function<void(Recipe&)>& change) {
+    auto changed = recipe;
+    change(changed);
+    EXPECT_TRUE(all.insert(fingerprint(changed)).second) << what;
+  };
+  expect_another("flip", [](Recipe& r) { r.teacher.flip = "alternating"; });
+  expect_another("lookahead", [](Recipe& r) { r.teacher.lookahead = 6; });
+  expect_another("whitening", [](Recipe& r) { r.teacher.whitening = true; });
+  expect_another("small_until", [](Recipe& r) { r.teacher.small_until = 0.5; });
+  expect_another("small_side", [](Recipe& r) {
+    r.teacher.small_until = 0.5;
+    r.teacher.small_side = 0.5;
+  });
+  auto later = recipe;
+  later.map.own_input = 1;
+  later.data.labelled = 0.5;
+  EXPECT_EQ(fingerprint(later), fingerprint(recipe)) << "of no concern to the teacher";
+}
+
+TEST(Whitening, IsWhatATeacherBeginsWith) {
+  const TestFolder folder;
+  auto recipe = short_recipe();
+  recipe.teacher.learning_rate = 1e-12;  // so that its start can be seen
+  const auto stem = [&](bool whitening, const char* name) {
+    recipe.teacher.whitening = whitening;
+    auto o = options(folder / name);
+    o.only = "teacher";
+    Log log;
+    run_pipeline(recipe, o, log);
+    const auto network = load_model(folder / name / "teacher/model.safetensors").network;
+    return network->part(0)->parameters()[0].detach().clone();
+  };
+  const auto plain = stem(false, "plain"), whitened = stem(true, "whitened");
+  EXPECT_FALSE(torch::allclose(plain[0], -plain[1], 1e-3, 1e-3));
+  EXPECT_TRUE(torch::allclose(whitened[0], -whitened[1], 1e-3, 1e-3));
 }
 
 }  // namespace

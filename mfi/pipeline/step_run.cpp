@@ -124,9 +124,11 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
   const auto student = step.model_file.empty() ? assemble_student(step, recipe.seed, find)
                                                : given_model(step, recipe.seed, data.test.class_names, processes);
   const auto& images = images_of(step, data);
-  if (step.settings.whitening && step.model_file.empty() && step.part_from.front().empty())
-    whiten_stem(*student, images, data.normalisation);
   student->to(device);
+  if (step.settings.whitening && step.model_file.empty() && step.part_from.front().empty()) {
+    if (is_first && !states.peek()) whiten_stem(*student, images, data.normalisation);
+    if (processes) processes->broadcast(student->part(0)->parameters());
+  }
   if (processes && recipe.runtime.sync_batch_norm) share_batch_statistics(*student, processes->batch_sums());
   std::unique_ptr<Task> task;
   if (step.kind != StepKind::given) task = make_task(recipe, data, step, student, teacher, processes);

@@ -120,7 +120,8 @@ void take_pictures(const Dataset& test, RunReport& report) {
 void read_curves(const fs::path& run, RunReport& report) {
   for (const auto& step : report.results.steps) {
     StepCurve curve{step.step, step.purpose, {}, ""};
-    curve.missing = problem_of([&] { curve.rows = read_metrics_csv(run / step.step / "metrics.csv"); });
+    if (step.epochs > 0)
+      curve.missing = problem_of([&] { curve.rows = read_metrics_csv(run / step.step / "metrics.csv"); });
     report.curves.push_back(curve);
   }
 }

@@ -36,7 +36,8 @@ std::string repeat_section(const RunReport& report) {
   html.element("p", "This command repeats the run. recipe.toml is the file in the run folder, and the text below.");
   const bool needs_data = results.dataset != "sample";
   html.open("pre", {{"tabindex", "0"}});
-  html.element("code", "mfi run recipe.toml" + std::string(needs_data ? " --data DIR" : "") + " --out runs/" +
+  html.element("code", "mfi run recipe.toml" + std::string(needs_data ? " --data DIR" : "") +
+                           (results.unlabelled_pictures > 0 ? " --unlabelled PICTURES" : "") + " --out runs/" +
                            results.run + "-again");
   html.close();
   html.open("dl");
@@ -48,6 +49,10 @@ std::string repeat_section(const RunReport& report) {
                       grouped(results.test_images) + " test images");
   line("Fingerprint of the data",
        results.data_fingerprint.empty() ? "not recorded: the run was made by an older mfi" : results.data_fingerprint);
+  if (results.unlabelled_pictures > 0) {
+    line("Pictures without labels", grouped(results.unlabelled_pictures));
+    line("Their fingerprint", results.unlabelled_fingerprint);
+  }
   line("Precision", results.precision);
   line("Machine", results.machine);
   line("Versions", results.version);

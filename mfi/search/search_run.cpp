@@ -39,8 +39,6 @@ struct SearchData {
 };
 
 SearchData search_data(const Recipe& recipe, const fs::path& folder) {
-  if (recipe.data.labelled < 1)
-    throw RecipeError("data.labelled is below 1: a search fine-tunes and judges by labels, expected 1");
   auto settings = recipe.data;
   settings.seed = recipe.seed;
   if (!recipe.network.model.empty()) settings.normalisation = describe_model(recipe.network.model).info.normalisation;
@@ -97,6 +95,8 @@ class Search {
         folder_(options.run.out / "search"),
         plan_(search_plan(recipe, data_shape(recipe.data, options.run.data))),
         dtype_(activation_type(recipe.runtime)) {
+    if (recipe.data.labelled < 1)
+      throw RecipeError("data.labelled is below 1: a search fine-tunes and judges by labels, expected 1");
     train_teacher();
     make_folder(folder_);
     lock_.emplace(folder_, LockOptions{.patience_seconds = 0.2});
@@ -131,11 +131,11 @@ class Search {
       } catch (const DivergedError& error) {
         // The others may do; when none does, that is the answer.
         if (out.points.empty() && i + 1 == chosen.size()) throw;
-        observer_.on_message(std::string("warning: ") + error.what() + "; this combination is left out");
+        observer_.on_step_failed(tune_name(i + 1), std::string(error.what()) + "; this combination is left out");
       }
     }
     judge(out, options_.targets, options_.max_drop);
-    write_recipes(set, chosen);
+    write_recipes(set, chosen, out.points);
     write_search_results(folder_, out);
     return out;
   }
@@ -401,7 +401,8 @@ class Search {
     return point;
   }
 
-  void write_recipes(const CandidateSet& set, const std::vector<Choice>& choices) const {
+  void write_recipes(const CandidateSet& set, const std::vector<Choice>& choices,
+                     const std::vector<SearchPoint>& points) const {
     std::vector<fs::path> old;  // of another search
     for (const auto& entry : fs::directory_iterator(folder_))
       if (entry.path().extension() == ".toml" && entry.path().filename().string().starts_with("point-"))
@@ -411,6 +412,9 @@ class Search {
       const auto arch = assembled_arch(teacher_->arch(), set.candidates(), choices[i].candidates);
       auto recipe = recipe_of(recipe_, arch);
       const auto name = "point-" + std::to_string(i + 1);
+      const bool is_left_out =
+          std::none_of(points.begin(), points.end(), [&](const auto& p) { return p.name == name; });
+      if (is_left_out) continue;
       constexpr size_t kLongestName = 80;  // a recipe's may have 100 letters
       recipe.name = recipe_.name.substr(0, kLongestName) + "-" + name;
       recipe.network.model = "../teacher/model.safetensors";

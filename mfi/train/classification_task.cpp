@@ -4,8 +4,9 @@
 
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
-#include "mfi/flow/squared_error.h"
+#include "mfi/flow/objective.h"
 #include "mfi/nn/fold.h"
+#include "mfi/train/endpoint_error.h"
 #include "mfi/train/evaluate.h"
 
 namespace mfi {
@@ -87,13 +88,13 @@ torch::Tensor ClassificationTask::forward(const torch::Tensor& images, std::vect
 }
 
 torch::Tensor ClassificationTask::loss_by_teacher(const torch::Tensor& logits, const std::vector<torch::Tensor>& stages,
-                                                  const torch::Tensor& images) const {
+                                                  const Batch& batch) const {
   const double a = settings_.distillation, t = settings_.temperature;
   std::vector<torch::Tensor> targets;  // the stem's and then each stage's output
   torch::Tensor soft;
   {
     torch::NoGradGuard no_grad;
-    targets = teacher_->features(images);
+    targets = teacher_->features(batch.full_size.defined() ? batch.full_size : batch.images);
     if (a > 0) soft = at::log_softmax(teacher_->part(teacher_->part_count() - 1)->forward(targets.back()) / t, 1);
   }
   auto loss = torch::zeros({}, logits.options());
@@ -101,11 +102,12 @@ torch::Tensor ClassificationTask::loss_by_teacher(const torch::Tensor& logits, c
     const auto divergence = at::kl_div(at::log_softmax(logits / t, 1), soft, at::Reduction::Sum, /*log_target=*/true);
     loss = loss + a * t * t * divergence / static_cast<double>(logits.size(0));
   }
-  for (size_t k = 0; k < stages.size(); ++k) {
-    const auto scale = mean_square_per_sample(targets[k + 1]).mean();
-    const auto error = mean_square_per_sample(stages[k] - targets[k + 1]).mean() / scale;
-    loss = loss + settings_.features / static_cast<double>(stages.size()) * error;
-  }
+  if (stages.empty()) return loss;
+  targets.erase(targets.begin());
+  const auto wholes = whole_batches(targets, batch.whole, processes_);
+  for (size_t k = 0; k < stages.size(); ++k)
+    loss = loss +
+           settings_.features / static_cast<double>(stages.size()) * regression_loss(stages[k], targets[k], wholes[k]);
   return loss;
 }
 
@@ -116,8 +118,7 @@ StepLosses ClassificationTask::step(const Batch& batch, const StepPosition&) {
       at::cross_entropy_loss(logits, batch.labels, {}, at::Reduction::Sum, kNoLabel, settings_.label_smoothing) /
       static_cast<double>(logits.size(0));
   if (teacher_) {
-    loss = (1 - settings_.distillation) * loss +
-           loss_by_teacher(logits, stages, batch.full_size.defined() ? batch.full_size : batch.images);
+    loss = (1 - settings_.distillation) * loss + loss_by_teacher(logits, stages, batch);
   }
   torch::NoGradGuard no_grad;
   const bool all_labelled = !batch.labels.eq(kNoLabel).any().item<bool>();

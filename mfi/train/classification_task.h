@@ -49,7 +49,7 @@ class ClassificationTask : public Task {
   // The stages' outputs too, where features are asked for.
   torch::Tensor forward(const torch::Tensor& images, std::vector<torch::Tensor>& stages) const;
   torch::Tensor loss_by_teacher(const torch::Tensor& logits, const std::vector<torch::Tensor>& stages,
-                                const torch::Tensor& images) const;
+                                const Batch& batch) const;
 
   std::shared_ptr<Network> network_;
   std::vector<Learns> learns_;

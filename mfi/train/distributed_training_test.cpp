@@ -21,7 +21,7 @@ namespace {
 using testing::Each;
 using testing::HasSubstr;
 
-enum class Kind { classify, map };
+enum class Kind { classify, map, distil };
 
 Arch small_arch() {
   auto arch = resnet_arch("resnet20", 4, 2);
@@ -73,7 +73,18 @@ struct SmallTraining {
       settings.seed = 5;
       settings.normalisation = job.normalisation;
       settings.processes = processes;
+      settings.own_input = 0.7;
+      settings.objective.logits = 0.5;
       task = std::make_unique<MappingTask>(*small_network(small_arch()), net, settings);
+    } else if (kind == Kind::distil) {
+      // Some images without labels, and a teacher with the same stages.
+      for (int64_t i = 0; i < data.size(); i += 5) data.labels[i] = kNoLabel;
+      job.settings.distillation = job.settings.features = 0.5;
+      job.settings.lookahead = 3;
+      const auto teacher = std::make_shared<Network>(small_arch());
+      initialise(*teacher, 2);
+      task = std::make_unique<ClassificationTask>(net, std::vector<Learns>(net->part_count(), Learns::all),
+                                                  job.settings, teacher, job.normalisation, torch::kFloat32, processes);
     } else {
       task = std::make_unique<ClassificationTask>(net, std::vector<Learns>(net->part_count(), Learns::all),
                                                   job.settings, nullptr, job.normalisation, torch::kFloat32, processes);
@@ -148,7 +159,8 @@ TEST_P(SeveralProcesses, FollowTheCurveOfOne) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Everything, SeveralProcesses,
-                         testing::Combine(testing::Values(Kind::classify, Kind::map), testing::Values(2, 3)));
+                         testing::Combine(testing::Values(Kind::classify, Kind::map, Kind::distil),
+                                          testing::Values(2, 3)));
 
 TEST(SeveralProcesses, HaveTheSameModelThoughEachHasItsOwnBatchStatistics) {
   const TestFolder folder;

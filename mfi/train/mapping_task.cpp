@@ -64,6 +64,17 @@ void add_up(std::vector<StageSums>& sums, int64_t& images, int64_t& teacher_corr
   walk([&]<class Number>(Number& number) { number = static_cast<Number>(values[next++]); });
 }
 
+// Where in this share those samples are that make up `part` of the whole batch, spread evenly over it: the first ones
+// are also those with r < t (time_schedule.h), and own inputs are to have all times alike.
+torch::Tensor spread_samples(double part, int64_t samples, const BatchShare& share) {
+  std::vector<int64_t> out;
+  for (int64_t i = 0; i < samples; ++i) {
+    const auto in_whole = static_cast<double>(share.index + i * share.count);
+    if (std::floor((in_whole + 1) * part) > std::floor(in_whole * part)) out.push_back(i);
+  }
+  return torch::tensor(out, torch::kInt64);
+}
+
 }  // namespace
 
 std::vector<MappedStage> mapped_stages(const Arch& teacher, const Network& student) {
@@ -160,31 +171,32 @@ StepLosses MappingTask::step(const Batch& batch, const StepPosition& position) {
     torch::NoGradGuard no_grad;
     answers = rest_of_teacher(features.back(), stages_.back().stage);
   }
-  // The first samples of the batch, which is in random order, as the student's own stages so far leave them.
-  const auto own_samples =
-      std::llround(settings_.own_input * position.done * static_cast<double>(batch.images.size(0)));
-  auto own = features[0].narrow(0, 0, own_samples);
-  size_t own_stage = 0;  // whose input `own` is
+  const auto own_samples = spread_samples(settings_.own_input * position.done, batch.images.size(0),
+                                          settings_.processes ? settings_.processes->share() : BatchShare{})
+                               .to(batch.images.device());
+  const bool any_own = own_samples.size(0) > 0;
+  // These as the student's own stages so far leave them, and whose input that is.
+  auto own = features[0].index_select(0, own_samples);
+  size_t own_stage = 0;
 
   StepLosses out;
   for (size_t i = 0; i < stages_.size(); ++i) {
     const size_t stage = stages_[i].stage;
     auto input = features[stage];
-    if (own_samples > 0) {
+    if (any_own) {
       torch::NoGradGuard no_grad;
       for (; own_stage < stage; ++own_stage) own = teacher_->stage(own_stage)->forward(own);
-      input = torch::cat({own, input.narrow(0, own_samples, input.size(0) - own_samples)})
-                  .contiguous(torch::MemoryFormat::ChannelsLast);
+      input = input.index_copy(0, own_samples, own).contiguous(torch::MemoryFormat::ChannelsLast);
     }
-    const bool with_output = own_samples > 0 || answers.defined();
+    const bool with_output = any_own || answers.defined();
     auto value = stage_loss(i, input, features[stage + 1], wholes[i], position, with_output);
     if (answers.defined()) {
       const auto divergence = at::kl_div(rest_of_teacher(value.output, stage), answers, at::Reduction::Sum,
                                          /*log_target=*/true);
       value.loss = value.loss + settings_.objective.logits * divergence / static_cast<double>(value.output.size(0));
     }
-    if (own_samples > 0) {
-      own = value.output.detach().narrow(0, 0, own_samples);
+    if (any_own) {
+      own = value.output.detach().index_select(0, own_samples).contiguous(torch::MemoryFormat::ChannelsLast);
       own_stage = stage + 1;
     }
     out.losses.push_back(value.loss);

@@ -110,6 +110,8 @@ class Training {
         rewind(error);
       }
     }
+    // No epoch has done it, and there may be those of an earlier training.
+    if (job_.settings.epochs == 0 && is_first()) write_logs(job_.folder, position_);
     if (average_) average_->swap();
     task_.student().eval();
     return {position_.rows, position_.seconds, position_.seconds_per_step};
@@ -195,8 +197,8 @@ class Training {
     }
     if (found->identity.epochs != job_.settings.epochs)
       observer_.on_message(format(
-          "%s: extended from %lld to %lld epochs. Its learning rate follows the longer schedule from here on, so "
-          "the result is not that of %lld epochs in one go",
+          "%s: extended from %lld to %lld epochs. Its learning rate follows the longer schedule from here on, as "
+          "small_until and own_input do, so the result is not that of %lld epochs in one go",
           job_.step.c_str(), static_cast<long long>(found->identity.epochs),
           static_cast<long long>(job_.settings.epochs), static_cast<long long>(job_.settings.epochs)));
     observer_.on_message(job_.step + ": going on after " + where);
@@ -370,7 +372,7 @@ class Training {
     // Beside the values, whether anybody has been asked to stop: all have to do so behind the same batch.
     const int stop = stop_asked_for();
     std::vector<double> numbers{stop == SIGINT ? 1.0 : 0.0, stop != SIGINT && stop != 0 ? 1.0 : 0.0,
-                                static_cast<double>(values.correct)};
+                                static_cast<double>(values.correct), values.correct < 0 ? 1.0 : 0.0};
     for (const double value : values.losses) numbers.push_back(weight * value);
     const auto sums = torch::tensor(numbers, torch::kFloat64);
     const auto pending = job_.processes->sum_later(sums);
@@ -379,8 +381,8 @@ class Training {
     job_.processes->wait(pending);
     const auto* sum = sums.const_data_ptr<double>();
     values.stop = sum[0] > 0 ? SIGINT : sum[1] > 0 ? SIGTERM : 0;
-    if (values.correct >= 0) values.correct = std::llround(sum[2]);
-    for (size_t i = 0; i < values.losses.size(); ++i) values.losses[i] = sum[3 + i];
+    values.correct = sum[3] > 0 ? -1 : std::llround(sum[2]);  // one share that is not judged is enough
+    for (size_t i = 0; i < values.losses.size(); ++i) values.losses[i] = sum[4 + i];
   }
 
   void require_finite_losses(const StepValues& values, const Batch& batch) const {

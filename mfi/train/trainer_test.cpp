@@ -169,6 +169,45 @@ INSTANTIATE_TEST_SUITE_P(EverySetting, Resume,
                          testing::Combine(testing::Values("adamw", "sgd"), testing::Values(0.0, 0.9),
                                           testing::Values("fp32", "bf16")));
 
+TEST(Resume, HoldsForWhatShortTrainingsAreMadeOf) {
+  const TestFolder whole, cut;
+  const auto training = [](const std::filesystem::path& folder) {
+    auto out = std::make_unique<SmallTraining>(folder, "sgd", 0, "fp32");
+    out->job.settings.lookahead = 3;  // four batches an epoch: its place matters
+    out->job.settings.small_until = 0.5;
+    out->job.settings.small_side = 0.5;
+    out->job.settings.flip = "alternating";
+    return out;
+  };
+  Messages messages;
+  const auto a = training(whole.path());
+  {
+    auto task = a->task();
+    train(task, a->job, messages);
+  }
+  for (const int64_t epoch : {1, 3}) {
+    const auto b = training(cut.path());
+    interrupt(*b, epoch);
+  }
+  const auto c = training(cut.path());
+  {
+    auto task = c->task();
+    train(task, c->job, messages);
+  }
+  expect_same_weights(*a->net, *c->net);
+  // Each of the three does something.
+  for (const int what : {0, 1, 2}) {
+    const TestFolder other;
+    const auto d = training(other.path());
+    if (what == 0) d->job.settings.lookahead = 0;
+    if (what == 1) d->job.settings.small_until = 0;
+    if (what == 2) d->job.settings.flip = "random";
+    auto task = d->task();
+    train(task, d->job, messages);
+    EXPECT_FALSE(torch::equal(d->net->parameters()[0], a->net->parameters()[0])) << what;
+  }
+}
+
 TEST(Training, WithTheSameSeedGivesTheSameBytes) {
   const TestFolder first, second, third;
   Messages messages;

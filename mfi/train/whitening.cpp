@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "mfi/core/stop_signal.h"
 #include "mfi/data/augment.h"
+#include "mfi/data/splits.h"
 
 namespace mfi {
 namespace {
 
-constexpr int64_t kImages = 5000, kImagesAtOnce = 500;
+constexpr int64_t kImages = 5000, kPixelsAtOnce = 1 << 19;  // 512 images of CIFAR; 10 of 224 pixels
 
 }  // namespace
 
@@ -17,12 +19,17 @@ void whiten_stem(Network& network, const Dataset& images, const Normalisation& n
   auto& weight = stem.conv->conv->weight;
   const int64_t stride = stem.conv->conv->shape().stride;
   const int64_t filters = weight.size(0), kernel = weight.size(2), values = weight.size(1) * kernel * kernel;
-  const auto bytes = images.first_images(std::min(kImages, images.size()));
+  const int64_t count = std::min(kImages, images.size()),
+                at_once = std::max<int64_t>(1, kPixelsAtOnce / (images.height() * images.width()));
+  // A folder's pictures come class by class.
+  const auto places = (torch::arange(count, torch::kInt64) * images.size()).div(count, "floor");
 
   auto sum = torch::zeros({values, values}, torch::kFloat64), mean = torch::zeros({values}, torch::kFloat64);
   int64_t patches = 0;
-  for (int64_t first = 0; first < bytes.size(0); first += kImagesAtOnce) {
-    const auto some = bytes.narrow(0, first, std::min(kImagesAtOnce, bytes.size(0) - first));
+  for (int64_t first = 0; first < count; first += at_once) {
+    throw_if_stopped();
+    const auto part = pick(images, places.narrow(0, first, std::min(at_once, count - first)).contiguous());
+    const auto some = part.first_images(part.size());
     const auto pixels = normalise(some, normalisation, torch::kFloat32).contiguous();
     // Without padding: the black around an image is no part of it.
     const auto columns = at::im2col(pixels, {kernel, kernel}, {1, 1}, {0, 0}, {stride, stride})
