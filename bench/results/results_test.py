@@ -430,7 +430,7 @@ class FromRunsToPages(unittest.TestCase):
         self.assertEqual([(each["fine_tuning"], each["epochs"], each["seeds"]) for each in epochs.peers(size="0.2")],
                          [(1, 47, [0, 1]), (2, 48, [0, 1]), (5, 51, [0, 1]), (20, 66, [0, 1])])
         self.assertEqual(len(labels.peers()), 6)
-        self.assertEqual(labels.peers(labelled=0.01, distillation=0.0)[0]["epochs"], 45 + 1 + 489)
+        self.assertEqual(labels.peers(labelled=0.01, distillation=0.0)[0]["epochs"], 45 + 1 + 650)
         self.assertEqual(self.figures(docs, "cifar10-ablation")["training_images"], [18000])
 
     def test_makes_the_same_again_from_the_figures_alone(self):
