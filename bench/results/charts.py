@@ -53,7 +53,7 @@ def _over(key, rows):
 
 
 def _epochs(study):
-    """All have as many epochs in all as the hybrid beside them."""
+    """Over the hybrid's epochs of fine-tuning: its control and peers have the mapping's more, and stand at the same place."""
     series = []
     for number, size in enumerate(study.sizes()):
         for step, name in (("hybrid", "mapped"), ("no-mapping", "not mapped")):

@@ -67,8 +67,8 @@ class Plan:
             for size in study["sizes"]:
                 for epochs in study["epochs"]:
                     name = f"{dataset}/epochs/{size}-e{epochs}-s{seed}"
-                    run = self._shared_with_front(name, dataset, size, seed, epochs, [], ["no_mapping"] if epochs else [], {})
-                    out += [run] + ([self._peers_task("epochs", run)] if epochs else [])
+                    run = self._shared_with_front(name, dataset, size, seed, epochs, [], ["no_mapping"], {})
+                    out += [run, self._peers_task("epochs", run)]
         return out
 
     def _labels(self, dataset):

@@ -116,9 +116,9 @@ class ThePlan(unittest.TestCase):
             for task in runs(self.plan.tasks(study, "cifar10")):
                 self.assertLessEqual({word.partition("=")[0] for word in getattr(task, "settings", ())}, known, task.name)
 
-    def test_has_no_control_without_fine_tuning(self):
-        self.assertEqual(self.task("epochs", "cifar10/epochs/0.3-e0-s0").steps, ("map", "hybrid"))
-        self.assertIn("no-mapping", self.task("epochs", "cifar10/epochs/0.3-e1-s0").steps)
+    def test_has_control_and_peers_without_fine_tuning_too(self):
+        for epochs in (0, 1):
+            self.assertEqual(self.task("epochs", f"cifar10/epochs/0.3-e{epochs}-s0").steps, ("map", "hybrid", "no-mapping"))
 
     def test_takes_the_fronts_run_where_it_is_the_same_training(self):
         epochs = [task.name for task in runs(self.plan.tasks("epochs", "cifar10")) if task.seed == 0]
@@ -141,14 +141,12 @@ class ThePlan(unittest.TestCase):
         self.assertEqual(words[3:], "--data data --methods group-norm,bn-scale,random --match both --scope global --recipe ours "
                          "--seeds 2 --threads 2".split())
 
-    def test_makes_peers_behind_each_fine_tuned_run_of_epochs_and_labels(self):
+    def test_makes_peers_behind_each_run_of_epochs_and_labels(self):
         for study in ("epochs", "labels"):
             tasks = self.plan.tasks(study, "cifar10")
             for task, following in zip(tasks, tasks[1:] + [None]):
                 if isinstance(task, PeersTask):
                     self.assertEqual(task.steps, (f"group-norm-params-global-ours-s{task.run.seed}",))
-                elif task.at["fine_tuning"] == 0:
-                    self.assertNotEqual(following.name, f"{task.name}/peers")
                 else:
                     self.assertIs(following.run, task)
 

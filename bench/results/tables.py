@@ -71,7 +71,7 @@ def _mapped_header(study):
     return ("mapped", *(word for other in others for word in (other, "difference")), "seeds")
 
 
-def _mapped_and_others(study, at, no_control="-"):
+def _mapped_and_others(study, at):
     """Mapped; not mapped and pruned, each with how far mapped is above it; seeds."""
     mapped, control = study.find("hybrid", **at), study.find("no-mapping", **at)
     pruned = [study.find(None, **at, **kind) for _, kind in study.pruned()]
@@ -81,15 +81,14 @@ def _mapped_and_others(study, at, no_control="-"):
             return "-"
         return f"{points(mapped, other):+.2f}{' (chance)' if study.is_chance(mapped, other) else ''}"
 
-    cells = [_accuracy(mapped), _accuracy(control) if control else no_control, difference(control)]
+    cells = [_accuracy(mapped), _accuracy(control), difference(control)]
     for other in pruned:
         cells += [_accuracy(other), difference(other)]
     return cells + [_seeds(mapped, control, *pruned)]
 
 
 def _epochs(study):
-    body = [[size, str(epochs)] + _mapped_and_others(study, {"size": size, "fine_tuning": epochs},
-                                                     "-" if epochs else "chance, not run")
+    body = [[size, str(epochs)] + _mapped_and_others(study, {"size": size, "fine_tuning": epochs})
             for size in study.sizes() for epochs in sorted(study.values("fine_tuning", "hybrid"))
             if study.find("hybrid", size=size, fine_tuning=epochs)]
     header = ("size", "epochs of fine-tuning") + _mapped_header(study)

@@ -142,8 +142,7 @@ def _epochs(study):
         text = f"Size {size}:"
         untouched = study.find("hybrid", size=size, fine_tuning=0)
         if untouched:
-            text += (f" as mapped the network is right for {top1(untouched):.2f} % of the test images, where not mapped it "
-                     "would guess.")
+            text += f" as mapped the network is right for {top1(untouched):.2f} % of the test images."
         places = [(f"after {epochs} epoch{'' if epochs == 1 else 's'}", {"size": size, "fine_tuning": epochs})
                   for epochs in at_all]
         text += f" {_mapped_against_others(study, places)}"
