@@ -76,6 +76,7 @@ def run(recipe, out, only=""):
             sys.stderr.write(f"mfi: {step}: the loss is not finite\n")
             sys.exit(76)
         steps.append(record(step, recipe, seed))
+        (out / step / "step.json").write_text(json.dumps(steps[-1]))
         limit = recipe["data"].get("limit", 0)
         training = round((limit or 50000) * (1 - recipe["data"].get("validation", 0)))
         (out / "results.json").write_text(json.dumps(

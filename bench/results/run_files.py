@@ -72,12 +72,19 @@ def differences(wanted, recipe, but=("search.",)):
 
 
 def step_records(folder):
-    """The steps of a run by name, each with the seconds that its training took, and results.json; ({}, None) without one."""
+    """The steps of a run by name, each with the seconds that its training took, and results.json; ({}, None) without one.
+    results.json alone is not believed: it is older than a step that is being made anew, or whose folder was removed."""
     results = read_json(folder / "results.json")
     if results is None:
         return {}, None
     times = read_json(folder / "timing.json") or {}
-    return {step["step"]: step | {"seconds": times.get(step["step"], {}).get("seconds")} for step in results["steps"]}, results
+    return {step["step"]: step | {"seconds": times.get(step["step"], {}).get("seconds")} for step in results["steps"]
+            if _is_there(folder, step)}, results
+
+
+def _is_there(folder, step):
+    record = read_json(folder / step["step"] / "step.json")
+    return record is not None and record["fingerprint"] == step["fingerprint"]
 
 
 def _as_list(value):

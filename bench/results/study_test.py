@@ -244,6 +244,18 @@ class CarryingOut(InAFolder):
         recipe.write_text(recipe.read_text().replace("distillation = 0.9", "distillation = 0.5"))
         self.assertEqual(self.states(*self.FRONT), {"cifar10/front/0.3-s0": "begun (with other settings: hybrid.distillation)"})
 
+    def test_believes_no_results_of_steps_that_are_gone_or_made_anew(self):
+        self.sized("0.3")
+        self.study(*self.FRONT)
+        record = self.out / "cifar10/front/0.3-s0/no-mapping/step.json"
+        text = record.read_text()
+        record.write_text(text.replace('"fingerprint": "0"', '"fingerprint": "1"'))
+        self.assertEqual(self.states(*self.FRONT), {"cifar10/front/0.3-s0": "begun (not yet: no-mapping)"})
+        record.unlink()
+        self.assertEqual(self.states(*self.FRONT), {"cifar10/front/0.3-s0": "begun (not yet: no-mapping)"})
+        record.write_text(text)
+        self.assertEqual(self.states(*self.FRONT), {"cifar10/front/0.3-s0": "done"})
+
     def test_notices_that_a_size_was_chosen_for_another_target(self):
         self.sized("0.3")
         kept = self.out / "cifar10/sizes/0.3.json"
@@ -397,7 +409,10 @@ class RunFiles(InAFolder):
 
     def test_give_steps_with_their_times_where_there_are_any(self):
         self.assertEqual(run_files.step_records(self.folder), ({}, None))
-        (self.folder / "results.json").write_text('{"steps": [{"step": "map"}]}')
+        (self.folder / "map").mkdir()
+        for file, text in (("results.json", '{"steps": [{"step": "map", "fingerprint": "a"}]}'),
+                           ("map/step.json", '{"step": "map", "fingerprint": "a"}')):
+            (self.folder / file).write_text(text)
         self.assertIsNone(run_files.step_records(self.folder)[0]["map"]["seconds"])
         (self.folder / "timing.json").write_text('{"map": {"seconds": 3.5}}')
         self.assertEqual(run_files.step_records(self.folder)[0]["map"]["seconds"], 3.5)
