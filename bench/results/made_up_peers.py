@@ -13,7 +13,8 @@ from run_files import read_toml  # noqa: E402
 
 def main():
     run, flags = Path(sys.argv[3]), dict(zip(sys.argv[4::2], sys.argv[5::2]))
-    steps = {step["step"]: step for step in json.loads((run / "results.json").read_text())["steps"]}
+    results = json.loads((run / "results.json").read_text())
+    steps = {step["step"]: step for step in results["steps"]}
     recipe = read_toml(run / "recipe.toml")
     hybrid, seed = steps["hybrid"], int(flags["--seeds"])
     training = {key: value for key, value in recipe["hybrid"].items() if key not in ("epochs", "features")}
@@ -27,7 +28,10 @@ def main():
                 "parameters": hybrid["parameters"] - 1000, "macs": hybrid["macs"] - 1000,
                 "test_top1_percent": round(hybrid["test_top1_percent"] - 2 * number - 0.2, 2), "test_loss": 0.6,
                 "seconds": 100.0, "made_with": {"torch": "9.9.9", "threads": 2, "machine": "x86_64"},
-                "settings": {"match": match, "epochs": epochs_after_teacher(recipe), "limit": limit,
+                "settings": {"match": match, "scope": flags["--scope"], "precision": flags.get("--precision", "fp32"),
+                             "data_fingerprint": results["data_fingerprint"], "training_images": results["training_images"],
+                             "validation": recipe["data"]["validation"], "data_seed": recipe["seed"], "limit": limit,
+                             "epochs": epochs_after_teacher(recipe),
                              "teacher_sha256": steps["teacher"]["model_sha256"], "labelled": recipe["data"].get("labelled", 1),
                              "training": training | {"decay_all": False}, "torch_pruning": "9.9.9"}}
             (run / "peers" / f"{name}.json").write_text(json.dumps(peer))

@@ -302,7 +302,11 @@ class CarryingOut(InAFolder):
         begun = {"cifar10/front/0.3-s0/peers": "begun (not yet: random-macs-global-ours-s0)"}
         text = one.read_text()
         for was, now in (('"epochs": 6', '"epochs": 7'), ('"distillation": 0.9', '"distillation": 0.0'), ('teacher 0', 'teacher 1'),
-                         ('"limit": ', '"limit": 1')):
+                         ('"limit": ', '"limit": 1'), ('"data_fingerprint": "1"', '"data_fingerprint": "2"'),
+                         ('"training_images": 50000', '"training_images": 100'), ('"validation": 0', '"validation": 0.1'),
+                         ('"data_seed": 0', '"data_seed": 1'), ('"precision": "fp32"', '"precision": "bf16"'),
+                         ('"match": "macs", "scope": "global", "pre', '"match": "macs", "scope": "local", "pre'),
+                         ('"precision": "fp32", ', "")):
             self.assertIn(was, text)
             one.write_text(text.replace(was, now))
             self.assertEqual(self.states(*peers), begun, now)

@@ -125,6 +125,9 @@ class SearchTask:
         chosen.keep_chosen(self.folder, self.size)
 
 
+PRECISION = "fp32"  # of the peers' training: what peers.py takes where --precision is not given
+
+
 @dataclass
 class PeersTask:
     """bench/peers/peers.py on a run, for as many epochs as its hybrid had."""
@@ -148,20 +151,22 @@ class PeersTask:
         return [words + (["--threads", str(options.threads)] if options.threads else [])]
 
     def peers(self):
-        """{name: what its file holds} of those that are there and were made of just this run's teacher, for its hybrid and with
-        its settings."""
-        records, _ = step_records(self.run.folder)
+        """{name: what its file holds} of those that are there and were made of just this run's teacher, for its hybrid, with
+        its settings and its images: a folder may hold a trial on few of them."""
+        records, results = step_records(self.run.folder)
         if not {"teacher", "hybrid"} <= records.keys() or self.run.other_settings():
             return {}
         recipe = read_toml(self.run.folder / "recipe.toml")
         limits = {"params": records["hybrid"]["parameters"], "macs": records["hybrid"]["macs"]}
+        wanted = {"teacher_sha256": records["teacher"]["model_sha256"], "epochs": epochs_after_teacher(recipe),
+                  "scope": self.scope, "precision": PRECISION, "data_fingerprint": results["data_fingerprint"],
+                  "training_images": results["training_images"], "validation": recipe["data"].get("validation", 0),
+                  "labelled": recipe["data"].get("labelled", 1), "data_seed": recipe.get("seed", 0)}
 
         def fits(settings):
             training = settings["training"] if self.recipe == "ours" else {}
-            return (settings["teacher_sha256"] == records["teacher"]["model_sha256"]
+            return (all(settings.get(key) == value for key, value in wanted.items())
                     and settings["limit"] == limits[settings["match"]]
-                    and settings["epochs"] == epochs_after_teacher(recipe)
-                    and settings["labelled"] == recipe["data"].get("labelled", 1)
                     and all(recipe["hybrid"].get(key, value) == value for key, value in training.items()))
 
         found = {name: read_json(self.folder / f"{name}.json") for name in self.steps}
