@@ -12,7 +12,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # the source tree may be somebody else's
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent / "shared"))
 from errors import StudyError  # noqa: E402
-from run_files import read_json  # noqa: E402
+from run_files import read_json, step_records  # noqa: E402
 from whole_file import replace_file, write_json  # noqa: E402
 
 
@@ -30,11 +30,15 @@ def keep_chosen(run, size):
         recipe = recipe_file.read_text()
     except OSError as error:
         raise StudyError(f"{recipe_file}: {error.strerror}, though front.json names it")
+    teacher = step_records(run)[0].get("teacher")
+    if teacher is None:
+        raise StudyError(f"{run}: there is no teacher, though it was searched for smaller ones; run `mfi search` again")
     (run / "sizes").mkdir(exist_ok=True)
     replace_file(run / "sizes" / f"{size}.toml", recipe)
     shown = {key: front[key] for key in ("target", "held_out_images", "tuned_epochs", "tuned_images", "machine", "version")}
     # Last: a size is kept when this file is there.
-    write_json(run / "sizes" / f"{size}.json", shown | {"chosen": chosen[0], "teacher": front["teacher"]})
+    write_json(run / "sizes" / f"{size}.json", shown | {
+        "chosen": chosen[0], "teacher": front["teacher"], "teacher_sha256": teacher["model_sha256"]})
 
 
 def main():

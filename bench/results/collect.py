@@ -1,7 +1,7 @@
 """The figures of a study, gathered from its runs' own files: what docs/results/DATASET-STUDY.json holds."""
 from epochs import epochs_after_teacher, teacher_epochs
 from plan import TABLES
-from run_files import read_toml, step_records
+from run_files import has_flow_stage, read_toml, step_records
 from tasks import DONE, PeersTask, RunTask, SearchTask
 
 FROM_SCRATCH = ("smaller-resnet", "distilled-resnet")
@@ -29,15 +29,16 @@ SEEDS_HAVE = ("seeds", "parameters", "macs", "test_top1_percent", "test_loss", "
 
 def collect(plan, table, dataset):
     """All that the table's runs have left so far, as a value for JSON; None before there is a network made smaller."""
-    figures, chosen = Figures(), {}
-    for task in {task.name: task for study in TABLES[table] for task in plan.tasks(study, dataset)}.values():
-        if isinstance(task, SearchTask):
-            if task.state().word == DONE:
-                chosen[task.size] = task.kept()
-            continue
+    figures = Figures()
+    tasks = {task.name: task for study in TABLES[table] for task in plan.tasks(study, dataset)}.values()
+    used = {task.at["size"] for task in tasks if isinstance(task, RunTask) and task.at}
+    searches = [task for task in tasks if isinstance(task, SearchTask) and task.size in used]
+    for task in tasks:
         state = task.state()
-        if state.word != DONE:
+        if state.word != DONE and (task in searches or not isinstance(task, SearchTask)):
             figures.missing.append(f"{task.name}{f' ({state.why})' if state.why else ''}")
+        if isinstance(task, SearchTask):
+            continue
         if isinstance(task, PeersTask):
             _add_peers(figures, task)
         else:
@@ -46,16 +47,18 @@ def collect(plan, table, dataset):
         return None
     rows = list(figures.rows.values())
     sizes = {row.get("size") for row in rows}
+    searches = [task for task in searches if task.size in sizes]  # all of them done, or there would be no such rows
     return {"study": table, "dataset": dataset, "settings": plan.experiments["hybrid"],
             "training_images": sorted(figures.training_images), "test_images": max(figures.test_images),
-            "chosen": {size: kept for size, kept in chosen.items() if size in sizes},
+            "chosen": {task.size: task.kept() for task in searches},
+            "no_flow_stage": [task.size for task in searches if not has_flow_stage(read_toml(task.chosen_recipe))],
             "published": plan.experiments.get(table, {}).get("published", []),
             "base": plan.experiments.get(table, {}).get("base"), "missing": figures.missing, "figures": rows}
 
 
 def _add_run(figures, task):
     records, results = step_records(task.folder)
-    if results is None or task.other_settings():
+    if results is None or task.why_not():
         return
     if task.only != "teacher":  # that one may be given to runs with other images
         figures.training_images.add(results["training_images"])

@@ -3,7 +3,8 @@ import statistics
 
 from text_table import chance_points
 
-CONTROLS = ("no-mapping", "regression-hybrid", "smaller-resnet", "distilled-resnet")
+REGRESSION = "regression-hybrid"
+CONTROLS = ("no-mapping", REGRESSION, "smaller-resnet", "distilled-resnet")
 MATCHES = {"params": "to its parameters", "macs": "to its MACs"}
 
 
@@ -52,6 +53,10 @@ class Study:
         """From the largest network to the smallest."""
         hybrids = {row["size"]: row["parameters"][0] for row in self.all("hybrid")}
         return sorted(self.values("size"), key=lambda size: -hybrids.get(size, 0))
+
+    def has_no_sense(self, step, size):
+        """Whether it would be the hybrid itself: mapping by regression is what stages of blocks have anyway."""
+        return step == REGRESSION and size in self.value["no_flow_stage"]
 
     def variants(self, group, step):
         """Of an ablation: what is in a group, and the base that they all change, in the runs' order."""

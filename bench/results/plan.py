@@ -3,7 +3,7 @@ from pathlib import Path
 
 from errors import StudyError
 from run_files import read_settings, read_toml
-from tasks import CONTROL_STEPS, SOURCE, PeersTask, RunTask, SearchTask
+from tasks import SOURCE, PeersTask, RunTask, SearchTask
 
 STUDIES = ("teacher", "search", "front", "peers", "ablation", "epochs", "labels", "depgraph")
 # Of these report.py makes tables; a study that is no table of its own stands in the front's.
@@ -44,20 +44,30 @@ class Plan:
         recipe = self.experiments["datasets"][dataset]["recipe"]
         return [self._search_task(dataset, recipe, size, targets) for size, targets in self.experiments["sizes"].items()]
 
+    def _search_of(self, dataset, size):
+        for task in self._search(dataset):
+            if task.size == size:
+                return task
+        raise StudyError(f"experiments.toml: no size '{size}' in [sizes], but a study asks for it")
+
     def _front(self, dataset):
         front = self.experiments["front"]
-        return [self._front_task(dataset, size, seed,
-                                 front["controls"] + (["teacher_longer"] if size == front["teacher_longer_at"] else []))
-                for seed in self.seeds for size in self.experiments["sizes"]]
+
+        def controls(size):
+            return (front["controls"] + (front["from_scratch"] if size in front["controls_at"] else []) +
+                    (["teacher_longer"] if size == front["teacher_longer_at"] else []))
+
+        return [self._front_task(dataset, size, seed, controls(size)) for seed in self.seeds for size in self.experiments["sizes"]]
 
     def _peers(self, dataset):
         return [self._peers_task("front", run) for run in self._front(dataset)]
 
     def _ablation(self, dataset):
         ablation = self.experiments["ablation"]
-        return [self._run(f"{dataset}/ablation/{name}-s{seed}", dataset, ablation["size"], seed, ablation["epochs"],
-                          ablation["set"] + variant["set"], ["no_mapping"] if name == ablation["base"] else [],
-                          {"variant": name, "group": group["about"], "about": variant["about"]})
+        search = self._search_of(dataset, ablation["size"])
+        return [self._run(f"{dataset}/ablation/{name}-s{seed}", search, seed, ablation["epochs"], ablation["set"] + variant["set"],
+                          ["no_mapping"] if name == ablation["base"] else [],
+                          {"variant": name, "group": group["about"], "about": variant["about"]}, needs_flow=True)
                 for seed in self.seeds for group in ablation["groups"] for name, variant in group["variants"].items()]
 
     def _epochs(self, dataset):
@@ -88,18 +98,19 @@ class Plan:
 
     def _depgraph(self, _):
         study = self.experiments["depgraph"]
-        folder, recipe, sizes = study["folder"], study["recipe"], study["sizes"]
-        return ([self._teacher_task(folder, recipe)] +
-                [self._search_task(folder, recipe, size, targets) for size, targets in sizes.items()] +
-                [self._run(f"{folder}/front/{size}-s{seed}", folder, size, seed, self.experiments["hybrid"]["epochs"], [],
-                           study["controls"] + (["teacher_longer"] if size == study["teacher_longer_at"] else []),
-                           {"size": size}, "depgraph") for seed in self.seeds for size in sizes])
+        folder, recipe = study["folder"], study["recipe"]
+        searches = [self._search_task(folder, recipe, size, targets) for size, targets in study["sizes"].items()]
+        return ([self._teacher_task(folder, recipe)] + searches +
+                [self._run(f"{folder}/front/{search.size}-s{seed}", search, seed, self.experiments["hybrid"]["epochs"], [],
+                           study["controls"] + (["teacher_longer"] if search.size == study["teacher_longer_at"] else []),
+                           {}, "depgraph") for seed in self.seeds for search in searches])
 
     def _teacher_task(self, folder, recipe):
-        return RunTask(f"{folder}/teacher", self.out / folder, SOURCE / recipe, steps=("teacher",), only="teacher")
+        return RunTask(f"{folder}/teacher", self.out / folder, SOURCE / recipe, method=("teacher",), only="teacher")
 
     def _search_task(self, folder, recipe, size, targets):
-        return SearchTask(f"{folder}/search-{size}", self.out / folder, SOURCE / recipe, size, tuple(targets))
+        return SearchTask(f"{folder}/search-{size}", self.out / folder, SOURCE / recipe, size, tuple(targets),
+                          self._teacher_task(folder, recipe))
 
     def _peers_task(self, study, run):
         peers = self.experiments["peers"] | self.experiments[study].get("peers", {})
@@ -107,24 +118,20 @@ class Plan:
                          peers["recipe"], needs=study)
 
     def _front_task(self, dataset, size, seed, controls, at=None):
-        return self._run(f"{dataset}/front/{size}-s{seed}", dataset, size, seed, self.experiments["hybrid"]["epochs"], [],
-                         controls, at or {"size": size})
+        return self._run(f"{dataset}/front/{size}-s{seed}", self._search_of(dataset, size), seed,
+                         self.experiments["hybrid"]["epochs"], [], controls, at or {})
 
     def _shared_with_front(self, name, dataset, size, seed, epochs, settings, controls, at):
         """The front's run where it is the same training: its steps are made once."""
-        at = {"size": size} | at
-        own = self._run(name, dataset, size, seed, epochs, settings, controls, at)
+        own = self._run(name, self._search_of(dataset, size), seed, epochs, settings, controls, at)
         front = self._front_task(dataset, size, seed, controls, at)
         return front if read_settings(own.settings) == read_settings(front.settings) else own
 
-    def _run(self, name, folder, size, seed, epochs, settings, controls, at, needs="search"):
-        """Fine-tunes the network that was chosen for a size. Of settings the last one counts, and all controls are named: the
-        recipe may have some."""
+    def _run(self, name, search, seed, epochs, settings, controls, at, needs="search", needs_flow=False):
+        """Fine-tunes the network that was chosen for a size. Of settings the last one counts."""
         last = {}
         for word in [f"seed={seed}", f"hybrid.epochs={epochs}", *self.experiments["hybrid"]["set"], *settings]:
             last[word.partition("=")[0]] = word
-        words = list(last.values())
-        words += [f"controls.{control}={'true' if control in controls else 'false'}" for control in CONTROL_STEPS]
-        steps = ["map", "hybrid"] + [CONTROL_STEPS[control] for control in CONTROL_STEPS if control in controls]
-        return RunTask(name, self.out / name, self.out / folder / "sizes" / f"{size}.toml", tuple(words), tuple(steps),
-                       at=at | {"fine_tuning": epochs}, seed=seed, needs=needs)
+        return RunTask(name, self.out / name, search.chosen_recipe, tuple(last.values()), ("map", "hybrid"), tuple(controls),
+                       at={"size": search.size} | at | {"fine_tuning": epochs}, seed=seed, needs=needs, search=search,
+                       needs_flow=needs_flow)

@@ -49,7 +49,7 @@ def peer(method, match, *percents, **at):
 
 def study(name, rows, **changes):
     return Study({"study": name, "dataset": "cifar10", "settings": {}, "training_images": [50000], "test_images": 10000,
-                  "chosen": {}, "published": [], "base": None, "missing": [], "figures": list(rows)} | changes)
+                  "chosen": {}, "no_flow_stage": [], "published": [], "base": None, "missing": [], "figures": list(rows)} | changes)
 
 
 def variant(step, percent, name, group, **at):
@@ -92,6 +92,11 @@ class FrontVerdict(unittest.TestCase):
     def test_names_what_was_not_run(self):
         text = text_of(front(row("hybrid", 91.0), row("no-mapping", 90.9)))
         self.assertIn("Not run: regression-hybrid, smaller-resnet, distilled-resnet and Torch-Pruning.", text)
+
+    def test_tells_what_has_no_sense_without_a_flow_stage(self):
+        text = text_of(front(row("hybrid", 91.0), row("no-mapping", 90.9), no_flow_stage=["0.3"]))
+        self.assertIn("Not run: smaller-resnet, distilled-resnet and Torch-Pruning. Without a flow stage the hybrid itself: "
+                      "regression-hybrid.", text)
 
     def test_compares_within_a_size(self):
         text = text_of(front(row("hybrid", 91.0), row("hybrid", 88.0, size="0.2", parameters=200),
@@ -177,10 +182,19 @@ class Tables(unittest.TestCase):
         lines = tables.table(front(row("hybrid", 88.0, size="0.2", parameters=200), row("hybrid", 91.0),
                                    peer("random", "macs", 80.0), peer("random", "params", 82.0),
                                    row("no-mapping", 90.0, 91.0))).splitlines()
-        self.assertEqual([tuple(word.strip() for word in line.split("|")[1:3]) for line in lines[2:]],
+        self.assertEqual([tuple(word.strip() for word in line.split("|")[1:3]) for line in lines[2:] if "not run" not in line],
                          [("", "teacher"), ("", "teacher-longer"), ("0.3", "hybrid"), ("0.3", "no-mapping"),
                           ("0.3", "random to its parameters"), ("0.3", "random to its MACs"), ("0.2", "hybrid")])
         self.assertIn("| 0.3 | no-mapping | mfi | 51 | 300 | 30.0 % | 400 | 40.0 % | 90.50 % (90.00 to 91.00) | 2 |", lines)
+
+    def test_name_controls_that_were_not_run_and_one_that_would_be_the_hybrid(self):
+        rows = [row("map", 50.0), row("hybrid", 91.0), row("no-mapping", 90.0), row("map", 50.0, size="0.2", parameters=200)]
+        lines = tables.table(front(*rows, no_flow_stage=["0.3"])).splitlines()
+        self.assertEqual([tuple(word.strip() for word in line.split("|")[1:-1])[:2] + (line.split("|")[9].strip(),)
+                          for line in lines[4:]],
+                         [("0.3", "hybrid", "91.00 %"), ("0.3", "no-mapping", "90.00 %"), ("0.3", "regression-hybrid", "no flow stage"),
+                          ("0.3", "smaller-resnet", "not run"), ("0.3", "distilled-resnet", "not run")])
+        self.assertIn("| 0.3 | regression-hybrid | mfi | - | - | - | - | - | not run | - |", tables.table(front(*rows)).splitlines())
 
     def test_have_as_many_columns_in_each_line(self):
         for a_study in (front(row("hybrid", 91.0)), study("epochs", [row("hybrid", 50.0, fine_tuning=0)]),
@@ -420,12 +434,14 @@ class FromRunsToPages(unittest.TestCase):
         docs = self.docs("figures")
         self.report(docs)
         front_figures = self.figures(docs, "cifar10-front")
-        found = Study(front_figures).find("distilled-resnet", size="0.2")
-        self.assertEqual((found["run"], found["epochs"], found["seeds"]), ("cifar10/front/0.2", 51, [0, 1]))
+        found = Study(front_figures).find("distilled-resnet")
+        self.assertEqual((found["run"], found["epochs"], found["seeds"]), ("cifar10/front/0.3", 51, [0, 1]))
         self.assertEqual(found["seconds"], [510.0, 510.0])
         self.assertEqual((found["machines"], found["versions"]), (["Made-up CPU, 2 threads"], ["mfi 9.9.9, LibTorch 9.9.9"]))
         self.assertEqual(Study(front_figures).find("teacher")["epochs"], 45)
         self.assertEqual(front_figures["chosen"]["0.3"]["target"], "params=0.3 macs=0.5")
+        self.assertEqual(front_figures["no_flow_stage"], ["0.6", "0.4"])
+        self.assertIsNone(Study(front_figures).find("regression-hybrid", size="0.4"))
         self.assertEqual(Study(self.figures(docs, "cifar10-ablation")).find("map", variant="logits")["epochs"], 46)
         epochs, labels = (Study(self.figures(docs, f"cifar10-{name}")) for name in ("epochs", "labels"))
         self.assertEqual([(each["fine_tuning"], each["epochs"], each["seeds"]) for each in epochs.peers(size="0.2")],
@@ -462,6 +478,22 @@ class FromRunsToPages(unittest.TestCase):
         self.assertIn("cifar10/labels/0.1-d0-s1 (with other settings: data.labelled)",
                       (docs / "results.md").read_text().replace("\n", " "))
 
+    def test_passes_over_what_was_built_on_a_search_or_a_teacher_that_is_not_the_studys(self):
+        kept = self.folder / "out/cifar10/sizes/0.3.json"
+        text = kept.read_text()
+        self.addCleanup(kept.write_text, text)
+        for changed, why in ((text.replace("params=0.3 macs=0.5", "params=0.3"), "for another target: params=0.3"),
+                             (text.replace('"teacher 0"', '"teacher 7"'), "with another teacher")):
+            kept.write_text(changed)
+            docs = self.docs(why.replace(" ", "-").replace(":", ""))
+            self.report(docs)
+            figures = self.figures(docs, "cifar10-front")
+            self.assertIn(f"cifar10/search-0.3 ({why})", figures["missing"])
+            self.assertEqual({each.get("size") for each in figures["figures"]}, {None, "0.6", "0.4", "0.2"})
+            self.assertEqual(list(figures["chosen"]), ["0.6", "0.4", "0.2"])
+            self.assertIn(f"cifar10/search-0.3 ({why})", self.figures(docs, "cifar10-epochs")["missing"])
+            self.assertFalse([each for each in self.figures(docs, "cifar10-ablation")["missing"] if "search" in each])
+
     def test_leaves_a_table_alone_whose_runs_are_all_of_other_settings(self):
         recipes = [self.folder / f"out/cifar10/front/{size}-s{seed}/recipe.toml" for size in ("0.6", "0.4", "0.3", "0.2")
                    for seed in (0, 1)]
@@ -474,6 +506,19 @@ class FromRunsToPages(unittest.TestCase):
         self.assertIn(f"{pages.marker('front-cifar10')}\n\nNot run yet.", (docs / "results.md").read_text())
         epochs = Study(self.figures(docs, "cifar10-epochs"))
         self.assertEqual({each["fine_tuning"] for each in epochs.peers()}, {0, 1, 2, 20})  # 5 are the front's
+
+    def test_shows_a_size_while_its_last_controls_are_still_missing(self):
+        out = self.folder / "partial"
+        for words, code in ((("teacher", "search", "--only", "cifar10"), 0), (("front", "--only", "0.3-s0"), 76)):
+            done = subprocess.run([sys.executable, HERE / "study.py", HERE / "made_up_mfi.py", *words, "--seeds", "0", "--out", out,
+                                   "--dataset", "cifar10"], capture_output=True, text=True, cwd=SOURCE, timeout=120,
+                                  env=self.environment | {"MADE_UP_STOP": "regression-hybrid"})
+            self.assertEqual(done.returncode, code, done.stderr)
+        docs = self.docs("partial-docs")
+        self.report(docs, out, "--seeds", "0")
+        text = (docs / "results.md").read_text()
+        for line in (r"hybrid \| mfi \| 51 .*", r"no-mapping \| mfi \| 51 .*", r"regression-hybrid .* not run \| - \|"):
+            self.assertRegex(text, rf"\n\| 0.3 \| {line}")
 
     def test_changes_nothing_where_a_marker_is_missing(self):
         docs = self.docs("marker", {"results.md": SECTIONS["results.md"], "method.md": ()})

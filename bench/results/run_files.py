@@ -1,4 +1,5 @@
 """What `mfi run` and `mfi search` leave, read without mfi (docs/file-formats.md)."""
+import functools
 import json
 from pathlib import Path
 
@@ -22,14 +23,20 @@ def read_json(file):
 
 
 def read_toml(file):
-    """None where there is no such file. Raises StudyError for one that is none."""
-    toml = _toml()
+    """None where there is no such file. Raises StudyError for one that is none. What comes back is not to be changed."""
+    _toml()
     try:
-        return toml.loads(Path(file).read_text())
+        return _parsed(Path(file).read_text())
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise StudyError(f"{file}: cannot be read as TOML ({error})")
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(text):
+    """A recipe is asked for again and again, by all that builds on it."""
+    return _toml().loads(text)
 
 
 def flat(recipe):
@@ -69,6 +76,12 @@ def differences(wanted, recipe, but=("search.",)):
     return [key for key, value in wanted.items()
             if key not in INDIFFERENT | SWITCHES and not key.startswith(but)
             and (key not in recipe or _as_list(recipe[key]) != _as_list(value))]
+
+
+def has_flow_stage(recipe):
+    """Whether the recipe's network may have one: with pipeline.blocks, where a stage keeps none of its blocks."""
+    blocks = (recipe or {}).get("pipeline", {}).get("blocks")
+    return not blocks or 0 in _as_list(blocks)
 
 
 def step_records(folder):

@@ -88,7 +88,7 @@ def list_tasks(tasks, options):
     for task in tasks:
         state = task.state()
         counts[state.word] = counts.get(state.word, 0) + 1
-        print(f"{task.name}: {state.word}{f' ({state.why})' if state.why else ''}")
+        print(f"{task.name}: {state}")
         for words in task.commands(options):
             print(f"    {command_text(words)}")
     print(f"{len(tasks)} runs: {', '.join(f'{count} {word}' for word, count in counts.items())}")
@@ -154,7 +154,7 @@ def carry_out(tasks, options):
         task.finish()
         state = task.state()
         if state.word != DONE:
-            raise StudyError(f"{task.name}: the command ended well, but what it left is {state.word} ({state.why})")
+            raise StudyError(f"{task.name}: the command ended well, but what it left is {state}")
         print(f"{task.name}: done after {took}", file=sys.stderr, flush=True)
 
 

@@ -80,6 +80,20 @@ class ThePlan(unittest.TestCase):
         self.assertEqual(longer, [f"cifar10/front/0.3-s{seed}" for seed in range(3)])
         self.assertIn("controls.teacher_longer=false", self.task("front", "cifar10/front/0.2-s0").settings)
 
+    def test_trains_resnets_from_scratch_where_the_front_says_so(self):
+        front = self.plan.experiments["front"]
+        self.assertLessEqual(set(front["controls_at"]), set(self.plan.experiments["sizes"]))
+        for task in self.plan.tasks("front", "cifar10"):
+            from_scratch = {"smaller-resnet", "distilled-resnet"} <= set(task.steps)
+            self.assertEqual(from_scratch, task.at["size"] in front["controls_at"], task.name)
+            self.assertIn("no-mapping", task.steps)
+
+    def test_names_a_size_that_is_not_searched(self):
+        experiments = self.plan.experiments
+        with self.assertRaises(StudyError) as caught:
+            Plan("out", experiments | {"ablation": experiments["ablation"] | {"size": "0.9"}}).tasks("ablation", "cifar10")
+        self.assertIn("no size '0.9' in [sizes]", str(caught.exception))
+
     def test_gives_every_hybrid_the_settings_of_one_place(self):
         for study in ("front", "ablation", "epochs"):
             for task in runs(self.plan.tasks(study, "cifar10")):
@@ -277,6 +291,70 @@ class CarryingOut(InAFolder):
         recipe = self.out / "cifar10/sizes/0.3.toml"
         recipe.write_text(recipe.read_text().replace("blocks = [2, 3, 2, 0]", "blocks = [1, 3, 2, 0]"))
         self.assertEqual(self.states(*self.FRONT), {"cifar10/front/0.3-s0": "begun (with other settings: pipeline.blocks)"})
+
+    def test_asks_for_no_mapping_by_regression_without_a_flow_stage(self):
+        study = ("search", "front", "--dataset", "cifar10", "--seeds", "0", "--only", "0.6")
+        before = self.study(*study, "--list").stdout
+        self.assertIn("controls.regression=true", before)  # not known yet
+        done = self.study(*study)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("controls.regression=false", self.calls()[-1])
+        self.assertEqual(self.states(*study)["cifar10/front/0.6-s0"], "done")
+        self.sized("0.2")
+        self.study("front", "--dataset", "cifar10", "--seeds", "0", "--only", "0.2-s0")
+        self.assertIn("controls.regression=true", self.calls()[-1])
+
+    def test_refuses_an_ablation_without_a_flow_stage(self):
+        self.sized("0.2")
+        ablation = ("ablation", "--dataset", "cifar10", "--seeds", "0", "--only", "deeper")
+        self.assertEqual(self.study(*ablation).returncode, 0)
+        self.assertEqual(set(self.states(*ablation).values()), {"done"})
+        recipe = self.out / "cifar10/sizes/0.2.toml"
+        recipe.write_text(recipe.read_text().replace("blocks = [1, 2, 1, 0]", "blocks = [3, 4, 5, 1]"))
+        self.assertEqual(self.states(*ablation), {"cifar10/ablation/deeper-s0": "begun (no flow stage)"})
+        done = self.study(*ablation[:-1], "endpoint-s0")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cifar10/sizes/0.2.toml has no flow stage, so [objective] and [flow] change nothing: give the study another "
+                      "size", done.stderr)
+
+    def test_notices_that_a_run_was_built_on_another_teacher(self):
+        self.sized("0.3")
+        study = ("front", "--dataset", "cifar10", "--seeds", "1", "--only", "0.3-s1")
+        self.study(*study)
+        file = self.out / "cifar10/front/0.3-s1/results.json"
+        text = file.read_text()
+        self.assertIn('"teacher 1"', text)  # another file than "teacher 0", with the same answers
+        self.assertEqual(set(self.states(*study).values()), {"done"})
+        teacher, hybrid = text.split('"step": "map"')
+        for was, now in (('"test_top1_percent": 92', '"test_top1_percent": 91.9'), ('"test_loss": 0.5', '"test_loss": 0.5001')):
+            self.assertIn(was, teacher)
+            file.write_text(f'{teacher.replace(was, now)}"step": "map"{hybrid}')
+            self.assertEqual(self.states(*study), {"cifar10/front/0.3-s1": "begun (built on another teacher)"})
+        file.write_text(file.read_text().replace('"teacher 1"', '"teacher 0"'))
+        self.assertEqual(set(self.states(*study).values()), {"done"})
+
+    def test_notices_that_a_size_was_chosen_with_another_teacher(self):
+        self.sized("0.3")
+        self.study(*self.FRONT)
+        kept = self.out / "cifar10/sizes/0.3.json"
+        text = kept.read_text()
+        kept.write_text(text.replace('"teacher 0"', '"teacher 5"'))
+        self.assertEqual(self.states("search", "--dataset", "cifar10", "--only", "search-0.3"),
+                         {"cifar10/search-0.3": "begun (with another teacher)"})
+        self.assertEqual(self.states(*self.FRONT),
+                         {"cifar10/front/0.3-s0": "begun (cifar10/search-0.3 is begun (with another teacher))"})
+        self.assertIn("search-0.3 is begun (with another teacher); the study 'search' makes it", self.study(*self.FRONT).stderr)
+        self.sized("0.3")
+        self.assertEqual(set(self.states(*self.FRONT).values()), {"done"})
+        kept.write_text(text.replace('"teacher_sha256"', '"before"'))  # from before it was noted
+        self.assertEqual(set(self.states(*self.FRONT).values()), {"done"})
+
+    def test_builds_nothing_on_a_teacher_that_is_gone(self):
+        self.sized("0.3")
+        self.study(*self.FRONT)
+        (self.out / "cifar10/teacher/step.json").unlink()
+        self.assertEqual(self.states(*self.FRONT),
+                         {"cifar10/front/0.3-s0": "begun (cifar10/search-0.3 is begun (its teacher is begun))"})
 
     def test_does_not_mind_controls_that_another_study_has_added(self):
         self.sized("0.3")

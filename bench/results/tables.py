@@ -34,11 +34,20 @@ def _front(study):
                 [_accuracy(row), str(len(row["seeds"]))])
 
     rows = [row for row in (teacher, study.find("teacher-longer")) if row]
+    body = [line(row) for row in rows]
     for size in study.sizes():
-        rows += [row for row in (study.find(step, size=size) for step in ("hybrid",) + CONTROLS) if row]
-        rows += sorted(study.peers(size=size), key=lambda row: row["match"] != "params")
+        hybrid = study.find("hybrid", size=size)
+        body += [line(hybrid)] if hybrid else []
+        for step in CONTROLS:
+            row = study.find(step, size=size)
+            if row:
+                body.append(line(row))
+            elif hybrid:
+                why = "no flow stage" if study.has_no_sense(step, size) else "not run"
+                body.append([size, step, "mfi"] + 5 * ["-"] + [why, "-"])
+        body += [line(row) for row in sorted(study.peers(size=size), key=lambda row: row["match"] != "params")]
     return (("size", "network", "made by", "epochs", "parameters", "share", "MACs", "share", "test top-1", "seeds"),
-            (False, False, False) + 7 * (True,), [line(row) for row in rows])
+            (False, False, False) + 7 * (True,), body)
 
 
 def _shares(study, row):

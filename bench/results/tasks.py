@@ -1,4 +1,5 @@
 """What a study is made of: calls of mfi and of peers.py, each with the folder that shows how far it is."""
+import math
 import os
 import shlex
 from dataclasses import dataclass, field
@@ -7,15 +8,17 @@ from pathlib import Path
 import chosen
 from epochs import epochs_after_teacher
 from errors import StudyError
-from run_files import differences, flat, read_json, read_toml, step_records, wanted_settings
+from run_files import differences, flat, has_flow_stage, read_json, read_toml, step_records, wanted_settings
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 DONE, BEGUN, MISSING = "done", "begun", "missing"
+NO_FLOW = "no flow stage"
 # Sections that say nothing of how the teacher is trained.
 NOT_THE_TEACHERS = tuple(f"{section}." for section in ("search", "flow", "pipeline", "map", "objective", "meta", "incubate",
                                                        "hybrid", "controls"))
 CONTROL_STEPS = {"no_mapping": "no-mapping", "teacher_longer": "teacher-longer", "regression": "regression-hybrid",
                  "smaller_resnet": "smaller-resnet", "distilled_resnet": "distilled-resnet"}
+ROUNDING = 1e-6  # of a mean loss over the test images, whose sum other threads may take in another order
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,9 @@ class State:
     word: str  # DONE, BEGUN or MISSING
     why: str = ""  # what is not done yet, or not with these settings
 
+    def __str__(self):
+        return self.word + (f" ({self.why})" if self.why else "")
+
 
 def shown_path(path):
     """As one would type it from here."""
@@ -50,12 +56,35 @@ class RunTask:
     name: str
     folder: Path
     recipe: Path
-    settings: tuple = ()
-    steps: tuple = ()  # of the method and the controls: what results.json is to hold in the end
+    words: tuple = ()  # of --set, but for those of the controls
+    method: tuple = ()  # steps that are no controls
+    controls: tuple | None = None  # None: the recipe's
     only: str = ""  # this step alone
     at: dict = field(default_factory=dict)  # where it stands in its study's table
     seed: int = 0
     needs: str = ""  # the study that makes its recipe
+    search: "SearchTask | None" = None  # of that study, what makes it
+    needs_flow: bool = False  # with no flow stage in its network, it says nothing
+
+    @property
+    def settings(self):
+        """All controls are named: the recipe may have some."""
+        if self.controls is None:
+            return self.words
+        return self.words + tuple(f"controls.{control}={'true' if control in self._wanted_controls() else 'false'}"
+                                  for control in CONTROL_STEPS)
+
+    @property
+    def steps(self):
+        """What results.json is to hold in the end."""
+        return self.method + tuple(CONTROL_STEPS[control] for control in self._wanted_controls())
+
+    def _wanted_controls(self):
+        """Without a flow stage, mapping by regression is the mapping itself. Read off the recipe each time: a search that is made
+        before this may choose another network."""
+        flow = has_flow_stage(read_toml(self.recipe))
+        return tuple(control for control in CONTROL_STEPS if control in (self.controls or ())
+                     and (flow or control != "regression"))
 
     def commands(self, options):
         words = [options.mfi, "run", shown_path(self.recipe)] + (["--only", self.only] if self.only else [])
@@ -67,13 +96,28 @@ class RunTask:
         records, _ = step_records(self.folder)
         missing = [step for step in self.steps if step not in records]
         if len(missing) == len(self.steps):
-            return State(BEGUN if (self.folder / self.only).is_dir() else MISSING)
-        other = self.other_settings()
-        if other:
-            return State(BEGUN, f"with other settings: {', '.join(other)}")
+            return State(BEGUN if (self.folder / self.only).is_dir() else MISSING, NO_FLOW if self._lacks_flow() else "")
+        why = self.why_not()
+        if why:
+            return State(BEGUN, why)
         return State(BEGUN, f"not yet: {', '.join(missing)}") if missing else State(DONE)
 
-    def other_settings(self):
+    def why_not(self):
+        """Why what is there does not count; "" where it does."""
+        search = self.search.state() if self.search else State(DONE)
+        if search.word != DONE:
+            return f"{self.search.name} is {search}"
+        if self._lacks_flow():
+            return NO_FLOW
+        other = self._other_settings()
+        if other:
+            return f"with other settings: {', '.join(other)}"
+        return "built on another teacher" if self.search and not self._has_the_teacher() else ""
+
+    def _lacks_flow(self):
+        return self.needs_flow and not has_flow_stage(read_toml(self.recipe))
+
+    def _other_settings(self):
         """Keys in which the run's recipe is not what this study asks for."""
         base, own = read_toml(self.recipe), read_toml(self.folder / "recipe.toml")
         if base is None or own is None:
@@ -81,10 +125,30 @@ class RunTask:
         return differences(wanted_settings(base, self.settings), flat(own),
                            NOT_THE_TEACHERS if self.only == "teacher" else ("search.",))
 
+    def _has_the_teacher(self):
+        """Its model file says its run's seed, so that another seed's file is another one though the weights are the same. What
+        it answered to the test images tells."""
+        own, teacher = step_records(self.folder)[0].get("teacher"), self.search.teacher.record()
+        if not own or not teacher:
+            return False
+        return (own["model_sha256"] == teacher["model_sha256"]
+                or own["test_top1_percent"] == teacher["test_top1_percent"]
+                and math.isclose(own["test_loss"], teacher["test_loss"], rel_tol=ROUNDING))
+
+    def record(self):
+        """Of the one step that it is made for, or None."""
+        return step_records(self.folder)[0].get(self.only)
+
     def require_inputs(self):
+        makes_it = f"; the study '{self.needs}' makes it" if self.needs else ""
         if not self.recipe.is_file():
-            raise StudyError(f"{self.name}: there is no {shown_path(self.recipe)}" +
-                             (f"; the study '{self.needs}' makes it" if self.needs else ""))
+            raise StudyError(f"{self.name}: there is no {shown_path(self.recipe)}{makes_it}")
+        search = self.search.state() if self.search else State(DONE)
+        if search.word != DONE:
+            raise StudyError(f"{self.name}: {self.search.name} is {search}{makes_it}")
+        if self._lacks_flow():
+            raise StudyError(f"{self.name}: {shown_path(self.recipe)} has no flow stage, so [objective] and [flow] change nothing: "
+                             "give the study another size in experiments.toml, one with a 0 in its pipeline.blocks")
 
     def finish(self):
         pass
@@ -98,6 +162,11 @@ class SearchTask:
     recipe: Path
     size: str
     targets: tuple
+    teacher: RunTask  # in the same folder
+
+    @property
+    def chosen_recipe(self):
+        return self.folder / "sizes" / f"{self.size}.toml"
 
     def commands(self, options):
         words = [options.mfi, "search", shown_path(self.recipe)]
@@ -110,13 +179,21 @@ class SearchTask:
         return read_json(self.folder / "sizes" / f"{self.size}.json")
 
     def state(self):
-        kept, recipe = self.kept(), read_toml(self.folder / "sizes" / f"{self.size}.toml")
+        kept, recipe = self.kept(), read_toml(self.chosen_recipe)
         if kept is None or recipe is None:
             return State(MISSING)
         if kept["target"] != " ".join(self.targets):
             return State(BEGUN, f"for another target: {kept['target']}")
         other = differences(wanted_settings(read_toml(self.recipe)), flat(recipe), ("flow.", "pipeline."))
-        return State(BEGUN, f"with other settings: {', '.join(other)}") if other else State(DONE)
+        if other:
+            return State(BEGUN, f"with other settings: {', '.join(other)}")
+        teacher = self.teacher.state()
+        if teacher.word != DONE:
+            return State(BEGUN, f"its teacher is {teacher}")
+        # One that was kept before this was noted is taken as it is.
+        if kept.get("teacher_sha256", self.teacher.record()["model_sha256"]) != self.teacher.record()["model_sha256"]:
+            return State(BEGUN, "with another teacher")
+        return State(DONE)
 
     def require_inputs(self):
         pass  # mfi trains the teacher where it is missing
@@ -154,7 +231,7 @@ class PeersTask:
         """{name: what its file holds} of those that are there and were made of just this run's teacher, for its hybrid, with
         its settings and its images: a folder may hold a trial on few of them."""
         records, results = step_records(self.run.folder)
-        if not {"teacher", "hybrid"} <= records.keys() or self.run.other_settings():
+        if not {"teacher", "hybrid"} <= records.keys() or self.run.why_not():
             return {}
         recipe = read_toml(self.run.folder / "recipe.toml")
         limits = {"params": records["hybrid"]["parameters"], "macs": records["hybrid"]["macs"]}

@@ -60,10 +60,12 @@ def _front_controls(study, hybrid, size):
             as_good.append(f"{name} ({gap:.2f} points behind)" if gap else name)
         else:
             behind.append(f"{name} by {gap:.2f} points")
-    not_run = [step for step in CONTROLS if not study.find(step, size=size)]
+    not_run = [step for step in CONTROLS if not study.find(step, size=size) and not study.has_no_sense(step, size)]
     not_run += [] if study.peers(size=size) else ["Torch-Pruning"]
+    same = [step for step in CONTROLS if study.has_no_sense(step, size)]
     sentences = (("Better than the hybrid:", better), ("As good as it, within chance:", as_good),
-                 ("Behind it by more than chance gives:", behind), ("Not run:", not_run))
+                 ("Behind it by more than chance gives:", behind), ("Not run:", not_run),
+                 ("Without a flow stage the hybrid itself:", same))
     return " ".join(f"{begin} {_listed(names)}." for begin, names in sentences if names)
 
 
