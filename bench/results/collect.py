@@ -1,5 +1,6 @@
 """The figures of a study, gathered from its runs' own files: what docs/results/DATASET-STUDY.json holds."""
 from epochs import epochs_after_teacher, teacher_epochs
+from figures import PER_SEED
 from plan import TABLES
 from run_files import has_flow_stage, read_toml, step_records
 from tasks import DONE, PeersTask, RunTask, SearchTask
@@ -15,16 +16,13 @@ class Figures:
 
     def add(self, run, step, seed, at, by, network, epochs, record, machine, version):
         row = self.rows.setdefault((run, step), {"run": run, "step": step, **at, "by": by, "network": network, "epochs": epochs}
-                                   | {key: [] for key in SEEDS_HAVE} | {"machines": [], "versions": []})
-        for key, value in zip(SEEDS_HAVE, (seed, record["parameters"], record["macs"], record["test_top1_percent"],
+                                   | {key: [] for key in PER_SEED} | {"machines": [], "versions": []})
+        for key, value in zip(PER_SEED, (seed, record["parameters"], record["macs"], record["test_top1_percent"],
                                            record.get("test_loss"), record.get("seconds"))):
             row[key].append(value)
         for key, value in (("machines", machine), ("versions", version)):
             if value not in row[key]:
                 row[key].append(value)
-
-
-SEEDS_HAVE = ("seeds", "parameters", "macs", "test_top1_percent", "test_loss", "seconds")
 
 
 def collect(plan, table, dataset):

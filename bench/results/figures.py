@@ -1,21 +1,47 @@
 """The figures of a study as they are in docs/results/DATASET-STUDY.json, and what is reckoned from them."""
 import statistics
+from dataclasses import dataclass
 
 from text_table import chance_points
 
+TEST = "test_top1_percent"
+PER_SEED = ("seeds", "parameters", "macs", TEST, "test_loss", "seconds")  # of a row: a list, one entry a seed
 REGRESSION = "regression-hybrid"
 CONTROLS = ("no-mapping", REGRESSION, "smaller-resnet", "distilled-resnet")
 MATCHES = {"params": "to its parameters", "macs": "to its MACs"}
 
 
-def top1(row):
-    """Mean of its seeds."""
-    return statistics.mean(row["test_top1_percent"])
+def percents(row, key=TEST):
+    """{seed: accuracy} of those seeds that have one."""
+    return {seed: percent for seed, percent in zip(row["seeds"], row[key]) if percent is not None}
 
 
-def points(one, other):
-    """How far one is above the other, in points, as printed: a sentence is never to contradict the table above it."""
-    return round(round(top1(one), 2) - round(top1(other), 2), 2)
+def top1(row, seeds=None, key=TEST):
+    """Mean of its seeds, or of these alone."""
+    return statistics.mean(percent for seed, percent in percents(row, key).items() if seeds is None or seed in seeds)
+
+
+def common_seeds(rows, key=TEST):
+    first, *others = (percents(row, key) for row in rows)
+    return [seed for seed in first if all(seed in each for each in others)]
+
+
+def restricted(row, seeds):
+    """The row with these of its seeds alone."""
+    kept = [number for number, seed in enumerate(row["seeds"]) if seed in seeds]
+    return row | {key: [row[key][number] for number in kept] for key in PER_SEED}
+
+
+def seeds_text(seeds):
+    return f"seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far one row is above another, over the seeds that both have."""
+    points: float  # of means as they are printed: a sentence is not to contradict the table above it
+    is_chance: bool  # whether the images alone may make such a difference, once in twenty times or more often
+    over: str  # these seeds, where one of the rows has others too; else ""
 
 
 def name_of(row):
@@ -66,9 +92,18 @@ class Study:
     def seeds(self):
         return sorted({seed for row in self.rows if row["step"] != "teacher" for seed in row["seeds"]})
 
-    def chance(self, one, other):
-        return chance_points(top1(one), top1(other), self.test_images)
+    def difference(self, one, other, key=TEST):
+        """A Difference, or None where they have no seed in common. The teacher is one for all seeds."""
+        seeds, over = None, ""
+        if "teacher" not in (one["step"], other["step"]):
+            seeds = common_seeds((one, other), key)
+            if not seeds:
+                return None
+            over = "" if all(len(percents(row, key)) == len(seeds) for row in (one, other)) else seeds_text(seeds)
+        means = round(top1(one, seeds, key), 2), round(top1(other, seeds, key), 2)
+        points = round(means[0] - means[1], 2)
+        return Difference(points, abs(points) < chance_points(*means, self.test_images), over)
 
-    def is_chance(self, one, other):
-        """Whether the test images alone may make such a difference, once in twenty times or more often."""
-        return abs(points(one, other)) < self.chance(one, other)
+    def chance(self, row):
+        """Points that the test images alone make once in twenty times, near this row's accuracy."""
+        return chance_points(top1(row), top1(row), self.test_images)

@@ -62,7 +62,7 @@ def note(study):
     others = distinct("versions", "Torch-Pruning")
     text += f"; {others}" if others else ""
     shown = [row for row in study.rows if row["step"] != "map" or study.name == "ablation"]
-    chances = sorted((study.chance(row, row), top1(row)) for row in shown)
+    chances = sorted((study.chance(row), top1(row)) for row in shown)
     (least, least_at), (most, most_at) = chances[0], chances[-1]
     below = f"{most:.1f} points"
     if f"{least:.1f}" != below.split()[0]:

@@ -65,8 +65,12 @@ class Plan:
     def _ablation(self, dataset):
         ablation = self.experiments["ablation"]
         search = self._search_of(dataset, ablation["size"])
+
+        def changes_fine_tuning(variant):
+            return any(word.startswith("hybrid.") for word in variant["set"])
+
         return [self._run(f"{dataset}/ablation/{name}-s{seed}", search, seed, ablation["epochs"], ablation["set"] + variant["set"],
-                          ["no_mapping"] if name == ablation["base"] else [],
+                          ["no_mapping"] if name == ablation["base"] or changes_fine_tuning(variant) else [],
                           {"variant": name, "group": group["about"], "about": variant["about"]}, needs_flow=True)
                 for seed in self.seeds for group in ablation["groups"] for name, variant in group["variants"].items()]
 

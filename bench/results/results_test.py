@@ -73,8 +73,19 @@ class FrontVerdict(unittest.TestCase):
         text = text_of(front(row("hybrid", 91.8, 92.0)))
         self.assertIn("At 30 % of the parameters the hybrid reaches 91.90 %, 0.40 points behind teacher-longer, within "
                       "chance.", text)
-        text = text_of(front(row("hybrid", 90.0)))
+        text = text_of(front(row("hybrid", 89.9, 90.1)))
         self.assertIn("2.30 points behind teacher-longer, more than chance gives.", text)
+
+    def test_takes_differences_over_the_seeds_that_both_have(self):
+        other = row("no-mapping", 60.0, 91.0, 90.0) | {"seeds": [7, 1, 2]}
+        text = text_of(front(row("hybrid", 50.0, 92.0, 92.0), other))
+        self.assertIn("Behind it by more than chance gives: no-mapping by 1.50 points over seeds 1, 2.", text)
+        self.assertIn("78.00 %, 21.30 points behind teacher-longer over seeds 0, 1, more", text)
+        text = text_of(front(row("hybrid", 91.0, 92.0), other | {"seeds": [3, 4, 5]}))
+        self.assertIn("Without a seed in common with it: no-mapping.", text)
+        # The teacher is one for all seeds.
+        text = text_of(study("front", [TEACHER, row("hybrid", 91.0) | {"seeds": [2]}]))
+        self.assertIn("1.00 points behind the teacher, more than chance gives", text)
 
     def test_falls_back_on_the_teacher_and_says_so(self):
         text = text_of(study("front", [TEACHER, row("hybrid", 92.1)]))
@@ -149,7 +160,20 @@ class OtherVerdicts(unittest.TestCase):
         self.assertIn("What is minimised: as mapped both is best with 55.00 %. As good, within chance: endpoint (0.50 points "
                       "behind). Behind by more than chance gives: meanflow by 25.00 points.", text)
         self.assertIn("After the fine-tuning endpoint is best with 83.10 %.", text)
-        self.assertIn("The control no-mapping does as well: 82.90 %, 0.20 points behind endpoint, within chance.", text)
+        self.assertIn("The control no-mapping does as well: 82.90 %, 0.10 points behind both, within chance.", text)
+
+    def test_hold_each_control_against_the_variant_that_it_is_of(self):
+        rows = [variant("hybrid", 80.0, "both", "g"), variant("no-mapping", 82.0, "both", "g"), variant("hybrid", 85.0, "best", "g"),
+                variant("hybrid", 84.0, "features", "g"), variant("no-mapping", 75.0, "features", "g")]
+        text = text_of(study("ablation", rows, base="both"))
+        self.assertIn("The control no-mapping does better: 82.00 %, 2.00 points ahead of both, more than chance gives.", text)
+        self.assertIn("The control no-mapping stays behind: 75.00 %, 9.00 points behind features, more than chance gives.", text)
+        self.assertEqual(tables.table(study("ablation", rows, base="both")).count("| no-mapping | the control: features, not mapped"), 1)
+
+    def test_rank_variants_over_the_seeds_that_all_of_them_have(self):
+        rows = [row("hybrid", 80.0, 90.0, variant="both", group="g", about=""), variant("hybrid", 84.0, "other", "g")]
+        text = text_of(study("ablation", rows, base="both"))
+        self.assertIn("other is best with 84.00 %, over seed 0. Behind by more than chance gives: both by 4.00 points.", text)
 
     def test_hold_other_networks_against_the_base_and_tell_their_size(self):
         rows = [variant("hybrid", 83.0, "both", "minimised"), variant("hybrid", 90.0, "meanflow", "minimised"),
@@ -168,7 +192,7 @@ class OtherVerdicts(unittest.TestCase):
                              published=published))
         self.assertIn("With 2.13 times fewer multiply-accumulates the accuracy changes by -1.00 points (more than chance gives); "
                       "published for P at 2.13 times: +0.30 points, from a teacher of 93.50 %. The control no-mapping does "
-                      "better: 0.10 points ahead of the hybrid, within chance.", text)
+                      "better: 91.10 %, 0.10 points ahead of the hybrid, within chance.", text)
         self.assertIn("The teacher itself changes by +0.30 points in as many epochs (teacher-longer).", text)
 
     def test_never_contradict_the_table_by_rounding(self):
@@ -209,9 +233,13 @@ class Tables(unittest.TestCase):
                 row("hybrid", 50.0, fine_tuning=0), row("no-mapping", 71.0, fine_tuning=0)]
         text = tables.table(study("epochs", rows))
         self.assertIn("| 0.3 | 0 | 50.00 % | 71.00 % | -21.00 | 1 |", text)
-        self.assertIn("| 0.3 | 1 | 91.00 % (90.00 to 92.00) | 85.00 % | +6.00 | 2, 1 |", text)
+        self.assertIn("| 0.3 | 1 | 91.00 % (90.00 to 92.00) | 85.00 % | +5.00 (seed 0) | 2, 1 |", text)
         text = tables.table(study("epochs", [row("hybrid", 90.0, fine_tuning=1), row("no-mapping", 90.1, fine_tuning=1)]))
         self.assertIn("| -0.10 (chance) |", text)
+        rows = [row("hybrid", 90.0, 92.0, fine_tuning=1), row("no-mapping", 90.1, fine_tuning=1)]
+        self.assertIn("| -0.10 (chance, seed 0) |", tables.table(study("epochs", rows)))
+        rows[1] |= {"seeds": [7]}
+        self.assertIn("| 90.10 % | - | 2, 1 |", tables.table(study("epochs", rows)))
 
     def test_show_the_pruned_beside_the_mapped_where_there_are_any(self):
         rows = [row("hybrid", 50.0, fine_tuning=0), row("hybrid", 91.0, fine_tuning=1), row("no-mapping", 85.0, fine_tuning=1),

@@ -110,7 +110,7 @@ class ThePlan(unittest.TestCase):
         self.assertEqual((one["seed"], one["hybrid.epochs"], one["data.limit"]), (1, 1, 20000))
         self.assertEqual(one["objective.endpoint_steps"], [1, 2, 4])
         with_control = {task.at["variant"] for task in self.plan.tasks("ablation", "cifar10") if "no-mapping" in task.steps}
-        self.assertEqual(with_control, {"both"})
+        self.assertEqual(with_control, {"both", "features"})  # the base, and what changes the control's training too
 
     def test_changes_the_network_of_a_variant_in_all_its_flow_stages(self):
         both, sees = (settings(self.task("ablation", f"cifar10/ablation/{name}-s0")) for name in ("both", "depthwise-7"))

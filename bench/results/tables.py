@@ -1,7 +1,7 @@
 """The table of each study, in Markdown."""
 import statistics
 
-from figures import CONTROLS, name_of, points, top1
+from figures import CONTROLS, name_of, top1
 from text_table import accuracy_text, count_text, markdown_table, share_text
 
 
@@ -68,8 +68,7 @@ def _ablation(study):
             row = mapped or tuned
             body.append([variant, row["about"], *_shares(study, row), _accuracy(mapped), _accuracy(tuned),
                          f"{statistics.mean(seconds):.0f}" if seconds else "-", _seeds(mapped, tuned)])
-        control = study.find("no-mapping", group=group)
-        if control:
+        for control in study.all("no-mapping", group=group):
             about = f"the control: {control['variant']}, not mapped but fine-tuned for the mapping's epochs too"
             body.append(["no-mapping", about, *_shares(study, control), "-", _accuracy(control), "-", _seeds(control)])
     return (header, (False, False) + 6 * (True,), body)
@@ -85,15 +84,19 @@ def _mapped_and_others(study, at):
     mapped, control = study.find("hybrid", **at), study.find("no-mapping", **at)
     pruned = [study.find(None, **at, **kind) for _, kind in study.pruned()]
 
-    def difference(other):
-        if not mapped or not other:
-            return "-"
-        return f"{points(mapped, other):+.2f}{' (chance)' if study.is_chance(mapped, other) else ''}"
-
-    cells = [_accuracy(mapped), _accuracy(control), difference(control)]
-    for other in pruned:
-        cells += [_accuracy(other), difference(other)]
+    cells = [_accuracy(mapped)]
+    for other in (control, *pruned):
+        cells += [_accuracy(other), _difference_text(study, mapped, other)]
     return cells + [_seeds(mapped, control, *pruned)]
+
+
+def _difference_text(study, one, other):
+    """"+6.00", with what has to be known of it: "(chance, seed 0)"."""
+    found = study.difference(one, other) if one and other else None
+    if not found:
+        return "-"
+    known = ", ".join(filter(None, ("chance" if found.is_chance else "", found.over)))
+    return f"{found.points:+.2f}{f' ({known})' if known else ''}"
 
 
 def _epochs(study):
@@ -130,7 +133,7 @@ def _depgraph(study):
                                                  for step in ("hybrid", "no-mapping")]:
         if row and teacher:
             body.append([row["step"], "mfi", f"{speedup(study, row):.2f}", f"{top1(teacher):.2f} %", _accuracy(row),
-                         f"{points(row, teacher):+.2f}", str(len(row["seeds"]))])
+                         f"{study.difference(row, teacher).points:+.2f}", str(len(row["seeds"]))])
     for each in study.value["published"]:
         body.append([each["name"], "published", f"{each['speedup']:.2f}", f"{each['before']:.2f} %", f"{each['after']:.2f} %",
                      f"{each['after'] - each['before']:+.2f}", "-"])

@@ -2,7 +2,7 @@
 named."""
 import statistics
 
-from figures import CONTROLS, name_of, points, top1
+from figures import CONTROLS, common_seeds, name_of, restricted, seeds_text, top1
 from tables import label_places, speedup
 
 
@@ -17,16 +17,33 @@ def _listed(words):
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _chance_words(study, one, other):
-    return "within chance" if study.is_chance(one, other) else "more than chance gives"
+def _chance_words(gap):
+    return "within chance" if gap.is_chance else "more than chance gives"
+
+
+def _over(gap):
+    """Where one of the two has more seeds than they have in common."""
+    return f" over {gap.over}" if gap.over else ""
 
 
 def _versus(study, row, other, name):
     """"0.40 points behind NAME, within chance"."""
-    gap = points(row, other)
-    if gap == 0:
-        return f"as good as {name}"
-    return f"{abs(gap):.2f} points {'ahead of' if gap > 0 else 'behind'} {name}, {_chance_words(study, row, other)}"
+    gap = study.difference(row, other)
+    if not gap:
+        return f"without a seed in common with {name}"
+    if gap.points == 0:
+        return f"as good as {name}{_over(gap)}"
+    return (f"{abs(gap.points):.2f} points {'ahead of' if gap.points > 0 else 'behind'} {name}{_over(gap)}, "
+            f"{_chance_words(gap)}")
+
+
+def _control_sentence(study, control, of, name):
+    """`of`: the network that it is the control of."""
+    gap, versus = study.difference(control, of), _versus(study, control, of, name)
+    if not gap:
+        return f"The control no-mapping is {versus}."
+    does = "does better" if gap.points > 0 else "does as well" if gap.is_chance else "stays behind"
+    return f"The control no-mapping {does}: {top1(control):.2f} %, {versus}."
 
 
 def _front(study):
@@ -49,42 +66,40 @@ def _front(study):
 
 
 def _front_controls(study, hybrid, size):
-    better, as_good, behind = [], [], []
+    better, as_good, behind, apart = [], [], [], []
     for row in [study.find(step, size=size) for step in CONTROLS] + study.peers(size=size):
         if not row:
             continue
-        gap, name, chance = points(hybrid, row), name_of(row), study.is_chance(hybrid, row)
-        if gap < 0:
-            better.append(f"{name} by {-gap:.2f} points ({'within chance' if chance else 'more than chance gives'})")
-        elif chance:
-            as_good.append(f"{name} ({gap:.2f} points behind)" if gap else name)
+        gap, name = study.difference(hybrid, row), name_of(row)
+        if not gap:
+            apart.append(name)
+        elif gap.points < 0:
+            better.append(f"{name} by {-gap.points:.2f} points{_over(gap)} ({_chance_words(gap)})")
+        elif gap.is_chance:
+            as_good.append(f"{name} ({gap.points:.2f} points behind{_over(gap)})" if gap.points else f"{name}{_over(gap)}")
         else:
-            behind.append(f"{name} by {gap:.2f} points")
+            behind.append(f"{name} by {gap.points:.2f} points{_over(gap)}")
     not_run = [step for step in CONTROLS if not study.find(step, size=size) and not study.has_no_sense(step, size)]
     not_run += [] if study.peers(size=size) else ["Torch-Pruning"]
     same = [step for step in CONTROLS if study.has_no_sense(step, size)]
     sentences = (("Better than the hybrid:", better), ("As good as it, within chance:", as_good),
-                 ("Behind it by more than chance gives:", behind), ("Not run:", not_run),
+                 ("Behind it by more than chance gives:", behind), ("Without a seed in common with it:", apart), ("Not run:", not_run),
                  ("Without a flow stage the hybrid itself:", same))
     return " ".join(f"{begin} {_listed(names)}." for begin, names in sentences if names)
 
 
 def _ablation(study):
-    """A paragraph for each group, in which the base stands beside its changes; the control stands in the base's own."""
+    """A paragraph for each group, in which the base stands beside its changes. A control stands beside the variant that it is
+    the control of, and never beside the best of several."""
     out = []
     for group in study.values("group"):
         sentences = []
         for step, when in (("map", "as mapped"), ("hybrid", "after the fine-tuning")):
-            rows = sorted(study.variants(group, step), key=top1, reverse=True)
-            if len(rows) < 2:
-                continue
-            sentences.append(_best_of(study, when, rows))
-            control = study.find("no-mapping", group=group)
-            if step == "hybrid" and control:
-                best, gap = rows[0], points(rows[0], control)
-                words = ("does better" if gap < 0 else "does as well" if study.is_chance(best, control) else "stays behind")
-                sentences.append(f"The control no-mapping {words}: {top1(control):.2f} %, "
-                                 f"{_versus(study, control, best, best['variant'])}.")
+            sentences += _best_of(study, when, study.variants(group, step))
+        for control in study.all("no-mapping", group=group):
+            variant = study.find("hybrid", variant=control["variant"])
+            if variant:
+                sentences.append(_control_sentence(study, control, variant, control["variant"]))
         if sentences:
             first, *others = sentences
             out.append(" ".join([f"{_upper(group)}: {first}"] + [_upper(each) for each in others]))
@@ -96,18 +111,28 @@ def _upper(text):
 
 
 def _best_of(study, when, rows):
-    """rows: the best one first. Where it is not of the base's size, that is said."""
+    """Of several variants, over the seeds that all of them have. Where the best one is not of the base's size, that is said."""
+    seeds = common_seeds(rows) if len(rows) > 1 else []
+    if not seeds:
+        return []
+    over = "" if all(len(row["seeds"]) == len(seeds) for row in rows) else f", over {seeds_text(seeds)}"
+    rows = sorted((restricted(row, seeds) for row in rows), key=top1, reverse=True)
     best, base = rows[0], next((row for row in rows if row["variant"] == study.value["base"]), None)
-    near = [f"{row['variant']} ({points(best, row):.2f} points behind)" for row in rows[1:] if study.is_chance(best, row)]
-    far = [f"{row['variant']} by {points(best, row):.2f} points" for row in rows[1:] if not study.is_chance(best, row)]
-    text = f"{when} {best['variant']} is best with {top1(best):.2f} %"
+    near, far = [], []
+    for row in rows[1:]:
+        gap = study.difference(best, row)
+        if gap.is_chance:
+            near.append(f"{row['variant']} ({gap.points:.2f} points behind)")
+        else:
+            far.append(f"{row['variant']} by {gap.points:.2f} points")
+    text = f"{when} {best['variant']} is best with {top1(best):.2f} %{over}"
     for key, word in (("parameters", "parameters"), ("macs", "multiply-accumulates")):
         if base and round(best[key][0] / base[key][0], 2) != 1:
             text += f", with {best[key][0] / base[key][0]:.2f} times the {word} of {base['variant']}"
     text += "."
     text += f" As good, within chance: {_listed(near)}." if near else ""
     text += f" Behind by more than chance gives: {_listed(far)}." if far else ""
-    return text
+    return [text]
 
 
 def _mapped_against_others(study, places):
@@ -124,9 +149,10 @@ def _mapped_against(study, places, behind_it, subject, which):
         mapped, other = study.find("hybrid", **at), study.find(**at, **which)
         if not mapped or not other:
             continue
-        gap = points(mapped, other)
-        text = f"{words} ({gap:+.2f} points)"
-        (even if study.is_chance(mapped, other) else gains if gap > 0 else worse).append(text)
+        gap = study.difference(mapped, other)
+        if gap:
+            text = f"{words} ({gap.points:+.2f} points{_over(gap)})"
+            (even if gap.is_chance else gains if gap.points > 0 else worse).append(text)
     sentences = []
     if gains:
         sentences.append(f"Mapped is ahead of {behind_it} by more than chance gives {_listed(gains)}.")
@@ -173,21 +199,20 @@ def _depgraph(study):
         hybrid, control = study.find("hybrid", size=size), study.find("no-mapping", size=size)
         if not hybrid:
             continue
-        speed = speedup(study, hybrid)
-        text = (f"With {speed:.2f} times fewer multiply-accumulates the accuracy changes by {points(hybrid, teacher):+.2f} "
-                f"points ({_chance_words(study, hybrid, teacher)})")
+        speed, change = speedup(study, hybrid), study.difference(hybrid, teacher)
+        text = (f"With {speed:.2f} times fewer multiply-accumulates the accuracy changes by {change.points:+.2f} points "
+                f"({_chance_words(change)})")
         near = min(study.value["published"], key=lambda each: abs(each["speedup"] - speed), default=None)
         if near:
             text += (f"; published for {near['name']} at {near['speedup']:.2f} times: {near['after'] - near['before']:+.2f} "
                      f"points, from a teacher of {near['before']:.2f} %")
         text += "."
         if control:
-            word = ("does better" if points(control, hybrid) > 0 else "does as well" if study.is_chance(hybrid, control)
-                    else "stays behind")
-            text += f" The control no-mapping {word}: {_versus(study, control, hybrid, 'the hybrid')}."
+            text += f" {_control_sentence(study, control, hybrid, 'the hybrid')}"
         out.append(text)
     if longer:
-        out.append(f"The teacher itself changes by {points(longer, teacher):+.2f} points in as many epochs (teacher-longer).")
+        change = study.difference(longer, teacher).points
+        out.append(f"The teacher itself changes by {change:+.2f} points in as many epochs (teacher-longer).")
     mean = statistics.mean(row["epochs"] for row in study.all("hybrid")) if study.all("hybrid") else None
     if mean:
         out.append(f"Our networks are trained for {mean - teacher['epochs']:g} epochs after their teacher's {teacher['epochs']}.")
