@@ -2,7 +2,7 @@
 from epochs import epochs_after_teacher, teacher_epochs
 from figures import PER_SEED
 from plan import TABLES
-from run_files import has_flow_stage, read_toml, step_records
+from run_files import has_flow_stage, held_out_percent, read_toml, step_records
 from tasks import DONE, PeersTask, RunTask, SearchTask
 
 FROM_SCRATCH = ("smaller-resnet", "distilled-resnet")
@@ -12,13 +12,14 @@ class Figures:
     """Rows of figures: one for each network, its seeds beside each other."""
 
     def __init__(self):
-        self.rows, self.training_images, self.test_images, self.missing = {}, set(), set(), []
+        self.rows, self.missing = {}, []
+        self.training_images, self.test_images, self.held_out_images = set(), set(), set()
 
-    def add(self, run, step, seed, at, by, network, epochs, record, machine, version):
+    def add(self, run, step, seed, at, by, network, epochs, record, held_out, machine, version):
         row = self.rows.setdefault((run, step), {"run": run, "step": step, **at, "by": by, "network": network, "epochs": epochs}
                                    | {key: [] for key in PER_SEED} | {"machines": [], "versions": []})
         for key, value in zip(PER_SEED, (seed, record["parameters"], record["macs"], record["test_top1_percent"],
-                                           record.get("test_loss"), record.get("seconds"))):
+                                         record.get("test_loss"), held_out, record.get("seconds"))):
             row[key].append(value)
         for key, value in (("machines", machine), ("versions", version)):
             if value not in row[key]:
@@ -48,6 +49,7 @@ def collect(plan, table, dataset):
     searches = [task for task in searches if task.size in sizes]  # all of them done, or there would be no such rows
     return {"study": table, "dataset": dataset, "settings": plan.experiments["hybrid"],
             "training_images": sorted(figures.training_images), "test_images": max(figures.test_images),
+            "held_out_images": max(figures.held_out_images),
             "chosen": {task.size: task.kept() for task in searches},
             "no_flow_stage": [task.size for task in searches if not has_flow_stage(read_toml(task.chosen_recipe))],
             "published": plan.experiments.get(table, {}).get("published", []),
@@ -58,15 +60,18 @@ def _add_run(figures, task):
     records, results = step_records(task.folder)
     if results is None or task.why_not():
         return
+    recipe = read_toml(task.folder / "recipe.toml")
     if task.only != "teacher":  # that one may be given to runs with other images
         figures.training_images.add(results["training_images"])
         figures.test_images.add(results["test_images"])
-    recipe = read_toml(task.folder / "recipe.toml")
+        held_out = recipe["data"].get("validation", 0)
+        figures.held_out_images.add(round(results["training_images"] * held_out / (1 - held_out)))
     for step in task.steps:
         if step in records:
             record = records[step]
             figures.add(_without_seed(task), step, task.seed, task.at, "mfi", record["network"],
-                        _epochs(step, record, records, recipe), record, results["machine"], results["version"])
+                        _epochs(step, record, records, recipe), record, held_out_percent(task.folder, record),
+                        results["machine"], results["version"])
 
 
 def _epochs(step, record, records, recipe):
@@ -89,7 +94,7 @@ def _add_peers(figures, task):
         made = peer["made_with"]
         figures.add(f"{_without_seed(task.run)}/peers", f"{peer['method']}-{peer['match']}", task.run.seed,
                     task.run.at | {"method": peer["method"], "match": peer["match"]}, "Torch-Pruning",
-                    f"{peer['method']}, {peer['scope']}, {peer['recipe']}", before + peer["settings"]["epochs"], peer,
+                    f"{peer['method']}, {peer['scope']}, {peer['recipe']}", before + peer["settings"]["epochs"], peer, None,
                     f"{made['machine']}, {made['threads']} threads",
                     f"Torch-Pruning {peer['settings']['torch_pruning']}, PyTorch {made['torch']}")
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from text_table import chance_points
 
-TEST = "test_top1_percent"
-PER_SEED = ("seeds", "parameters", "macs", TEST, "test_loss", "seconds")  # of a row: a list, one entry a seed
+TEST, HELD_OUT = "test_top1_percent", "held_out_top1_percent"
+PER_SEED = ("seeds", "parameters", "macs", TEST, "test_loss", HELD_OUT, "seconds")  # of a row: a list, one entry a seed
 REGRESSION = "regression-hybrid"
 CONTROLS = ("no-mapping", REGRESSION, "smaller-resnet", "distilled-resnet")
 MATCHES = {"params": "to its parameters", "macs": "to its MACs"}
@@ -51,7 +51,8 @@ def name_of(row):
 class Study:
     def __init__(self, value):
         self.value, self.rows = value, value["figures"]
-        self.name, self.dataset, self.test_images = value["study"], value["dataset"], value["test_images"]
+        self.name, self.dataset = value["study"], value["dataset"]
+        self.test_images, self.held_out_images = value["test_images"], value["held_out_images"]
 
     def find(self, step, **at):
         """The row of that step at that place, or None."""
@@ -102,8 +103,11 @@ class Study:
             over = "" if all(len(percents(row, key)) == len(seeds) for row in (one, other)) else seeds_text(seeds)
         means = round(top1(one, seeds, key), 2), round(top1(other, seeds, key), 2)
         points = round(means[0] - means[1], 2)
-        return Difference(points, abs(points) < chance_points(*means, self.test_images), over)
+        return Difference(points, abs(points) < chance_points(*means, self._images(key)), over)
 
-    def chance(self, row):
-        """Points that the test images alone make once in twenty times, near this row's accuracy."""
-        return chance_points(top1(row), top1(row), self.test_images)
+    def chance(self, row, key=TEST):
+        """Points that the images alone make once in twenty times, near this row's accuracy."""
+        return chance_points(top1(row, key=key), top1(row, key=key), self._images(key))
+
+    def _images(self, key):
+        return self.held_out_images if key == HELD_OUT else self.test_images

@@ -63,6 +63,15 @@ def planned_steps(recipe):
     return ["teacher", "map", "hybrid"] + [step for key, step in controls if recipe.get("controls", {}).get(key)]
 
 
+def write_metrics(file, record, validation):
+    """Of the map step mfi writes errors instead of an accuracy."""
+    columns = ["epoch", "loss"]
+    if validation:
+        columns += ["validation_stage4_error_1step"] if record["step"] == "map" else ["validation_top1_percent"]
+    rows = [[epoch, 0.5, record["test_top1_percent"] + 4 + epoch - record["epochs"]] for epoch in range(1, record["epochs"] + 1)]
+    file.write_text("".join(",".join(map(str, row[:len(columns)])) + "\n" for row in [columns] + rows))
+
+
 def run(recipe, out, only=""):
     seed = recipe.get("seed", 0)
     out.mkdir(parents=True, exist_ok=True)
@@ -77,6 +86,7 @@ def run(recipe, out, only=""):
             sys.exit(76)
         steps.append(record(step, recipe, seed))
         (out / step / "step.json").write_text(json.dumps(steps[-1]))
+        write_metrics(out / step / "metrics.csv", steps[-1], recipe["data"].get("validation", 0))
         limit = recipe["data"].get("limit", 0)
         training = round((limit or 50000) * (1 - recipe["data"].get("validation", 0)))
         (out / "results.json").write_text(json.dumps(

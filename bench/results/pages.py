@@ -3,7 +3,7 @@ import textwrap
 
 from charts import chart, title
 from errors import StudyError
-from figures import top1
+from figures import HELD_OUT, percents, top1
 from plan import TABLES
 from tables import table
 from verdicts import verdict
@@ -57,7 +57,9 @@ def note(study):
     images = " or ".join(f"{count:,}" for count in study.value["training_images"])
     seeds = study.seeds()
     seeds = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))} (mean, lowest to highest)"
-    text = f"{images} training images, {study.test_images:,} test images; {seeds}; {distinct('machines', 'mfi')}; "
+    text = f"{images} training images, {study.test_images:,} test images"
+    text += f", {study.held_out_images:,} held out" if study.held_out_images else ""
+    text += f"; {seeds}; {distinct('machines', 'mfi')}; "
     text += distinct("versions", "mfi")
     others = distinct("versions", "Torch-Pruning")
     text += f"; {others}" if others else ""
@@ -67,7 +69,9 @@ def note(study):
     below = f"{most:.1f} points"
     if f"{least:.1f}" != below.split()[0]:
         below = f"{least:.1f} points (near {least_at:.0f} %) to {below} (near {most_at:.0f} %)"
-    return (f"{text}. A difference below {below} may be chance of the test images; that of the training is what several "
+    chances = [study.chance(row, HELD_OUT) for row in study.rows if percents(row, HELD_OUT)]
+    held_out = f", below {max(chances):.1f} points of the held-out ones" if chances else ""
+    return (f"{text}. A difference below {below} may be chance of the test images{held_out}; that of the training is what several "
             "seeds show.")
 
 

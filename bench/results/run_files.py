@@ -1,4 +1,5 @@
 """What `mfi run` and `mfi search` leave, read without mfi (docs/file-formats.md)."""
+import csv
 import functools
 import json
 from pathlib import Path
@@ -10,6 +11,8 @@ from errors import StudyError
 INDIFFERENT = {"name", "network.model", "runtime.threads", "checkpoint.minutes", "checkpoint.final_state"}
 SWITCHES = {"controls.teacher_longer", "controls.no_mapping", "controls.regression", "controls.smaller_resnet",
             "controls.distilled_resnet"}
+
+HELD_OUT_COLUMN = "validation_top1_percent"  # of a step's metrics.csv
 
 
 def read_json(file):
@@ -93,6 +96,18 @@ def step_records(folder):
     times = read_json(folder / "timing.json") or {}
     return {step["step"]: step | {"seconds": times.get(step["step"], {}).get("seconds")} for step in results["steps"]
             if _is_there(folder, step)}, results
+
+
+def held_out_percent(folder, record):
+    """Accuracy on the held-out images after a step's last epoch; None where there is no such epoch or nothing was held out."""
+    try:
+        rows = list(csv.DictReader((folder / record["step"] / "metrics.csv").read_text().splitlines()))
+        last = rows[-1] if rows else {}
+        return float(last[HELD_OUT_COLUMN]) if HELD_OUT_COLUMN in last and int(last["epoch"]) == record["epochs"] else None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise StudyError(f"{folder / record['step']}/metrics.csv: cannot be read ({error}); remove its run, and it is made again")
 
 
 def _is_there(folder, step):

@@ -116,6 +116,10 @@ class ThePlan(unittest.TestCase):
         both, sees = (settings(self.task("ablation", f"cifar10/ablation/{name}-s0")) for name in ("both", "depthwise-7"))
         self.assertEqual(sees, both | {"flow.velocity": "depthwise", "flow.kernel": 7, "controls.no_mapping": False})
 
+    def test_holds_images_out_where_variants_are_chosen(self):
+        for task in self.plan.tasks("ablation", "cifar10"):
+            self.assertGreater(settings(task)["data.validation"], 0, task.name)
+
     def test_has_each_variant_in_one_group(self):
         groups = {}
         for task in self.plan.tasks("ablation", "cifar10"):
@@ -498,6 +502,20 @@ class RunFiles(InAFolder):
         self.assertIsNone(run_files.step_records(self.folder)[0]["map"]["seconds"])
         (self.folder / "timing.json").write_text('{"map": {"seconds": 3.5}}')
         self.assertEqual(run_files.step_records(self.folder)[0]["map"]["seconds"], 3.5)
+
+    def test_give_the_accuracy_on_held_out_images_after_the_last_epoch(self):
+        record, file = {"step": "hybrid", "epochs": 2}, self.folder / "hybrid/metrics.csv"
+        self.assertIsNone(run_files.held_out_percent(self.folder, record))
+        file.parent.mkdir()
+        text = "epoch,loss,validation_top1_percent,validation_loss\n1,2,40.5,1\n2,1,41.25,1\n"
+        for written, percent in ((text, 41.25), (text.rsplit("2,1", 1)[0], None), ("epoch,loss\n1,2\n2,1\n", None), ("", None),
+                                 (text.replace("validation_top1_percent", "validation_stage4_error_1step"), None)):
+            file.write_text(written)
+            self.assertEqual(run_files.held_out_percent(self.folder, record), percent, written)
+        file.write_text(text.replace("41.25", "x"))
+        with self.assertRaises(StudyError) as caught:
+            run_files.held_out_percent(self.folder, record)
+        self.assertIn("hybrid/metrics.csv: cannot be read", str(caught.exception))
 
     def test_settings_are_toml_or_texts_without_quotes(self):
         self.assertEqual(run_files.read_settings(["a.b=1e-3", "c=[1, 2]", "d=true", "e=sgd"]),

@@ -1,7 +1,7 @@
 """The table of each study, in Markdown."""
 import statistics
 
-from figures import CONTROLS, name_of, top1
+from figures import CONTROLS, HELD_OUT, TEST, name_of, percents, top1
 from text_table import accuracy_text, count_text, markdown_table, share_text
 
 
@@ -11,8 +11,9 @@ def table(study):
     return markdown_table(header, right, body)
 
 
-def _accuracy(row):
-    return accuracy_text(row["test_top1_percent"]) if row else "-"
+def _accuracy(row, key=TEST):
+    found = list(percents(row, key).values()) if row else []
+    return accuracy_text(found) if found else "-"
 
 
 def _seeds(*rows):
@@ -57,8 +58,8 @@ def _shares(study, row):
 
 
 def _ablation(study):
-    header = ("variant", "what is different", "parameters", "MACs", "as mapped", "after fine-tuning", "mapping, seconds",
-              "seeds")
+    header = ("variant", "what is different", "parameters", "MACs", "held out, fine-tuned", "test, fine-tuned", "test, as mapped",
+              "mapping, seconds", "seeds")
     body = []
     for group in study.values("group"):
         body.append([f"**{group}**"] + (len(header) - 1) * [""])
@@ -66,12 +67,13 @@ def _ablation(study):
             mapped, tuned = study.find("map", variant=variant), study.find("hybrid", variant=variant)
             seconds = [each for each in (mapped or {}).get("seconds", []) if each is not None]
             row = mapped or tuned
-            body.append([variant, row["about"], *_shares(study, row), _accuracy(mapped), _accuracy(tuned),
-                         f"{statistics.mean(seconds):.0f}" if seconds else "-", _seeds(mapped, tuned)])
+            body.append([variant, row["about"], *_shares(study, row), _accuracy(tuned, HELD_OUT), _accuracy(tuned),
+                         _accuracy(mapped), f"{statistics.mean(seconds):.0f}" if seconds else "-", _seeds(mapped, tuned)])
         for control in study.all("no-mapping", group=group):
             about = f"the control: {control['variant']}, not mapped but fine-tuned for the mapping's epochs too"
-            body.append(["no-mapping", about, *_shares(study, control), "-", _accuracy(control), "-", _seeds(control)])
-    return (header, (False, False) + 6 * (True,), body)
+            body.append(["no-mapping", about, *_shares(study, control), _accuracy(control, HELD_OUT), _accuracy(control), "-", "-",
+                         _seeds(control)])
+    return (header, (False, False) + 7 * (True,), body)
 
 
 def _mapped_header(study):

@@ -2,7 +2,7 @@
 named."""
 import statistics
 
-from figures import CONTROLS, common_seeds, name_of, restricted, seeds_text, top1
+from figures import CONTROLS, HELD_OUT, common_seeds, name_of, restricted, seeds_text, top1
 from tables import label_places, speedup
 
 
@@ -37,13 +37,13 @@ def _versus(study, row, other, name):
             f"{_chance_words(gap)}")
 
 
-def _control_sentence(study, control, of, name):
+def _control_sentence(study, control, of, name, where=""):
     """`of`: the network that it is the control of."""
     gap, versus = study.difference(control, of), _versus(study, control, of, name)
     if not gap:
         return f"The control no-mapping is {versus}."
     does = "does better" if gap.points > 0 else "does as well" if gap.is_chance else "stays behind"
-    return f"The control no-mapping {does}: {top1(control):.2f} %, {versus}."
+    return f"The control no-mapping {does}{where}: {top1(control):.2f} %, {versus}."
 
 
 def _front(study):
@@ -89,17 +89,16 @@ def _front_controls(study, hybrid, size):
 
 
 def _ablation(study):
-    """A paragraph for each group, in which the base stands beside its changes. A control stands beside the variant that it is
+    """A paragraph for each group, in which the base stands beside its changes. Which of them is best is said by the held-out
+    images: the test images choose nothing, they only show what the choice is worth. A control stands beside the variant that it is
     the control of, and never beside the best of several."""
     out = []
     for group in study.values("group"):
-        sentences = []
-        for step, when in (("map", "as mapped"), ("hybrid", "after the fine-tuning")):
-            sentences += _best_of(study, when, study.variants(group, step))
+        sentences = _best_of(study, study.variants(group, "hybrid"))
         for control in study.all("no-mapping", group=group):
             variant = study.find("hybrid", variant=control["variant"])
             if variant:
-                sentences.append(_control_sentence(study, control, variant, control["variant"]))
+                sentences.append(_control_sentence(study, control, variant, control["variant"], " on the test images"))
         if sentences:
             first, *others = sentences
             out.append(" ".join([f"{_upper(group)}: {first}"] + [_upper(each) for each in others]))
@@ -110,22 +109,22 @@ def _upper(text):
     return text[0].upper() + text[1:]
 
 
-def _best_of(study, when, rows):
+def _best_of(study, rows):
     """Of several variants, over the seeds that all of them have. Where the best one is not of the base's size, that is said."""
-    seeds = common_seeds(rows) if len(rows) > 1 else []
+    seeds = common_seeds(rows, HELD_OUT) if len(rows) > 1 else []
     if not seeds:
         return []
     over = "" if all(len(row["seeds"]) == len(seeds) for row in rows) else f", over {seeds_text(seeds)}"
-    rows = sorted((restricted(row, seeds) for row in rows), key=top1, reverse=True)
+    rows = sorted((restricted(row, seeds) for row in rows), key=lambda row: top1(row, key=HELD_OUT), reverse=True)
     best, base = rows[0], next((row for row in rows if row["variant"] == study.value["base"]), None)
     near, far = [], []
     for row in rows[1:]:
-        gap = study.difference(best, row)
+        gap = study.difference(best, row, HELD_OUT)
         if gap.is_chance:
             near.append(f"{row['variant']} ({gap.points:.2f} points behind)")
         else:
             far.append(f"{row['variant']} by {gap.points:.2f} points")
-    text = f"{when} {best['variant']} is best with {top1(best):.2f} %{over}"
+    text = f"after the fine-tuning {best['variant']} is best on the held-out images with {top1(best, key=HELD_OUT):.2f} %{over}"
     for key, word in (("parameters", "parameters"), ("macs", "multiply-accumulates")):
         if base and round(best[key][0] / base[key][0], 2) != 1:
             text += f", with {best[key][0] / base[key][0]:.2f} times the {word} of {base['variant']}"
