@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the site is made of is whole: pages, links, navigation, the reference of the headers. Needs no mkdocs."""
+"""What the site is made of is whole: pages, links, navigation, the reference of the headers, the table of events. Needs no mkdocs."""
 import re
 import sys
 import tempfile
@@ -82,6 +82,23 @@ def check_reference(out):
                 expect(all(word in page for word in words), f"{header}: not in the reference: {line}")
 
 
+def check_events():
+    """Every event that is written has a row, and that of a failure says who reports one, and what becomes of the program."""
+    text = (SOURCE / "docs/commands.md").read_text()
+    written = (SOURCE / "mfi/pipeline/events.cpp").read_text()
+    rows = {name: next(iter(re.findall(rf"^\| `{name}` \| .*$", text, re.M)), "")
+            for name in set(re.findall(r'\{"event", "(\w+)"\}', written))}
+    expect(rows, "mfi/pipeline/events.cpp: no event was found")
+    for name, row in rows.items():
+        expect(row, f"docs/commands.md: the event {name} has no row")
+    for source, words in (("mfi/pipeline/side_by_side.cpp", ("--jobs",)), ("mfi/search/search_run.cpp", ("mfi search", "with 0"))):
+        if "observer_.on_step_failed(" in (SOURCE / source).read_text():
+            for word in words:
+                expect(word in rows["failed"], f"docs/commands.md: the row of `failed` does not say '{word}', for {source}")
+        else:
+            expect(False, f"{source}: reports no failure any more; say so in docs/commands.md and here")
+
+
 def check_requirements():
     for line in (SOURCE / "docs/site/requirements.txt").read_text().split("\n"):
         expect(not line or line.startswith("#") or re.match(r"[\w.-]+==[\w.]+$", line), f"requirements.txt: {line} is not pinned")
@@ -95,6 +112,7 @@ def main():
         check_repository_links()
         check_site_source(out)
         check_reference(out)
+    check_events()
     check_requirements()
     for failure in failures:
         print(f"FAILED {failure}")
