@@ -71,8 +71,8 @@ def note(study):
         below = f"{least:.1f} points (near {least_at:.0f} %) to {below} (near {most_at:.0f} %)"
     chances = [study.chance(row, HELD_OUT) for row in study.rows if percents(row, HELD_OUT)]
     held_out = f", below {max(chances):.1f} points of the held-out ones" if chances else ""
-    return (f"{text}. A difference below {below} may be chance of the test images{held_out}; that of the training is what several "
-            "seeds show.")
+    return (f"{text}. A difference below {below} may be chance of the test images{held_out}; that of the training is what "
+            "several seeds show.")
 
 
 def missing(study):

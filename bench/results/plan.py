@@ -57,7 +57,8 @@ class Plan:
             return (front["controls"] + (front["from_scratch"] if size in front["controls_at"] else []) +
                     (["teacher_longer"] if size == front["teacher_longer_at"] else []))
 
-        return [self._front_task(dataset, size, seed, controls(size)) for seed in self.seeds for size in self.experiments["sizes"]]
+        return [self._front_task(dataset, size, seed, controls(size))
+                for seed in self.seeds for size in self.experiments["sizes"]]
 
     def _peers(self, dataset):
         return [self._peers_task("front", run) for run in self._front(dataset)]
@@ -69,7 +70,8 @@ class Plan:
         def changes_fine_tuning(variant):
             return any(word.startswith("hybrid.") for word in variant["set"])
 
-        return [self._run(f"{dataset}/ablation/{name}-s{seed}", search, seed, ablation["epochs"], ablation["set"] + variant["set"],
+        return [self._run(f"{dataset}/ablation/{name}-s{seed}", search, seed, ablation["epochs"],
+                          ablation["set"] + variant["set"],
                           ["no_mapping"] if name == ablation["base"] or changes_fine_tuning(variant) else [],
                           {"variant": name, "group": group["about"], "about": variant["about"]}, needs_flow=True)
                 for seed in self.seeds for group in ablation["groups"] for name, variant in group["variants"].items()]

@@ -71,8 +71,8 @@ def _ablation(study):
                          _accuracy(mapped), f"{statistics.mean(seconds):.0f}" if seconds else "-", _seeds(mapped, tuned)])
         for control in study.all("no-mapping", group=group):
             about = f"the control: {control['variant']}, not mapped but fine-tuned for the mapping's epochs too"
-            body.append(["no-mapping", about, *_shares(study, control), _accuracy(control, HELD_OUT), _accuracy(control), "-", "-",
-                         _seeds(control)])
+            body.append(["no-mapping", about, *_shares(study, control), _accuracy(control, HELD_OUT), _accuracy(control),
+                         "-", "-", _seeds(control)])
     return (header, (False, False) + 7 * (True,), body)
 
 

@@ -147,8 +147,8 @@ class RunTask:
         if search.word != DONE:
             raise StudyError(f"{self.name}: {self.search.name} is {search}{makes_it}")
         if self._lacks_flow():
-            raise StudyError(f"{self.name}: {shown_path(self.recipe)} has no flow stage, so [objective] and [flow] change nothing: "
-                             "give the study another size in experiments.toml, one with a 0 in its pipeline.blocks")
+            raise StudyError(f"{self.name}: {shown_path(self.recipe)} has no flow stage, so [objective] and [flow] change "
+                             "nothing: give the study another size in experiments.toml, one with a 0 in its pipeline.blocks")
 
     def finish(self):
         pass

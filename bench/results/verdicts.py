@@ -83,15 +83,15 @@ def _front_controls(study, hybrid, size):
     not_run += [] if study.peers(size=size) else ["Torch-Pruning"]
     same = [step for step in CONTROLS if study.has_no_sense(step, size)]
     sentences = (("Better than the hybrid:", better), ("As good as it, within chance:", as_good),
-                 ("Behind it by more than chance gives:", behind), ("Without a seed in common with it:", apart), ("Not run:", not_run),
-                 ("Without a flow stage the hybrid itself:", same))
+                 ("Behind it by more than chance gives:", behind), ("Without a seed in common with it:", apart),
+                 ("Not run:", not_run), ("Without a flow stage the hybrid itself:", same))
     return " ".join(f"{begin} {_listed(names)}." for begin, names in sentences if names)
 
 
 def _ablation(study):
     """A paragraph for each group, in which the base stands beside its changes. Which of them is best is said by the held-out
-    images: the test images choose nothing, they only show what the choice is worth. A control stands beside the variant that it is
-    the control of, and never beside the best of several."""
+    images: the test images choose nothing, they only show what the choice is worth. A control stands beside the variant that
+    it is the control of, and never beside the best of several."""
     out = []
     for group in study.values("group"):
         sentences = _best_of(study, study.variants(group, "hybrid"))
