@@ -198,7 +198,9 @@ TEST_F(BesideUnlabelled, AreKnownWithoutBeingRead) {
   with.unlabelled = more_.path();
   const auto read = open_data(with, folder_.path());
   with.unlabelled_to_learn = false;
-  write_png(more_ / "0.png", 16, 12, 7);  // as it was
+  std::ofstream(more_ / "broken.png") << "no picture";
+  EXPECT_NO_THROW(open_data(with, folder_.path()));
+  fs::remove(more_ / "broken.png");
   const auto known = open_data(with, folder_.path());
   EXPECT_EQ(known.unlabelled_fingerprint, read.unlabelled_fingerprint);
   EXPECT_EQ(known.unlabelled_pictures, 10);

@@ -97,10 +97,14 @@ RunFolder::RunFolder(const Recipe& recipe, const Plan& plan, const DataSplits& d
       unlabelled_pictures_(data.unlabelled_pictures) {}
 
 void RunFolder::remember_unlabelled() {
+  remembers_unlabelled_ = true;
   if (!names_in(path_).contains("results.json")) return;
-  const auto before = read_results(path_ / "results.json");
-  unlabelled_fingerprint_ = before.unlabelled_fingerprint;
-  unlabelled_pictures_ = before.unlabelled_pictures;
+  try {
+    const auto before = read_results(path_ / "results.json");
+    unlabelled_fingerprint_ = before.unlabelled_fingerprint;
+    unlabelled_pictures_ = before.unlabelled_pictures;
+  } catch (const DataError&) {  // a damaged one is written anew, as ever
+  }
 }
 
 void RunFolder::read_records(const std::vector<std::string>& forced) {
@@ -235,6 +239,7 @@ void RunFolder::write_results() const {
 
 void RunFolder::write_results_of_all() {
   const RunLock lock(path_, kFilesLock);
+  if (remembers_unlabelled_) remember_unlabelled();  // another process may know better by now
   read_records();
   mfi::write_results(path_ / "results.json", results());
 }

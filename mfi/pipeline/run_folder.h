@@ -37,8 +37,8 @@ class RunFolder {
   StateFiles states(const std::string& step) const { return StateFiles(path_ / step); }
   std::filesystem::path record_file(const std::string& step) const { return path_ / step / "step.json"; }
 
-  /// Takes those pictures without labels for the run's that results.json speaks of: for a command that does not learn
-  /// from them, and was not told which they are.
+  /// From now on those pictures without labels are the run's that results.json speaks of: for a command that does not
+  /// learn from them, and was not told which they are.
   void remember_unlabelled();
 
   /// Reads the records of all steps but those of `forced`, which are thereby not done.
@@ -94,6 +94,7 @@ class RunFolder {
   std::filesystem::path path_;
   std::string dataset_, data_fingerprint_, unlabelled_fingerprint_;
   int64_t training_images_, test_images_, unlabelled_pictures_;
+  bool remembers_unlabelled_ = false;
   std::map<std::string, StepResult> records_;
   std::map<std::string, std::string> forced_;  // fingerprints of the records that are there of forced steps
 };

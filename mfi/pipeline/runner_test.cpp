@@ -404,6 +404,30 @@ TEST(Fingerprints, TellEachSettingApart) {
     r.teacher.small_until = 0.5;
     r.teacher.small_side = 0.5;
   });
+  // Those of the mapping.
+  all.clear();
+  const auto of_map = [&](const Recipe& r, const std::string& unlabelled) {
+    auto some = data;
+    some.unlabelled_fingerprint = unlabelled;
+    const auto plan = make_plan(r, shape);
+    RunFolder folder(r, plan, some, "nowhere");
+    StepResult teacher;
+    teacher.step = "teacher";
+    folder.add(teacher);
+    return folder.fingerprint(plan.step("map"));
+  };
+  EXPECT_TRUE(all.insert(of_map(recipe, "")).second);
+  EXPECT_TRUE(all.insert(of_map(recipe, "other")).second) << "unlabelled";
+  const std::vector<std::function<void(Recipe&)>> changes{[](Recipe& r) { r.map.own_input = 1; },
+                                                          [](Recipe& r) { r.objective.logits = 1; },
+                                                          [](Recipe& r) {
+                                                            r.objective.endpoint_steps = {2, 4};
+                                                          }};
+  for (const auto& change : changes) {
+    auto changed = recipe;
+    change(changed);
+    EXPECT_TRUE(all.insert(of_map(changed, "")).second) << all.size();
+  }
   auto later = recipe;
   later.map.own_input = 1;
   later.data.labelled = 0.5;

@@ -372,6 +372,19 @@ TEST(MappingTask, ShowsAStageWhatTheStudentsOwnStagesGive) {
   EXPECT_EQ(loss(0.5)[0].item<double>(), loss(0)[0].item<double>()) << "before the first stage there is none";
 }
 
+// The first mapped stage stands behind one of the teacher's, and the activations are bfloat16.
+TEST(MappingTask, GoesThroughTheTeachersStagesBeforeAMappedOne) {
+  auto settings = make_settings();
+  settings.own_input = 1;
+  MappingTask task(*make_teacher(), make_student({1}), settings);
+  task.set_training_mode();
+  const auto batch = make_batch(torch::kBFloat16);
+  const auto teachers = task.step(batch, {0, 0, 0}).losses, own = task.step(batch, {0, 0, 0.9}).losses;
+  ASSERT_EQ(own.size(), 1u);
+  // There is nothing of the student's own before it.
+  EXPECT_EQ(own[0].item<double>(), teachers[0].item<double>());
+}
+
 TEST(MappingTask, RejectsAStudentWithoutAFlowStage) {
   EXPECT_THROW(MappingTask(*make_teacher(), make_student({}), make_settings()), ShapeError);
 }
