@@ -177,7 +177,7 @@ class Scratch:
                                       "turned-1.png"]):
                 if (i % 2 == 0) == folder.endswith("rose"):
                     shutil.copy(pictures / name, self.path(f"{folder}/{name}"))
-        for name in ("photos/a.jpg", "photos/b.jpg", "new/a.jpg"):
+        for name in ("photos/a.jpg", "photos/b.jpg", "new/a.jpg", "more-pictures/a.jpg", "more-pictures/holiday/b.jpg"):
             shutil.copy(pictures / "photo.jpg", self.path(name))
 
     def write_models(self):

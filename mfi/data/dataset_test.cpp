@@ -14,7 +14,12 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 DataSettings sample(int64_t limit = 0, double validation = 0, uint64_t seed = 0) {
-  return {"sample", validation, limit, seed};
+  DataSettings out;
+  out.dataset = "sample";
+  out.validation = validation;
+  out.limit = limit;
+  out.seed = seed;
+  return out;
 }
 
 TEST(OpenData, HoldsOutAShareOfEveryClass) {
@@ -55,9 +60,7 @@ TEST(OpenData, FingerprintIgnoresWhatIsHeldOut) {
 }
 
 TEST(OpenData, RefusesSettingsOutOfRange) {
-  EXPECT_THAT(message_of<RecipeError>([] {
-                open_data({"cifar10", 0, 0, 0}, "");
-              }),
+  EXPECT_THAT(message_of<RecipeError>([] { open_data({.dataset = "cifar10"}, ""); }),
               AllOf(HasSubstr("\"cifar10\""), HasSubstr("did you mean cifar-10")));
   EXPECT_THAT(message_of<RecipeError>([] { open_data(sample(0, 0.6), ""); }), HasSubstr("data.validation is 0.6"));
   EXPECT_THAT(message_of<RecipeError>([] { open_data(sample(-1), ""); }), HasSubstr("data.limit is -1"));

@@ -120,8 +120,9 @@ void take_pictures(const Dataset& test, RunReport& report) {
 void read_curves(const fs::path& run, RunReport& report) {
   for (const auto& step : report.results.steps) {
     StepCurve curve{step.step, step.purpose, {}, ""};
-    if (step.epochs > 0)
-      curve.missing = problem_of([&] { curve.rows = read_metrics_csv(run / step.step / "metrics.csv"); });
+    const auto file = run / step.step / "metrics.csv";
+    // What was not trained may have none.
+    if (step.epochs > 0 || fs::exists(file)) curve.missing = problem_of([&] { curve.rows = read_metrics_csv(file); });
     report.curves.push_back(curve);
   }
 }
