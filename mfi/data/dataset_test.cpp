@@ -86,7 +86,7 @@ TEST(OpenData, NormalisesCifarByItsMeasuredValues) {
     if (!folder || !std::filesystem::exists(std::filesystem::path(folder) /
                                             (name == "cifar-10" ? "cifar-10-batches-bin" : "cifar-100-binary")))
       GTEST_SKIP() << "set MFI_DATA to a folder that holds " << name;
-    const DataSplits splits = open_data({name, 0, 0, 0}, folder);
+    const DataSplits splits = open_data({.dataset = name}, folder);
     EXPECT_EQ(splits.train.size(), 50000);
     EXPECT_EQ(splits.test.size(), 10000);
     const Normalisation measured = measure_normalisation(splits.train);
