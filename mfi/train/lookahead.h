@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "mfi/train/weight_copies.h"
+
 namespace mfi {
 
 /// Every `every` steps: slow <- slow + (weights - slow) / 2, weights <- slow (Zhang et al. 2019, arXiv:1907.08610, with
@@ -21,13 +23,12 @@ class Lookahead {
   void update();
 
   /// The slow weights by the names of the module's tensors, shared, and the count of steps.
-  std::vector<std::pair<std::string, torch::Tensor>> state() const;
+  std::vector<std::pair<std::string, torch::Tensor>> state() const { return tensors_.state(count_); }
 
  private:
   int64_t every_;
   torch::Tensor count_;  // int64 scalar
-  std::vector<std::string> names_;
-  std::vector<torch::Tensor> weights_, slow_;
+  WeightCopies tensors_;
 };
 
 }  // namespace mfi

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "mfi/train/weight_copies.h"
+
 namespace mfi {
 
 /// average <- decay * average + (1 - decay) * weights, after each step; the decay is held below
@@ -22,13 +24,12 @@ class MovingAverage {
   void swap();
 
   /// The average by the names of the module's tensors, shared, and the count of updates.
-  std::vector<std::pair<std::string, torch::Tensor>> state() const;
+  std::vector<std::pair<std::string, torch::Tensor>> state() const { return tensors_.state(count_); }
 
  private:
   double decay_;
   torch::Tensor count_;  // float64 scalar
-  std::vector<std::string> names_;
-  std::vector<torch::Tensor> weights_, averages_;
+  WeightCopies tensors_;
 };
 
 }  // namespace mfi
