@@ -157,7 +157,7 @@ class ThePlan(unittest.TestCase):
         words = task.commands(Options("mfi", "data", 2))[0]
         self.assertEqual(words[1:3], ["mfi", "out/cifar10/front/0.2-s2"])
         self.assertEqual(words[3:], "--data data --methods group-norm,bn-scale,random --match both --scope global --recipe ours "
-                         "--seeds 2 --threads 2".split())
+                         "--precision bf16 --seeds 2 --threads 2".split())
 
     def test_makes_peers_behind_each_run_of_epochs_and_labels(self):
         for study in ("epochs", "labels"):
@@ -386,9 +386,9 @@ class CarryingOut(InAFolder):
         for was, now in (('"epochs": 6', '"epochs": 7'), ('"distillation": 0.9', '"distillation": 0.0'), ('teacher 0', 'teacher 1'),
                          ('"limit": ', '"limit": 1'), ('"data_fingerprint": "1"', '"data_fingerprint": "2"'),
                          ('"training_images": 50000', '"training_images": 100'), ('"validation": 0', '"validation": 0.1'),
-                         ('"data_seed": 0', '"data_seed": 1'), ('"precision": "fp32"', '"precision": "bf16"'),
+                         ('"data_seed": 0', '"data_seed": 1'), ('"precision": "bf16"', '"precision": "fp32"'),
                          ('"match": "macs", "scope": "global", "pre', '"match": "macs", "scope": "local", "pre'),
-                         ('"precision": "fp32", ', "")):
+                         ('"precision": "bf16", ', "")):
             self.assertIn(was, text)
             one.write_text(text.replace(was, now))
             self.assertEqual(self.states(*peers), begun, now)

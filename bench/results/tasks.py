@@ -202,9 +202,6 @@ class SearchTask:
         chosen.keep_chosen(self.folder, self.size)
 
 
-PRECISION = "fp32"  # of the peers' training: what peers.py takes where --precision is not given
-
-
 @dataclass
 class PeersTask:
     """bench/peers/peers.py on a run, for as many epochs as its hybrid had."""
@@ -214,6 +211,7 @@ class PeersTask:
     matches: tuple
     scope: str
     recipe: str
+    precision: str  # of the peers' training
     needs: str  # the study that makes its run
 
     @property
@@ -224,7 +222,8 @@ class PeersTask:
         words = [shown_path(SOURCE / "bench/peers/run.sh"), options.mfi, shown_path(self.run.folder)]
         words += ["--data", options.data] if options.data else []
         words += ["--methods", ",".join(self.methods), "--match", "both" if len(self.matches) > 1 else self.matches[0]]
-        words += ["--scope", self.scope, "--recipe", self.recipe, "--seeds", str(self.run.seed)]
+        words += ["--scope", self.scope, "--recipe", self.recipe, "--precision", self.precision]
+        words += ["--seeds", str(self.run.seed)]
         return [words + (["--threads", str(options.threads)] if options.threads else [])]
 
     def peers(self):
@@ -236,7 +235,7 @@ class PeersTask:
         recipe = read_toml(self.run.folder / "recipe.toml")
         limits = {"params": records["hybrid"]["parameters"], "macs": records["hybrid"]["macs"]}
         wanted = {"teacher_sha256": records["teacher"]["model_sha256"], "epochs": epochs_after_teacher(recipe),
-                  "scope": self.scope, "precision": PRECISION, "data_fingerprint": results["data_fingerprint"],
+                  "scope": self.scope, "precision": self.precision, "data_fingerprint": results["data_fingerprint"],
                   "training_images": results["training_images"], "validation": recipe["data"].get("validation", 0),
                   "labelled": recipe["data"].get("labelled", 1), "data_seed": recipe.get("seed", 0)}
 
