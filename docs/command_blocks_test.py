@@ -347,7 +347,7 @@ def check_recipes(checker):
     """Recipes in the text are recipes."""
     for path in PAGES:
         for i, toml in enumerate(re.findall(r"^```toml\n(.*?)^```", path.read_text(), re.S | re.M)):
-            file = checker.scratch.path(f"blocks/{path.stem}-{i}.toml")
+            file = checker.scratch.path(f"{path.stem}-{i}.toml")  # where recipes/ is, which it may extend
             file.write_text(toml)
             ended = checker.scratch.run(["mfi", "plan", str(file), "--no-probe"])
             if ended.returncode:

@@ -111,7 +111,8 @@ struct RecipeKey {
 const std::vector<RecipeKey>& recipe_keys();
 
 /// Reads a recipe file and then applies `overrides`, each "section.key=value" with a TOML value
-/// (text may stand without quotes).
+/// (text may stand without quotes). Before the file comes the recipe that its `extends` names, if it does: from there are
+/// all settings that the file does not have, but for the name, which is then the file's.
 /// Throws NotFoundError, or RecipeError as "FILE:LINE: KEY is VALUE, expected RANGE"; an unknown key
 /// names the nearest known one.
 Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});

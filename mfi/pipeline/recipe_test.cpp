@@ -245,6 +245,67 @@ TEST_F(RecipeFile, TakesAnIntegerForANumber) {
   EXPECT_EQ(read("[teacher]\nlearning_rate = 1\n").teacher.learning_rate, 1.0);
 }
 
+// ---- One that extends another --------------------------------------------------------------------
+
+TEST_F(RecipeFile, TakesWhatItDoesNotSayFromTheOneThatItExtends) {
+  fs::create_directory(folder_ / "base");
+  std::ofstream(folder_ / "base" / "b.toml") << "seed = 3\n[teacher]\nepochs = 5\nbatch_size = 32\n";
+  std::ofstream(folder_ / "a.toml") << "extends = \"base/b.toml\"\n[teacher]\nepochs = 6\n[map]\nepochs = 7\n";
+  const auto recipe = read("extends = \"a.toml\"\n[map]\nepochs = 8\n", {"hybrid.epochs=9"});
+  EXPECT_EQ(recipe.seed, 3u);
+  EXPECT_EQ(recipe.data.seed, 3u);
+  EXPECT_EQ(recipe.teacher.batch_size, 32);
+  EXPECT_EQ(recipe.teacher.epochs, 6);
+  EXPECT_EQ(recipe.map.epochs, 8);
+  EXPECT_EQ(recipe.hybrid.epochs, 9);
+}
+
+TEST_F(RecipeFile, HasANameOfItsOwnWhenItExtendsAnother) {
+  std::ofstream(folder_ / "a.toml") << "name = \"base\"\n";
+  EXPECT_EQ(read("extends = \"a.toml\"\n").name, "x");
+  EXPECT_EQ(read("extends = \"a.toml\"\nname = \"own\"\n").name, "own");
+  std::ofstream(folder_ / "two words.toml") << "extends = \"a.toml\"\n";
+  EXPECT_EQ(read_recipe(folder_ / "two words.toml").name, "run");  // no name may have a space
+}
+
+TEST_F(RecipeFile, LooksForAModelFromTheFolderOfTheFileThatNamesIt) {
+  fs::create_directory(folder_ / "base");
+  std::ofstream(folder_ / "base" / "b.toml") << "[network]\nmodel = \"none.safetensors\"\n";
+  try {
+    read("extends = \"base/b.toml\"\n");
+    FAIL() << "read a model that is not there";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr((folder_ / "base/none.safetensors").string()));
+  }
+}
+
+TEST_F(RecipeFile, NamesTheExtendedFileWhereTheMistakeIsThere) {
+  std::ofstream(folder_ / "a.toml") << "\n[teacher]\nepochs = 0\n[flow]\nhidden = [1, 2]\n";
+  EXPECT_EQ(error_of("extends = \"a.toml\"\n"), "a.toml:3: teacher.epochs is 0, expected 1 to 100000");
+  std::ofstream(folder_ / "a.toml") << "[flow]\nhidden = [1, 2]\n";
+  EXPECT_THAT(error_of("extends = \"a.toml\"\n"), testing::StartsWith("a.toml:2: flow.hidden has 2 entries"));
+  std::ofstream(folder_ / "a.toml") << "[flow\n";
+  EXPECT_THAT(error_of("extends = \"a.toml\"\n"), testing::StartsWith("a.toml:1: not TOML"));
+}
+
+TEST_F(RecipeFile, RefusesToExtendWhatIsNoRecipe) {
+  EXPECT_EQ(error_of("\nextends = 3\n"), "x.toml:2: extends is 3, expected a recipe's file in quotes");
+  EXPECT_THAT(error_of("extends = \"b.toml\"\n"),
+              AllOf(testing::StartsWith("x.toml:1: extends: "), HasSubstr("b.toml: no such recipe")));
+  EXPECT_THAT(error_of("extends = \"\"\n"), HasSubstr("is a folder, expected a recipe file"));
+  std::ofstream(folder_ / "a.toml") << "extends = \"x.toml\"\n";
+  EXPECT_EQ(error_of("extends = \"a.toml\"\n"), "a.toml:1: extends is \"x.toml\", but that recipe extends this one");
+  EXPECT_EQ(error_of("extends = \"x.toml\"\n"), "x.toml:1: extends is \"x.toml\", but that recipe extends this one");
+}
+
+TEST_F(RecipeFile, KnowsWhereExtendsBelongs) {
+  EXPECT_EQ(error_of("[teacher]\nextends = \"a.toml\"\n"),
+            "x.toml:2: unknown key teacher.extends; extends belongs at the top, before any section");
+  EXPECT_EQ(error_of("extend = \"a.toml\"\n"), "x.toml:1: unknown key extend; did you mean extends?");
+  EXPECT_EQ(error_of("", {"extends=a.toml"}),
+            "--set extends=a.toml: a recipe is extended by a file, at its top: extends = \"a.toml\"");
+}
+
 TEST(ShippedRecipes, AllRead) {
   int count = 0;
   for (const auto& item : fs::recursive_directory_iterator(fs::path(MFI_SOURCE_DIR) / "recipes")) {
