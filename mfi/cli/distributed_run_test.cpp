@@ -31,6 +31,7 @@ sync_batch_norm = true
 [teacher]
 epochs = 2
 batch_size = 32
+whitening = true
 [map]
 epochs = 1
 batch_size = 64

@@ -51,8 +51,9 @@ class Watch : public testing::Test {
     remove_progress_file(run() / step);
     return result;
   }
-  void write_results_of(const std::vector<StepResult>& steps) {
+  void write_results_of(const std::vector<StepResult>& steps, int64_t unlabelled_pictures = 0) {
     RunResults results;
+    results.unlabelled_pictures = unlabelled_pictures;
     results.training_images = 5000;
     results.steps = steps;
     write_results(run() / "results.json", results);
@@ -331,6 +332,18 @@ TEST_F(Watch, FollowsAChangedRecipe) {
   EXPECT_EQ(watch_->look().view.steps.size(), 6U);
   std::ofstream(run() / "recipe.toml", std::ios::app) << "[controls]\nno_mapping = true\n";
   EXPECT_EQ(watch_->look().view.steps.size(), 7U);
+}
+
+TEST_F(Watch, KnowsHowManyPicturesHaveNoLabel) {
+  begin();
+  const RunLock lock(run());
+  fs::create_directories(run() / "teacher");
+  const RunLock step_lock(run() / "teacher");
+  write_progress("teacher", here_);
+  write_results_of({});
+  const auto without = watch_->look().view.seconds_left;
+  write_results_of({}, 50000);
+  EXPECT_GT(watch_->look().view.seconds_left, without);  // the mapping sees them
 }
 
 TEST_F(Watch, LeavesNothingBehindAndDisturbsNobody) {
