@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """For tests: stands for a Python with PyTorch (MFI_BENCH_PYTHON), and leaves what peers.py would, without any training."""
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -19,16 +20,19 @@ def main():
     hybrid, seed = steps["hybrid"], int(flags["--seeds"])
     training = {key: value for key, value in recipe["hybrid"].items() if key not in ("epochs", "features")}
     (run / "peers").mkdir(exist_ok=True)
+    def chosen(flag, all_words):
+        return all_words if flags[flag] == "both" else (flags[flag],)
+
     for number, method in enumerate(flags["--methods"].split(",")):
-        for match in ("params", "macs") if flags["--match"] == "both" else (flags["--match"],):
+        for match, scope in itertools.product(chosen("--match", ("params", "macs")), chosen("--scope", ("global", "local"))):
             limit = hybrid["parameters" if match == "params" else "macs"]
-            kind = {"method": method, "match": match, "scope": flags["--scope"], "recipe": flags["--recipe"], "seed": seed}
+            kind = {"method": method, "match": match, "scope": scope, "recipe": flags["--recipe"], "seed": seed}
             name = "-".join(map(str, list(kind.values())[:-1])) + f"-s{seed}"
             peer = {"peer": name} | kind | {
                 "parameters": hybrid["parameters"] - 1000, "macs": hybrid["macs"] - 1000,
                 "test_top1_percent": round(hybrid["test_top1_percent"] - 2 * number - 0.2, 2), "test_loss": 0.6,
                 "seconds": 100.0, "made_with": {"torch": "9.9.9", "threads": 2, "machine": "x86_64"},
-                "settings": {"match": match, "scope": flags["--scope"], "precision": flags.get("--precision", "fp32"),
+                "settings": {"match": match, "scope": scope, "precision": flags.get("--precision", "fp32"),
                              "data_fingerprint": results["data_fingerprint"], "training_images": results["training_images"],
                              "validation": recipe["data"]["validation"], "data_seed": recipe["seed"], "limit": limit,
                              "epochs": epochs_after_teacher(recipe),

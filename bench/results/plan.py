@@ -120,8 +120,8 @@ class Plan:
 
     def _peers_task(self, study, run):
         peers = self.experiments["peers"] | self.experiments[study].get("peers", {})
-        return PeersTask(f"{run.name}/peers", run, tuple(peers["methods"]), tuple(peers["match"]), peers["scope"],
-                         peers["recipe"], peers["precision"], needs=study)
+        return PeersTask(f"{run.name}/peers", run, tuple(peers["methods"]), tuple(peers["match"]),
+                         tuple(peers["scopes"]), peers["recipe"], peers["precision"], needs=study)
 
     def _front_task(self, dataset, size, seed, controls, at=None):
         return self._run(f"{dataset}/front/{size}-s{seed}", self._search_of(dataset, size), seed,

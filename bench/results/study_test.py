@@ -156,7 +156,7 @@ class ThePlan(unittest.TestCase):
         task = self.task("peers", "cifar10/front/0.2-s2/peers")
         words = task.commands(Options("mfi", "data", 2))[0]
         self.assertEqual(words[1:3], ["mfi", "out/cifar10/front/0.2-s2"])
-        self.assertEqual(words[3:], "--data data --methods group-norm,bn-scale,random --match both --scope global --recipe ours "
+        self.assertEqual(words[3:], "--data data --methods group-norm,bn-scale,random --match both --scope both --recipe ours "
                          "--precision bf16 --seeds 2 --threads 2".split())
 
     def test_makes_peers_behind_each_run_of_epochs_and_labels(self):
@@ -164,7 +164,7 @@ class ThePlan(unittest.TestCase):
             tasks = self.plan.tasks(study, "cifar10")
             for task, following in zip(tasks, tasks[1:] + [None]):
                 if isinstance(task, PeersTask):
-                    self.assertEqual(task.steps, (f"group-norm-params-global-ours-s{task.run.seed}",))
+                    self.assertEqual(task.steps, (f"group-norm-params-local-ours-s{task.run.seed}",))
                 else:
                     self.assertIs(following.run, task)
 
@@ -387,7 +387,7 @@ class CarryingOut(InAFolder):
                          ('"limit": ', '"limit": 1'), ('"data_fingerprint": "1"', '"data_fingerprint": "2"'),
                          ('"training_images": 50000', '"training_images": 100'), ('"validation": 0', '"validation": 0.1'),
                          ('"data_seed": 0', '"data_seed": 1'), ('"precision": "bf16"', '"precision": "fp32"'),
-                         ('"match": "macs", "scope": "global", "pre', '"match": "macs", "scope": "local", "pre'),
+                         ('"match": "macs", "scope": "global", "pre', '"match": "macs", "scope": "none", "pre'),
                          ('"precision": "bf16", ', "")):
             self.assertIn(was, text)
             one.write_text(text.replace(was, now))
@@ -401,7 +401,7 @@ class CarryingOut(InAFolder):
         done = self.study(*study)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.states(*study), {"cifar10/labels/0.1-d0-s0": "done", "cifar10/labels/0.1-d0-s0/peers": "done"})
-        one = self.out / "cifar10/labels/0.1-d0-s0/peers/group-norm-params-global-ours-s0.json"
+        one = self.out / "cifar10/labels/0.1-d0-s0/peers/group-norm-params-local-ours-s0.json"
         self.assertEqual(json.loads(one.read_text())["settings"]["epochs"], 51)
         one.write_text(one.read_text().replace('"labelled": 0.1', '"labelled": 1'))
         self.assertEqual(self.states(*study)["cifar10/labels/0.1-d0-s0/peers"], "missing")

@@ -209,7 +209,7 @@ class PeersTask:
     run: RunTask
     methods: tuple
     matches: tuple
-    scope: str
+    scopes: tuple
     recipe: str
     precision: str  # of the peers' training
     needs: str  # the study that makes its run
@@ -221,9 +221,9 @@ class PeersTask:
     def commands(self, options):
         words = [shown_path(SOURCE / "bench/peers/run.sh"), options.mfi, shown_path(self.run.folder)]
         words += ["--data", options.data] if options.data else []
-        words += ["--methods", ",".join(self.methods), "--match", "both" if len(self.matches) > 1 else self.matches[0]]
-        words += ["--scope", self.scope, "--recipe", self.recipe, "--precision", self.precision]
-        words += ["--seeds", str(self.run.seed)]
+        words += ["--methods", ",".join(self.methods)]
+        words += ["--match", _one_or_both(self.matches), "--scope", _one_or_both(self.scopes), "--recipe", self.recipe]
+        words += ["--precision", self.precision, "--seeds", str(self.run.seed)]
         return [words + (["--threads", str(options.threads)] if options.threads else [])]
 
     def peers(self):
@@ -235,14 +235,14 @@ class PeersTask:
         recipe = read_toml(self.run.folder / "recipe.toml")
         limits = {"params": records["hybrid"]["parameters"], "macs": records["hybrid"]["macs"]}
         wanted = {"teacher_sha256": records["teacher"]["model_sha256"], "epochs": epochs_after_teacher(recipe),
-                  "scope": self.scope, "precision": self.precision, "data_fingerprint": results["data_fingerprint"],
+                  "precision": self.precision, "data_fingerprint": results["data_fingerprint"],
                   "training_images": results["training_images"], "validation": recipe["data"].get("validation", 0),
                   "labelled": recipe["data"].get("labelled", 1), "data_seed": recipe.get("seed", 0)}
 
         def fits(settings):
             training = settings["training"] if self.recipe == "ours" else {}
             return (all(settings.get(key) == value for key, value in wanted.items())
-                    and settings["limit"] == limits[settings["match"]]
+                    and settings["scope"] in self.scopes and settings["limit"] == limits[settings["match"]]
                     and all(recipe["hybrid"].get(key, value) == value for key, value in training.items()))
 
         found = {name: read_json(self.folder / f"{name}.json") for name in self.steps}
@@ -251,8 +251,8 @@ class PeersTask:
     @property
     def steps(self):
         """The peers' names."""
-        return tuple(f"{method}-{match}-{self.scope}-{self.recipe}-s{self.run.seed}" for method in self.methods
-                     for match in self.matches)
+        return tuple(f"{method}-{match}-{scope}-{self.recipe}-s{self.run.seed}" for method in self.methods
+                     for match in self.matches for scope in self.scopes)
 
     def state(self):
         there = self.peers()
@@ -267,6 +267,10 @@ class PeersTask:
 
     def finish(self):
         pass
+
+
+def _one_or_both(words):
+    return "both" if len(words) > 1 else words[0]
 
 
 def command_text(words):
