@@ -41,8 +41,9 @@ def _front_panel(study, key, match, label):
     """Of the pruned networks those that were pruned to what this panel is over."""
     series = [Series(step, *LOOKS[step][:2], _over(key, study.all(step)), LOOKS[step][2]) for step in LOOKS]
     for method in study.values("method"):
-        series.append(Series(f"{method}, pruned", svg.triangle(), svg.METHODS[method],
-                             _over(key, study.peers(method=method, match=match))))
+        for scope in study.values("scope"):
+            series.append(Series(f"{method} {scope}, pruned", svg.triangle(), svg.METHODS[method],
+                                 _over(key, study.peers(method=method, scope=scope, match=match)), scope == "global"))
     return Panel(f"test top-1 against {label}", [each for each in series if each.points], _levels(study))
 
 

@@ -92,8 +92,8 @@ def _add_peers(figures, task):
     before = teacher_epochs(read_toml(task.run.folder / "recipe.toml"), records["teacher"])
     for peer in peers.values():
         made = peer["made_with"]
-        figures.add(f"{_without_seed(task.run)}/peers", f"{peer['method']}-{peer['match']}", task.run.seed,
-                    task.run.at | {"method": peer["method"], "match": peer["match"]}, "Torch-Pruning",
+        figures.add(f"{_without_seed(task.run)}/peers", f"{peer['method']}-{peer['match']}-{peer['scope']}", task.run.seed,
+                    task.run.at | {key: peer[key] for key in ("method", "match", "scope")}, "Torch-Pruning",
                     f"{peer['method']}, {peer['scope']}, {peer['recipe']}", before + peer["settings"]["epochs"], peer, None,
                     f"{made['machine']}, {made['threads']} threads",
                     f"Torch-Pruning {peer['settings']['torch_pruning']}, PyTorch {made['torch']}")

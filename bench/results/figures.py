@@ -45,7 +45,7 @@ class Difference:
 
 
 def name_of(row):
-    return f"{row['method']} {MATCHES[row['match']]}" if "method" in row else row["step"]
+    return f"{row['method']} {row['scope']} {MATCHES[row['match']]}" if "method" in row else row["step"]
 
 
 class Study:
@@ -67,10 +67,10 @@ class Study:
 
     def pruned(self):
         """The kinds of peers that the study has: (name, where they stand), in the runs' order."""
-        kinds = list(dict.fromkeys((row["method"], row["match"]) for row in self.peers()))
-        several = len({match for _, match in kinds}) > 1
-        return [(f"{method}{f' {MATCHES[match]}' if several else ''}", {"method": method, "match": match})
-                for method, match in kinds]
+        kinds = list(dict.fromkeys(tuple(row[key] for key in ("method", "scope", "match")) for row in self.peers()))
+        several_scopes, several_matches = (len(set(words)) > 1 for words in list(zip(*kinds))[1:] or ((), ()))
+        return [(method + (f" {scope}" if several_scopes else "") + (f" {MATCHES[match]}" if several_matches else ""),
+                 {"method": method, "scope": scope, "match": match}) for method, scope, match in kinds]
 
     def values(self, key, step=None, **at):
         """The different values of a key, in the runs' order."""

@@ -43,8 +43,8 @@ def row(step, *percents, size="0.3", parameters=300, macs=400, epochs=51, by="mf
             "versions": ["mfi 0.1.0"] if by == "mfi" else ["Torch-Pruning 1.6.1"]}
 
 
-def peer(method, match, *percents, **at):
-    return row(f"{method}-{match}", *percents, by="Torch-Pruning", method=method, match=match, **at)
+def peer(method, match, *percents, scope="local", **at):
+    return row(f"{method}-{match}-{scope}", *percents, by="Torch-Pruning", method=method, match=match, scope=scope, **at)
 
 
 def study(name, rows, **changes):
@@ -96,8 +96,8 @@ class FrontVerdict(unittest.TestCase):
     def test_names_every_control_that_does_as_well_or_better(self):
         text = text_of(front(row("hybrid", 91.0), row("no-mapping", 90.9), row("regression-hybrid", 91.0),
                              row("smaller-resnet", 89.0), row("distilled-resnet", 91.2), peer("bn-scale", "params", 93.0)))
-        self.assertIn("Better than the hybrid: distilled-resnet by 0.20 points (within chance) and bn-scale to its parameters "
-                      "by 2.00 points (more than chance gives).", text)
+        self.assertIn("Better than the hybrid: distilled-resnet by 0.20 points (within chance) and bn-scale local to its "
+                      "parameters by 2.00 points (more than chance gives).", text)
         self.assertIn("As good as it, within chance: no-mapping (0.10 points behind) and regression-hybrid.", text)
         self.assertIn("Behind it by more than chance gives: smaller-resnet by 2.00 points.", text)
         self.assertNotIn("Not run", text)
@@ -154,6 +154,16 @@ class OtherVerdicts(unittest.TestCase):
         self.assertIn("With the teacher's soft labels: no-mapping does as well, within chance, with 1 % of the labels (-0.10 "
                       "points).", text)
 
+    def test_say_what_the_mapping_gives_without_a_label(self):
+        rows = [row(step, percent, labelled=labelled, distillation=distillation, fine_tuning=5)
+                for labelled, distillation, tuned in ((0.01, 0, 81.0), (0.1, 0, 84.5), (0.01, 0.9, 90.0))
+                for step, percent in (("map", 84.7), ("hybrid", tuned))]
+        text = text_of(study("labels", rows))
+        self.assertIn("As mapped, without a label and without fine-tuning, the network is right for 84.70 % of the test images.", text)
+        self.assertIn("Fine-tuning takes something away, more than chance gives, with 1 % of the labels and no soft ones (-3.70 "
+                      "points).", text)
+        self.assertEqual(tables.table(study("labels", rows)).splitlines()[2], "| none | - | 0 | 84.70 % | - | - | 1 |")
+
     def test_say_which_objective_is_best_and_whether_there_need_be_any(self):
         rows = [variant("hybrid", test, name, "what is minimised", held_out) for name, test, held_out in
                 (("meanflow", 85.0, 76.0), ("both", 83.0, 79.0), ("endpoint", 82.8, 80.0))]
@@ -209,11 +219,13 @@ class OtherVerdicts(unittest.TestCase):
 class Tables(unittest.TestCase):
     def test_put_sizes_from_the_largest_down_with_their_controls_and_peers_beside_them(self):
         lines = tables.table(front(row("hybrid", 88.0, size="0.2", parameters=200), row("hybrid", 91.0),
-                                   peer("random", "macs", 80.0), peer("random", "params", 82.0),
+                                   peer("random", "macs", 80.0), peer("random", "macs", 70.0, scope="global"),
+                                   peer("random", "params", 82.0),
                                    row("no-mapping", 90.0, 91.0))).splitlines()
         self.assertEqual([tuple(word.strip() for word in line.split("|")[1:3]) for line in lines[2:] if "not run" not in line],
                          [("", "teacher"), ("", "teacher-longer"), ("0.3", "hybrid"), ("0.3", "no-mapping"),
-                          ("0.3", "random to its parameters"), ("0.3", "random to its MACs"), ("0.2", "hybrid")])
+                          ("0.3", "random local to its parameters"), ("0.3", "random local to its MACs"),
+                          ("0.3", "random global to its MACs"), ("0.2", "hybrid")])
         self.assertIn("| 0.3 | no-mapping | mfi | 51 | 300 | 30.0 % | 400 | 40.0 % | 90.50 % (90.00 to 91.00) | 2 |", lines)
 
     def test_name_controls_that_were_not_run_and_one_that_would_be_the_hybrid(self):
@@ -290,16 +302,18 @@ class Charts(unittest.TestCase):
         steps = ("hybrid", "no-mapping", "regression-hybrid", "smaller-resnet", "distilled-resnet")
         rows = [row(step, 90 - n - 10 * (1 - share), 90.4 - n, size=str(share), parameters=1000 * share, macs=900 * share)
                 for n, step in enumerate(steps) for share in (0.6, 0.3)]
-        rows += [peer(method, match, 85.0, 86.0, size="0.3") for method in ("group-norm", "random")
+        rows += [peer(method, match, 85.0, 86.0, size="0.3", scope=scope)
+                 for method, scope in (("group-norm", "local"), ("group-norm", "global"), ("random", "local"))
                  for match in ("params", "macs")]
         return front(*rows)
 
     def test_of_the_front_hold_every_series_in_both_panels(self):
         svg = self.parse(self.full_front())
         self.assertEqual(self.legend(svg), ["teacher-longer, ± 0.2 points", "teacher", "hybrid", "no-mapping", "regression-hybrid",
-                                            "smaller-resnet", "distilled-resnet", "group-norm, pruned", "random, pruned"])
+                                            "smaller-resnet", "distilled-resnet", "group-norm local, pruned",
+                                            "group-norm global, pruned", "random local, pruned"])
         marks = list(svg.iter(f"{SVG}polygon")) + list(svg.iter(f"{SVG}circle"))
-        self.assertEqual(len(marks), 2 * (5 * 2 + 2) + 7)
+        self.assertEqual(len(marks), 2 * (5 * 2 + 3) + 8)
         self.assertEqual(len(list(svg.iter(f"{SVG}polyline"))), 2 * 5)
         labels = [each.text for each in svg.iter(f"{SVG}text")]
         self.assertIn("test top-1 against parameters", labels)
@@ -329,6 +343,10 @@ class Charts(unittest.TestCase):
         rows = [row("hybrid", 50.0, fine_tuning=5)] + [peer("random", match, 70.0, fine_tuning=5) for match in ("params", "macs")]
         self.assertEqual(self.legend(self.parse(study("epochs", rows)))[1:],
                          ["pruned by random to its parameters, size 0.3", "pruned by random to its MACs, size 0.3"])
+        rows = [row("hybrid", 50.0, fine_tuning=5)] + [peer("random", "macs", 70.0, scope=scope, fine_tuning=5)
+                                                       for scope in ("local", "global")]
+        self.assertEqual(self.legend(self.parse(study("epochs", rows)))[1:],
+                         ["pruned by random local, size 0.3", "pruned by random global, size 0.3"])
 
     def test_of_epochs_draw_a_second_size_lighter(self):
         rows = [each for size, parameters in (("0.3", 300), ("0.2", 200)) for each in
@@ -581,7 +599,7 @@ class FromRunsToPages(unittest.TestCase):
         self.report(docs)
         text = (docs / "results.md").read_text().split(pages.marker("front-cifar10"))[1]
         text = text.split(pages.end_marker("front-cifar10"))[0]
-        self.assertEqual(len(re.findall(r"^\| (?!size)", text, re.M)), 2 + 4 * (5 + 6))
+        self.assertEqual(len(re.findall(r"^\| (?!size)", text, re.M)), 2 + 4 * (5 + 12))
 
 
 if __name__ == "__main__":

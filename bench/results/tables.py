@@ -114,13 +114,19 @@ def label_places(study):
     return sorted(((row["labelled"], row["distillation"]) for row in study.all("hybrid")))
 
 
+def as_mapped(study):
+    """Before any fine-tuning: the same mapping stands in every run, as it sees no labels. Of those rows the one with most seeds."""
+    return max(study.all("map"), key=lambda row: len(row["seeds"]), default=None)
+
+
 def _labels(study):
-    body = []
+    mapped = as_mapped(study)
+    header = ("labelled images", "distillation", "epochs of fine-tuning") + _mapped_header(study)
+    body = [["none", "-", "0", _accuracy(mapped)] + (len(header) - 5) * ["-"] + [_seeds(mapped)]] if mapped else []
     for labelled, distillation in label_places(study):
         at = {"labelled": labelled, "distillation": distillation}
         body.append([f"{100 * labelled:g} %", f"{distillation:g}", str(study.find("hybrid", **at)["fine_tuning"])] +
                     _mapped_and_others(study, at))
-    header = ("labelled images", "distillation", "epochs of fine-tuning") + _mapped_header(study)
     return (header, len(header) * (True,), body)
 
 

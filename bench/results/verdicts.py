@@ -3,7 +3,7 @@ named."""
 import statistics
 
 from figures import CONTROLS, HELD_OUT, common_seeds, name_of, restricted, seeds_text, top1
-from tables import label_places, speedup
+from tables import as_mapped, label_places, speedup
 
 
 def verdict(study):
@@ -180,6 +180,20 @@ def _epochs(study):
 
 def _labels(study):
     out = []
+    mapped = as_mapped(study)
+    if mapped:
+        text = (f"As mapped, without a label and without fine-tuning, the network is right for {top1(mapped):.2f} % of the test "
+                "images.")
+        losses = []
+        for labelled, distillation in label_places(study):
+            tuned = study.find("hybrid", labelled=labelled, distillation=distillation)
+            gap = study.difference(tuned, mapped)
+            if gap and gap.points < 0 and not gap.is_chance:
+                losses.append(f"with {100 * labelled:g} % of the labels and {'' if distillation else 'no '}soft ones "
+                              f"({gap.points:+.2f} points{_over(gap)})")
+        if losses:
+            text += f" Fine-tuning takes something away, more than chance gives, {_listed(losses)}."
+        out.append(text)
     for with_teacher in (False, True):
         places = [(f"with {100 * labelled:g} % of the labels", {"labelled": labelled, "distillation": distillation})
                   for labelled, distillation in label_places(study) if (distillation > 0) == with_teacher]
