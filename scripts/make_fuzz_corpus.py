@@ -249,9 +249,8 @@ seed('picture_list', 'two-lines', b'metadata.csv\na.png\n\nfile_name,label\na.pn
 
 # ---- recipes, and the description of a network ----
 
-for path in sorted((repository / 'recipes').rglob('*.toml')):
-    if path.stem in ('sample', 'cifar10-resnet34-w16'):
-        seed('recipe', path.stem, path.read_bytes())
+for name in ('sample', 'cifar10-resnet34-w16'):
+    seed('recipe', name, (repository / 'recipes' / f'{name}.toml').read_bytes())
 seed('recipe', 'all-kinds', b'name = "a"\nseed = 0x10\n[flow]\nhidden = [1, 2, 3, 4]\nmodules = [1]\n[teacher]\n'
      b'learning_rate = 1e-3\naugment = false\nepochs = 1_000\n[pipeline]\nincubate = []\n')
 seed('recipe', 'per-stage', b'[flow]\nvelocity = ["depthwise", "bottleneck", "pointwise", "depthwise"]\nkernel = 5\n'

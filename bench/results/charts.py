@@ -42,8 +42,9 @@ def _front_panel(study, key, match, label):
     series = [Series(step, *LOOKS[step][:2], _over(key, study.all(step)), LOOKS[step][2]) for step in LOOKS]
     for method in study.values("method"):
         for scope in study.values("scope"):
-            series.append(Series(f"{method} {scope}, pruned", svg.triangle(), svg.METHODS[method],
-                                 _over(key, study.peers(method=method, scope=scope, match=match)), scope == "global"))
+            kind = {"method": method, "scope": scope, "match": match}
+            series.append(Series(f"{method} {scope}, pruned", _triangle(kind), svg.METHODS[method],
+                                 _over(key, study.peers(**kind))))
     return Panel(f"test top-1 against {label}", [each for each in series if each.points], _levels(study))
 
 
@@ -71,7 +72,8 @@ def _epochs(study):
 
 
 def _triangle(kind):
-    return svg.triangle(down=kind["match"] == "macs")
+    """As in bench/peers/chart.py."""
+    return svg.triangle(down=kind["match"] == "macs", notched=kind["scope"] == "local")
 
 
 def _labels(study):

@@ -68,9 +68,9 @@ class Study:
     def pruned(self):
         """The kinds of peers that the study has: (name, where they stand), in the runs' order."""
         kinds = list(dict.fromkeys(tuple(row[key] for key in ("method", "scope", "match")) for row in self.peers()))
-        several_scopes, several_matches = (len(set(words)) > 1 for words in list(zip(*kinds))[1:] or ((), ()))
-        return [(method + (f" {scope}" if several_scopes else "") + (f" {MATCHES[match]}" if several_matches else ""),
-                 {"method": method, "scope": scope, "match": match}) for method, scope, match in kinds]
+        several = len({match for _, _, match in kinds}) > 1
+        return [(f"{method} {scope}{f' {MATCHES[match]}' if several else ''}", {"method": method, "scope": scope, "match": match})
+                for method, scope, match in kinds]
 
     def values(self, key, step=None, **at):
         """The different values of a key, in the runs' order."""

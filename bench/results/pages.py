@@ -63,7 +63,7 @@ def note(study):
     text += distinct("versions", "mfi")
     others = distinct("versions", "Torch-Pruning")
     text += f"; {others}" if others else ""
-    shown = [row for row in study.rows if row["step"] != "map" or study.name == "ablation"]
+    shown = [row for row in study.rows if row["step"] != "map" or study.name in ("ablation", "labels")]
     chances = sorted((study.chance(row), top1(row)) for row in shown)
     (least, least_at), (most, most_at) = chances[0], chances[-1]
     below = f"{most:.1f} points"

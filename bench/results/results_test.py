@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -135,12 +136,12 @@ class OtherVerdicts(unittest.TestCase):
         rows = [each for epochs, mapped, pruned in ((1, 90.0, 80.0), (5, 91.0, 91.1), (20, 90.0, 92.0)) for each in
                 (row("hybrid", mapped, fine_tuning=epochs), peer("group-norm", "params", pruned, fine_tuning=epochs))]
         text = text_of(study("epochs", rows))
-        self.assertIn("Mapped is ahead of pruned by group-norm by more than chance gives after 1 epoch (+10.00 points).", text)
-        self.assertIn("Pruning by group-norm does as well, within chance, after 5 epochs (-0.10 points).", text)
-        self.assertIn("Pruning by group-norm does better, by more than chance gives, after 20 epochs (-2.00 points).", text)
+        self.assertIn("Mapped is ahead of pruned by group-norm local by more than chance gives after 1 epoch (+10.00 points).", text)
+        self.assertIn("Pruning by group-norm local does as well, within chance, after 5 epochs (-0.10 points).", text)
+        self.assertIn("Pruning by group-norm local does better, by more than chance gives, after 20 epochs (-2.00 points).", text)
         rows = [row("hybrid", 60.0, labelled=0.01, distillation=0.9, fine_tuning=5),
                 peer("group-norm", "params", 70.0, labelled=0.01, distillation=0.9, fine_tuning=5)]
-        self.assertIn("With the teacher's soft labels: pruning by group-norm does better, by more than chance gives, with 1 % of "
+        self.assertIn("With the teacher's soft labels: pruning by group-norm local does better, by more than chance gives, with 1 % of "
                       "the labels (-10.00 points).", text_of(study("labels", rows)))
 
     def test_say_with_how_few_labels_mapping_gains(self):
@@ -262,7 +263,7 @@ class Tables(unittest.TestCase):
         rows = [row("hybrid", 50.0, fine_tuning=0), row("hybrid", 91.0, fine_tuning=1), row("no-mapping", 85.0, fine_tuning=1),
                 peer("group-norm", "params", 88.0, fine_tuning=1)]
         lines = tables.table(study("epochs", rows)).splitlines()
-        self.assertEqual(lines[0], "| size | epochs of fine-tuning | mapped | not mapped | difference | pruned by group-norm | "
+        self.assertEqual(lines[0], "| size | epochs of fine-tuning | mapped | not mapped | difference | pruned by group-norm local | "
                          "difference | seeds |")
         self.assertEqual(lines[2:], ["| 0.3 | 0 | 50.00 % | - | - | - | - | 1 |",
                                      "| 0.3 | 1 | 91.00 % | 85.00 % | +6.00 | 88.00 % | +3.00 | 1 |"])
@@ -334,7 +335,7 @@ class Charts(unittest.TestCase):
         rows = [row("hybrid", 50.0 + n, fine_tuning=n) for n in (0, 1, 20)] + [row("no-mapping", 60.0, fine_tuning=1)]
         rows += [peer("random", "params", 70.0, fine_tuning=n) for n in (1, 5)]
         svg = self.parse(study("epochs", rows))
-        self.assertEqual(self.legend(svg), ["mapped, size 0.3", "not mapped, size 0.3", "pruned by random, size 0.3"])
+        self.assertEqual(self.legend(svg), ["mapped, size 0.3", "not mapped, size 0.3", "pruned by random local, size 0.3"])
         self.assertTrue({"0", "1", "5", "20"} <= {each.text for each in svg.iter(f"{SVG}text")})
         lines = {each.get("stroke"): len(each.get("points").split()) for each in svg.iter(f"{SVG}polyline")}
         self.assertEqual(lines[METHODS["random"]], 2)
@@ -342,7 +343,7 @@ class Charts(unittest.TestCase):
     def test_of_epochs_tell_what_the_pruned_networks_were_pruned_to(self):
         rows = [row("hybrid", 50.0, fine_tuning=5)] + [peer("random", match, 70.0, fine_tuning=5) for match in ("params", "macs")]
         self.assertEqual(self.legend(self.parse(study("epochs", rows)))[1:],
-                         ["pruned by random to its parameters, size 0.3", "pruned by random to its MACs, size 0.3"])
+                         ["pruned by random local to its parameters, size 0.3", "pruned by random local to its MACs, size 0.3"])
         rows = [row("hybrid", 50.0, fine_tuning=5)] + [peer("random", "macs", 70.0, scope=scope, fine_tuning=5)
                                                        for scope in ("local", "global")]
         self.assertEqual(self.legend(self.parse(study("epochs", rows)))[1:],
@@ -353,8 +354,8 @@ class Charts(unittest.TestCase):
                 (row("hybrid", 50.0, fine_tuning=5, size=size, parameters=parameters),
                  peer("random", "params", 70.0, fine_tuning=5, size=size, parameters=parameters))]
         text = charts.chart(study("epochs", rows))
-        self.assertIn(f'fill="{METHODS["random"]}"><title>pruned by random, size 0.3', text)
-        self.assertIn(f'fill="{lighter(METHODS["random"])}"><title>pruned by random, size 0.2', text)
+        self.assertIn(f'fill="{METHODS["random"]}"><title>pruned by random local, size 0.3', text)
+        self.assertIn(f'fill="{lighter(METHODS["random"])}"><title>pruned by random local, size 0.2', text)
 
     def test_of_labels_tell_taught_from_untaught(self):
         rows = [row(step, 50.0, labelled=labelled, distillation=distillation, fine_tuning=5)
@@ -364,7 +365,7 @@ class Charts(unittest.TestCase):
         rows += [peer("group-norm", "params", 50.0, labelled=0.1, distillation=distillation, fine_tuning=5)
                  for distillation in (0, 0.9)]
         self.assertEqual(self.legend(self.parse(study("labels", rows)))[4:],
-                         ["pruned by group-norm, soft labels 0.9", "pruned by group-norm, labels alone"])
+                         ["pruned by group-norm local, soft labels 0.9", "pruned by group-norm local, labels alone"])
 
     def test_stay_within_their_borders(self):
         svg = self.parse(self.full_front())
@@ -575,6 +576,17 @@ class FromRunsToPages(unittest.TestCase):
         text = (docs / "results.md").read_text()
         for line in (r"hybrid \| mfi \| 51 .*", r"no-mapping \| mfi \| 51 .*", r"regression-hybrid .* not run \| - \|"):
             self.assertRegex(text, rf"\n\| 0.3 \| {line}")
+
+    def test_the_pages_of_the_project_say_what_its_figures_say(self):
+        docs = self.folder / "committed"
+        docs.mkdir()
+        for page in SECTIONS:
+            shutil.copy(SOURCE / "docs" / page, docs)
+        self.report(docs, "--from", SOURCE / "docs/results")
+        for page in SECTIONS:
+            self.assertEqual((docs / page).read_text(), (SOURCE / "docs" / page).read_text(), f"run report.py --from docs/results: {page}")
+        for chart in (docs / "results").glob("*.svg"):
+            self.assertEqual(chart.read_text(), (SOURCE / "docs/results" / chart.name).read_text(), chart.name)
 
     def test_changes_nothing_where_a_marker_is_missing(self):
         docs = self.docs("marker", {"results.md": SECTIONS["results.md"], "method.md": ()})

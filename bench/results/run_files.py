@@ -42,6 +42,21 @@ def _parsed(text):
     return _toml().loads(text)
 
 
+def read_recipe(file):
+    """The same of a recipe: what it extends, replaced by what it says itself. Its name is never that of the other."""
+    recipe = read_toml(file)
+    if recipe is None or "extends" not in recipe:
+        return recipe
+    other = Path(file).parent / recipe["extends"]
+    out = {key: value for key, value in (read_recipe(other) or {}).items() if key != "name"}
+    if not out:
+        raise StudyError(f"{file}: extends {other}, which is not there")
+    for key, value in recipe.items():
+        if key != "extends":
+            out[key] = out.get(key, {}) | value if isinstance(value, dict) else value
+    return out
+
+
 def flat(recipe):
     """{"seed": 0, "data.limit": 20000, ...} of a recipe's tables."""
     out = {}

@@ -387,7 +387,7 @@ class CarryingOut(InAFolder):
                          ('"limit": ', '"limit": 1'), ('"data_fingerprint": "1"', '"data_fingerprint": "2"'),
                          ('"training_images": 50000', '"training_images": 100'), ('"validation": 0', '"validation": 0.1'),
                          ('"data_seed": 0', '"data_seed": 1'), ('"precision": "bf16"', '"precision": "fp32"'),
-                         ('"match": "macs", "scope": "global", "pre', '"match": "macs", "scope": "none", "pre'),
+                         ('"match": "macs", "scope": "global", "pre', '"match": "macs", "scope": "local", "pre'),
                          ('"precision": "bf16", ', "")):
             self.assertIn(was, text)
             one.write_text(text.replace(was, now))

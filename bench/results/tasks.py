@@ -8,7 +8,7 @@ from pathlib import Path
 import chosen
 from epochs import epochs_after_teacher
 from errors import StudyError
-from run_files import differences, flat, has_flow_stage, read_json, read_toml, step_records, wanted_settings
+from run_files import differences, flat, has_flow_stage, read_json, read_recipe, read_toml, step_records, wanted_settings
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 DONE, BEGUN, MISSING = "done", "begun", "missing"
@@ -82,7 +82,7 @@ class RunTask:
     def _wanted_controls(self):
         """Without a flow stage, mapping by regression is the mapping itself. Read off the recipe each time: a search that is made
         before this may choose another network."""
-        flow = has_flow_stage(read_toml(self.recipe))
+        flow = has_flow_stage(read_recipe(self.recipe))
         return tuple(control for control in CONTROL_STEPS if control in (self.controls or ())
                      and (flow or control != "regression"))
 
@@ -115,11 +115,11 @@ class RunTask:
         return "built on another teacher" if self.search and not self._has_the_teacher() else ""
 
     def _lacks_flow(self):
-        return self.needs_flow and not has_flow_stage(read_toml(self.recipe))
+        return self.needs_flow and not has_flow_stage(read_recipe(self.recipe))
 
     def _other_settings(self):
         """Keys in which the run's recipe is not what this study asks for."""
-        base, own = read_toml(self.recipe), read_toml(self.folder / "recipe.toml")
+        base, own = read_recipe(self.recipe), read_toml(self.folder / "recipe.toml")
         if base is None or own is None:
             return []
         return differences(wanted_settings(base, self.settings), flat(own),
@@ -179,12 +179,12 @@ class SearchTask:
         return read_json(self.folder / "sizes" / f"{self.size}.json")
 
     def state(self):
-        kept, recipe = self.kept(), read_toml(self.chosen_recipe)
+        kept, recipe = self.kept(), read_recipe(self.chosen_recipe)
         if kept is None or recipe is None:
             return State(MISSING)
         if kept["target"] != " ".join(self.targets):
             return State(BEGUN, f"for another target: {kept['target']}")
-        other = differences(wanted_settings(read_toml(self.recipe)), flat(recipe), ("flow.", "pipeline."))
+        other = differences(wanted_settings(read_recipe(self.recipe)), flat(recipe), ("flow.", "pipeline."))
         if other:
             return State(BEGUN, f"with other settings: {', '.join(other)}")
         teacher = self.teacher.state()
@@ -242,17 +242,25 @@ class PeersTask:
         def fits(settings):
             training = settings["training"] if self.recipe == "ours" else {}
             return (all(settings.get(key) == value for key, value in wanted.items())
-                    and settings["scope"] in self.scopes and settings["limit"] == limits[settings["match"]]
+                    and settings["limit"] == limits[settings["match"]]
                     and all(recipe["hybrid"].get(key, value) == value for key, value in training.items()))
 
-        found = {name: read_json(self.folder / f"{name}.json") for name in self.steps}
-        return {name: peer for name, peer in found.items() if peer and fits(peer["settings"])}
+        found = {}
+        for name, kind in self._kinds().items():
+            peer = read_json(self.folder / f"{name}.json")
+            if peer and all(peer["settings"].get(key) == value for key, value in kind.items()) and fits(peer["settings"]):
+                found[name] = peer
+        return found
 
     @property
     def steps(self):
         """The peers' names."""
-        return tuple(f"{method}-{match}-{scope}-{self.recipe}-s{self.run.seed}" for method in self.methods
-                     for match in self.matches for scope in self.scopes)
+        return tuple(self._kinds())
+
+    def _kinds(self):
+        """What each name stands for."""
+        return {f"{method}-{match}-{scope}-{self.recipe}-s{self.run.seed}": {"method": method, "match": match, "scope": scope}
+                for method in self.methods for match in self.matches for scope in self.scopes}
 
     def state(self):
         there = self.peers()

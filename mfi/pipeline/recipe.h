@@ -111,10 +111,10 @@ struct RecipeKey {
 const std::vector<RecipeKey>& recipe_keys();
 
 /// Reads a recipe file and then applies `overrides`, each "section.key=value" with a TOML value
-/// (text may stand without quotes). Before the file comes the recipe that its `extends` names, if it does: from there are
-/// all settings that the file does not have, but for the name, which is then the file's.
-/// Throws NotFoundError, or RecipeError as "FILE:LINE: KEY is VALUE, expected RANGE"; an unknown key
-/// names the nearest known one.
+/// (text may stand without quotes). The recipe that the file `extends` is read first; what the file says itself replaces
+/// it. The name is never taken over: a file that extends another and has no name is called as the file is.
+/// Throws NotFoundError, or RecipeError as "FILE:LINE: KEY is VALUE, expected RANGE", also where what it extends is not
+/// there; an unknown key names the nearest known one.
 Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 
 /// The keys in which two recipes differ, as "teacher.epochs 24 -> 48". Not name, runtime and checkpoint, which decide

@@ -16,7 +16,9 @@ namespace {
 std::optional<RecipeProblem> check_blocks(const Recipe& recipe, const Arch& teacher) {
   const auto& blocks = recipe.pipeline.blocks;
   if (blocks.empty()) return std::nullopt;
-  const auto problem = [](const std::string& text) { return RecipeProblem{"pipeline.blocks", "pipeline.blocks " + text}; };
+  const auto problem = [](const std::string& text) {
+    return RecipeProblem{"pipeline.blocks", "pipeline.blocks " + text};
+  };
   const auto stages = teacher.stages.size();
   if (!recipe.pipeline.incubate_default)
     return problem(
@@ -45,8 +47,8 @@ std::optional<RecipeProblem> check_list_lengths(const Recipe& recipe, size_t sta
     const auto* texts = std::get_if<std::vector<std::string>>(&value);
     const size_t entries = texts ? texts->size() : std::get<std::vector<int64_t>>(value).size();
     if (entries != 1 && entries != stages)
-      return RecipeProblem{entry.key.path, entry.key.path + " has " + std::to_string(entries) + " entries, expected 1 or " +
-                                         std::to_string(stages) + of_arch};
+      return RecipeProblem{entry.key.path, entry.key.path + " has " + std::to_string(entries) +
+                                               " entries, expected 1 or " + std::to_string(stages) + of_arch};
   }
   return std::nullopt;
 }
@@ -60,7 +62,7 @@ std::optional<RecipeProblem> check_pointwise(const FlowSettings& flow) {
     for (const auto value : *list)
       if (value != plain)
         return RecipeProblem{path, std::string(path) + " is " + recipe_value_text(*list) +
-                                 ", but flow.velocity is pointwise in every stage, which looks at one pixel"};
+                                       ", but flow.velocity is pointwise in every stage, which looks at one pixel"};
   return std::nullopt;
 }
 
@@ -74,7 +76,7 @@ std::optional<RecipeProblem> check_stages(const Recipe& recipe) {
   for (const auto stage : recipe.pipeline.incubate)
     if (stage > static_cast<int64_t>(stages))
       return RecipeProblem{"pipeline.incubate", "pipeline.incubate names stage " + std::to_string(stage) +
-                                              ", expected 1 to " + std::to_string(stages) + of_arch};
+                                                    ", expected 1 to " + std::to_string(stages) + of_arch};
   if (auto problem = check_blocks(recipe, teacher)) return problem;
   for (size_t stage = 0; stage < stages; ++stage) {
     auto modules = stage_entry(flow.modules, stage);
@@ -82,7 +84,7 @@ std::optional<RecipeProblem> check_stages(const Recipe& recipe) {
     const auto whole = [&](const char* path, int64_t steps) -> std::optional<RecipeProblem> {
       if (steps % modules == 0) return std::nullopt;
       return RecipeProblem{path, format("%s is %lld for stage %zu, expected a multiple of its %lld modules", path,
-                                  static_cast<long long>(steps), stage + 1, static_cast<long long>(modules))};
+                                        static_cast<long long>(steps), stage + 1, static_cast<long long>(modules))};
     };
     if (auto problem = whole("flow.steps", stage_entry(flow.steps, stage))) return problem;
     for (const auto steps : recipe.objective.endpoint_steps)
@@ -102,14 +104,14 @@ std::optional<RecipeProblem> check_steps(const Recipe& recipe) {
   for (const auto& [section, step] : steps)
     if (step->warmup_epochs > static_cast<double>(step->epochs)) {
       const auto path = std::string(section) + ".warmup_epochs";
-      return RecipeProblem{path, path + " is " + recipe_value_text(step->warmup_epochs) + ", expected at most " + section +
-                               ".epochs, " + std::to_string(step->epochs)};
+      return RecipeProblem{path, path + " is " + recipe_value_text(step->warmup_epochs) + ", expected at most " +
+                                     section + ".epochs, " + std::to_string(step->epochs)};
     }
   const auto& objective = recipe.objective;
   if (objective.meanflow + objective.endpoint + objective.alignment + objective.regression <= 0)
     return RecipeProblem{"objective.meanflow",
-                   "objective.meanflow, endpoint, alignment and regression are all 0, "
-                   "expected at least one above 0 (objective.logits comes on top of them)"};
+                         "objective.meanflow, endpoint, alignment and regression are all 0, "
+                         "expected at least one above 0 (objective.logits comes on top of them)"};
   return std::nullopt;
 }
 
@@ -119,13 +121,13 @@ std::optional<RecipeProblem> check_search(const Recipe& recipe) {
     for (const auto steps : recipe.objective.endpoint_steps)
       if (recipe.objective.endpoint != 0 && steps % modules != 0)
         return RecipeProblem{"search.modules",
-                       format("search.modules has %lld, of which %lld of objective.endpoint_steps is no multiple",
-                              static_cast<long long>(modules), static_cast<long long>(steps))};
+                             format("search.modules has %lld, of which %lld of objective.endpoint_steps is no multiple",
+                                    static_cast<long long>(modules), static_cast<long long>(steps))};
     for (const auto steps : recipe.search.steps)
       if (modules * steps > 64)
         return RecipeProblem{"search.steps",
-                       format("search.steps has %lld for each of %lld modules, expected at most 64 steps",
-                              static_cast<long long>(steps), static_cast<long long>(modules))};
+                             format("search.steps has %lld for each of %lld modules, expected at most 64 steps",
+                                    static_cast<long long>(steps), static_cast<long long>(modules))};
   }
   return std::nullopt;
 }

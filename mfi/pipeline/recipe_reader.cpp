@@ -33,7 +33,8 @@ const RecipeEntry* find_entry(const std::string& path) {
   return nullptr;
 }
 
-constexpr const char* kExtends = "extends";  // not a setting: another recipe, whose settings count where this one says nothing
+// Not a setting: another recipe, whose settings count where this one says nothing.
+constexpr const char* kExtends = "extends";
 
 std::vector<std::string> section_names() {
   std::vector<std::string> names;
@@ -224,10 +225,10 @@ class Reader {
       fail(file.string() + ":" + std::to_string(error.source().begin.line),
            "not TOML: " + std::string(error.description()));
     }
+    const auto depth = static_cast<int>(files_.size());
     files_.push_back(file);
     if (const auto* node = document.get(kExtends)) {
       read_extended(file.string() + ":" + std::to_string(node->source().begin.line), *node);
-      take_name_of(file);
       document.erase(kExtends);
     }
     std::vector<Found> found;
@@ -243,7 +244,7 @@ class Reader {
     // toml++ sorts by name; the first mistake that a reader of the file meets is the one to report.
     std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.place < b.place; });
     for (const auto& [place, path, node] : found)
-      take({file.string() + ":" + std::to_string(place.line), file.parent_path()}, path, *node);
+      take({file.string() + ":" + std::to_string(place.line), file.parent_path(), depth}, path, *node);
   }
 
   void read_override(const std::string& text) {
@@ -269,10 +270,11 @@ class Reader {
       parsed = toml::table{};
       parsed.insert("value", value);
     }
-    take({where, {}}, path, *parsed.get("value"));
+    take({where, {}, kCommandLine}, path, *parsed.get("value"));
   }
 
   Recipe finish() {
+    if (files_.size() > 1) take_own_name();
     recipe_.data.seed = recipe_.seed;
     if (auto& model = recipe_.network.model; !model.empty()) {
       model = fs::absolute(origins_.at("network.model").folder / model).lexically_normal();
@@ -280,7 +282,10 @@ class Reader {
     }
     if (const auto problem = first_problem(recipe_)) {
       const auto origin = origins_.find(problem->path);
-      fail(origin == origins_.end() ? files_.front().string() : origin->second.where, problem->text);
+      if (origin == origins_.end()) fail(files_.front().string(), problem->text);
+      // What is there may be right, and wrong only beside what the others say.
+      fail(origin->second.where,
+           problem->text + (origin->second.depth > 0 ? "; it is extended by " + files_.front().string() : ""));
     }
     return recipe_;
   }
@@ -292,19 +297,26 @@ class Reader {
     const toml::node* node;
   };
 
+  static constexpr int kCommandLine = -1;
+
   struct Origin {
     std::string where;  // "x.toml:3", "--set seed=1"
     fs::path folder;    // from which a path in it is meant: the file's, or where one stands
+    int depth = 0;      // 0: the recipe itself, 1: what it extends, and so on; before all of them the command line
   };
 
   void read_extended(const std::string& where, const toml::node& node) {
     const auto* text = node.as_string();
-    if (!text) fail(where, std::string(kExtends) + " is " + node_text(node) + ", expected a recipe's file in quotes");
+    if (!text || text->get().empty())
+      fail(where, std::string(kExtends) + " is " + node_text(node) + ", expected a recipe's file in quotes");
     const auto base = (files_.back().parent_path() / text->get()).lexically_normal();
     std::error_code ignored;
     for (const auto& file : files_)
       if (fs::equivalent(file, base, ignored))
         fail(where, std::string(kExtends) + " is " + node_text(node) + ", but that recipe extends this one");
+    // A device or a pipe might never end.
+    if (fs::is_other(fs::status(base, ignored)))
+      fail(where, std::string(kExtends) + " is " + node_text(node) + ", which is no file");
     try {
       read_file(base);
     } catch (const NotFoundError& error) {
@@ -312,11 +324,29 @@ class Reader {
     }
   }
 
-  // Two recipes that extend the same one are two runs.
-  void take_name_of(const fs::path& file) {
-    const RecipeValue name = file.stem().string();
+  // Two recipes that extend the same one are two runs: a name is never taken over.
+  void take_own_name() {
+    if (const auto origin = origins_.find("name"); origin != origins_.end() && origin->second.depth <= 0) return;
     const auto* entry = find_entry("name");
-    entry->set(recipe_, range_problem(*entry, name).empty() ? name : entry->default_value);
+    const RecipeValue name = files_.front().stem().string();
+    if (const auto problem = range_problem(*entry, name); !problem.empty())
+      fail(files_.front().string(), problem + "; it is that of the file: give the recipe a name = \"...\" of its own");
+    entry->set(recipe_, name);
+  }
+
+  // These two exclude each other, so one that is given nearer to the user puts the other one aside.
+  void put_aside_other(const std::string& path, const Origin& origin) {
+    auto& pipeline = recipe_.pipeline;
+    const bool is_blocks = path == "pipeline.blocks";
+    if (!is_blocks && path != "pipeline.incubate") return;
+    const auto other = origins_.find(is_blocks ? "pipeline.incubate" : "pipeline.blocks");
+    if (other == origins_.end() || other->second.depth <= origin.depth) return;
+    if (is_blocks && pipeline.blocks.empty()) return;
+    if (is_blocks)
+      pipeline.incubate = {}, pipeline.incubate_default = true;
+    else
+      pipeline.blocks = {};
+    origins_.erase(other);
   }
 
   // What the recipe does not say of its pictures is as the given teacher was judged.
@@ -341,6 +371,7 @@ class Reader {
     const auto problem = assign(recipe_, *entry, node);
     if (!problem.empty()) fail(where, problem);
     origins_[path] = origin;
+    put_aside_other(path, origin);
   }
 
   std::vector<fs::path> files_;  // each extends the next

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <set>
 #include <sstream>
 #include <system_error>
 
@@ -247,30 +248,43 @@ TEST_F(RecipeFile, TakesAnIntegerForANumber) {
 
 // ---- One that extends another --------------------------------------------------------------------
 
-TEST_F(RecipeFile, TakesWhatItDoesNotSayFromTheOneThatItExtends) {
-  fs::create_directory(folder_ / "base");
-  std::ofstream(folder_ / "base" / "b.toml") << "seed = 3\n[teacher]\nepochs = 5\nbatch_size = 32\n";
-  std::ofstream(folder_ / "a.toml") << "extends = \"base/b.toml\"\n[teacher]\nepochs = 6\n[map]\nepochs = 7\n";
-  const auto recipe = read("extends = \"a.toml\"\n[map]\nepochs = 8\n", {"hybrid.epochs=9"});
+class ExtendingRecipe : public RecipeFile {
+ protected:
+  ExtendingRecipe() { fs::create_directory(folder_ / "base"); }
+
+  /// A file for others to extend.
+  void write(const std::string& name, const std::string& text) { std::ofstream(folder_ / name) << text; }
+};
+
+TEST_F(ExtendingRecipe, TakesWhatItDoesNotSayFromTheOther) {
+  write("base/c.toml", "seed = 3\n[teacher]\nbatch_size = 32\nepochs = 4\n");
+  write("base/b.toml", "extends = \"c.toml\"\n[teacher]\nepochs = 5\n[map]\nepochs = 6\n");
+  const auto recipe = read("extends = \"base/b.toml\"\n[map]\nepochs = 8\n", {"hybrid.epochs=9"});
   EXPECT_EQ(recipe.seed, 3u);
   EXPECT_EQ(recipe.data.seed, 3u);
   EXPECT_EQ(recipe.teacher.batch_size, 32);
-  EXPECT_EQ(recipe.teacher.epochs, 6);
+  EXPECT_EQ(recipe.teacher.epochs, 5);
   EXPECT_EQ(recipe.map.epochs, 8);
   EXPECT_EQ(recipe.hybrid.epochs, 9);
 }
 
-TEST_F(RecipeFile, HasANameOfItsOwnWhenItExtendsAnother) {
-  std::ofstream(folder_ / "a.toml") << "name = \"base\"\n";
+TEST_F(ExtendingRecipe, HasANameOfItsOwn) {
+  write("a.toml", "name = \"base\"\n");
   EXPECT_EQ(read("extends = \"a.toml\"\n").name, "x");
   EXPECT_EQ(read("extends = \"a.toml\"\nname = \"own\"\n").name, "own");
-  std::ofstream(folder_ / "two words.toml") << "extends = \"a.toml\"\n";
-  EXPECT_EQ(read_recipe(folder_ / "two words.toml").name, "run");  // no name may have a space
+  EXPECT_EQ(read("extends = \"a.toml\"\n", {"name=other"}).name, "other");
+  write("two words.toml", "extends = \"a.toml\"\n");
+  try {
+    read_recipe(folder_ / "two words.toml");
+    FAIL() << "took a name that no run may have";
+  } catch (const RecipeError& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("two words.toml: name is \"two words\", expected 1 to 100 letters"),
+                                    HasSubstr("give the recipe a name")));
+  }
 }
 
-TEST_F(RecipeFile, LooksForAModelFromTheFolderOfTheFileThatNamesIt) {
-  fs::create_directory(folder_ / "base");
-  std::ofstream(folder_ / "base" / "b.toml") << "[network]\nmodel = \"none.safetensors\"\n";
+TEST_F(ExtendingRecipe, LooksForAModelFromTheFolderOfTheFileThatNamesIt) {
+  write("base/b.toml", "[network]\nmodel = \"none.safetensors\"\n");
   try {
     read("extends = \"base/b.toml\"\n");
     FAIL() << "read a model that is not there";
@@ -279,21 +293,43 @@ TEST_F(RecipeFile, LooksForAModelFromTheFolderOfTheFileThatNamesIt) {
   }
 }
 
-TEST_F(RecipeFile, NamesTheExtendedFileWhereTheMistakeIsThere) {
-  std::ofstream(folder_ / "a.toml") << "\n[teacher]\nepochs = 0\n[flow]\nhidden = [1, 2]\n";
+TEST_F(ExtendingRecipe, PutsAsideWhatExcludesItsOwnSettings) {
+  write("incubate.toml", "[pipeline]\nincubate = [1]\n");
+  write("blocks.toml", "[pipeline]\nblocks = [1, 1, 1, 0]\n");
+  const auto blocks = read("extends = \"incubate.toml\"\n[pipeline]\nblocks = [2, 2, 2, 0]\n").pipeline;
+  EXPECT_EQ(blocks.blocks, (Integers{2, 2, 2, 0}));
+  EXPECT_TRUE(blocks.incubate_default);
+  for (const auto& incubate : {read("extends = \"blocks.toml\"\n[pipeline]\nincubate = [2]\n").pipeline,
+                               read("extends = \"blocks.toml\"\n", {"pipeline.incubate=[2]"}).pipeline}) {
+    EXPECT_EQ(incubate.incubate, Integers{2});
+    EXPECT_TRUE(incubate.blocks.empty());
+  }
+  EXPECT_EQ(read("extends = \"incubate.toml\"\n[pipeline]\nblocks = []\n").pipeline.incubate, Integers{1});
+  EXPECT_THAT(error_of("[pipeline]\nincubate = [1]\nblocks = [1, 1, 1, 0]\n"), HasSubstr("are both given"));
+}
+
+TEST_F(ExtendingRecipe, NamesTheOtherFileWhereTheMistakeIsThere) {
+  write("a.toml", "\n[teacher]\nepochs = 0\n");
   EXPECT_EQ(error_of("extends = \"a.toml\"\n"), "a.toml:3: teacher.epochs is 0, expected 1 to 100000");
-  std::ofstream(folder_ / "a.toml") << "[flow]\nhidden = [1, 2]\n";
-  EXPECT_THAT(error_of("extends = \"a.toml\"\n"), testing::StartsWith("a.toml:2: flow.hidden has 2 entries"));
-  std::ofstream(folder_ / "a.toml") << "[flow\n";
+  write("a.toml", "[flow\n");
   EXPECT_THAT(error_of("extends = \"a.toml\"\n"), testing::StartsWith("a.toml:1: not TOML"));
 }
 
-TEST_F(RecipeFile, RefusesToExtendWhatIsNoRecipe) {
+TEST_F(ExtendingRecipe, NamesBothWhereTheMistakeIsBetweenThem) {
+  write("a.toml", "[flow]\nhidden = [1, 2, 3, 4]\n");
+  const auto error = error_of("extends = \"a.toml\"\n[network]\narch = \"resnet20\"\n");
+  EXPECT_THAT(error, AllOf(testing::StartsWith("a.toml:2: flow.hidden has 4 entries"), HasSubstr("it is extended by "),
+                           testing::EndsWith("x.toml")));
+}
+
+TEST_F(ExtendingRecipe, RefusesToExtendWhatIsNoRecipe) {
   EXPECT_EQ(error_of("\nextends = 3\n"), "x.toml:2: extends is 3, expected a recipe's file in quotes");
+  EXPECT_EQ(error_of("extends = \"\"\n"), "x.toml:1: extends is \"\", expected a recipe's file in quotes");
   EXPECT_THAT(error_of("extends = \"b.toml\"\n"),
               AllOf(testing::StartsWith("x.toml:1: extends: "), HasSubstr("b.toml: no such recipe")));
-  EXPECT_THAT(error_of("extends = \"\"\n"), HasSubstr("is a folder, expected a recipe file"));
-  std::ofstream(folder_ / "a.toml") << "extends = \"x.toml\"\n";
+  EXPECT_THAT(error_of("extends = \"base\"\n"), HasSubstr("is a folder, expected a recipe file"));
+  EXPECT_THAT(error_of("extends = \"/dev/zero\"\n"), HasSubstr("\"/dev/zero\", which is no file"));
+  write("a.toml", "extends = \"x.toml\"\n");
   EXPECT_EQ(error_of("extends = \"a.toml\"\n"), "a.toml:1: extends is \"x.toml\", but that recipe extends this one");
   EXPECT_EQ(error_of("extends = \"x.toml\"\n"), "x.toml:1: extends is \"x.toml\", but that recipe extends this one");
 }
@@ -306,15 +342,15 @@ TEST_F(RecipeFile, KnowsWhereExtendsBelongs) {
             "--set extends=a.toml: a recipe is extended by a file, at its top: extends = \"a.toml\"");
 }
 
-TEST(ShippedRecipes, AllRead) {
-  int count = 0;
+// Each goes to a folder of its own.
+TEST(ShippedRecipes, AllReadAndHaveDistinctNames) {
+  std::set<std::string> names;
   for (const auto& item : fs::recursive_directory_iterator(fs::path(MFI_SOURCE_DIR) / "recipes")) {
     if (item.path().extension() != ".toml") continue;
     SCOPED_TRACE(item.path());
-    EXPECT_NO_THROW(read_recipe(item.path()));
-    ++count;
+    ASSERT_NO_THROW(EXPECT_TRUE(names.insert(read_recipe(item.path()).name).second));
   }
-  EXPECT_GE(count, 7);
+  EXPECT_GE(names.size(), 15u);
 }
 
 TEST(ShippedRecipes, OfThePaperKeepItsSettings) {

@@ -43,9 +43,13 @@ auto unless_unreadable(const Read& read) -> std::optional<decltype(read())> {
 
 // The plan as far as a view needs it, without the data, which may lie on another machine: of pictures the classes and
 // sizes are not known, which moves nothing but estimates of time.
-Plan plan_of(Recipe recipe, const fs::path& run, int64_t unlabelled_pictures, DataShape& shape) {
+Plan plan_of(Recipe recipe, const fs::path& run, int64_t training_images, int64_t unlabelled_pictures,
+             DataShape& shape) {
   if (recipe.data.dataset != "pictures") shape = data_shape(recipe.data, {});
-  shape.unlabelled_pictures = unlabelled_pictures;
+  if (training_images > 0) {
+    shape.training_images = training_images;
+    shape.unlabelled_pictures = unlabelled_pictures;
+  }
   auto& model = recipe.network.model;
   if (!model.empty()) {
     // The path in the recipe is the running process's; its copy lies in the run.
@@ -76,7 +80,7 @@ RunWatch::RunWatch(fs::path run, WatchClocks clocks) : run_(std::move(run)), clo
 }
 
 // False where no run has begun.
-bool RunWatch::read_plan(int64_t unlabelled_pictures) {
+bool RunWatch::read_plan(int64_t training_images, int64_t unlabelled_pictures) {
   const auto file = run_ / "recipe.toml";
   std::error_code error;
   const auto status = fs::status(run_, error);
@@ -91,10 +95,12 @@ bool RunWatch::read_plan(int64_t unlabelled_pictures) {
       return false;
     throw NotFoundError(run_.string() + ": has no recipe.toml, expected the folder of a run (--out of 'mfi run')");
   }
-  if (auto text = read_file(file); text != recipe_text_ || unlabelled_pictures != unlabelled_pictures_ || !plan_) {
+  if (auto text = read_file(file); text != recipe_text_ || training_images != known_images_ ||
+                                   unlabelled_pictures != unlabelled_pictures_ || !plan_) {
     DataShape shape;
-    plan_ = plan_of(read_recipe(file), run_, unlabelled_pictures, shape);
+    plan_ = plan_of(read_recipe(file), run_, training_images, unlabelled_pictures, shape);
     training_images_ = shape.training_images;
+    known_images_ = training_images;
     unlabelled_pictures_ = unlabelled_pictures;
     recipe_text_ = std::move(text);
   }
@@ -156,7 +162,7 @@ RunWatch::StepSigns RunWatch::read_step(const PlannedStep& step) {
 RunLook RunWatch::look() {
   RunLook out;
   is_unsure_ = false;
-  if (!read_plan(unlabelled_pictures_)) return out;
+  if (!read_plan(known_images_, unlabelled_pictures_)) return out;
 
   // The lock before the steps: one that ends between the two is then seen as done, not as nobody's.
   const auto lock = look_at_lock(run_);
@@ -167,8 +173,9 @@ RunLook RunWatch::look() {
     results_time = write_time(run_ / "results.json").value_or(0);
     results = unless_unreadable([&] { return read_results(run_ / "results.json"); });
   }
-  // How many pictures without labels there are stands nowhere else.
-  if (results && !read_plan(results->unlabelled_pictures)) return out;
+  // How many pictures without labels there are stands nowhere else, so until the first step has ended none are reckoned
+  // with.
+  if (results && !read_plan(results->training_images, results->unlabelled_pictures)) return out;
   const auto is_in_results = [&](const StepResult& record) {
     return results && std::any_of(results->steps.begin(), results->steps.end(), [&](const StepResult& other) {
              return other.step == record.step && other.fingerprint == record.fingerprint;
@@ -179,7 +186,6 @@ RunLook RunWatch::look() {
 
   std::map<std::string, StepSigns> signs;
   int64_t at_once = 0, images = training_images_;
-  if (results && results->training_images > 0) images = results->training_images;
   for (const auto& step : plan_->steps) {
     auto& sign = signs[step.name] = read_step(step);
     at_once += sign.runs ? 1 : 0;

@@ -334,16 +334,21 @@ TEST_F(Watch, FollowsAChangedRecipe) {
   EXPECT_EQ(watch_->look().view.steps.size(), 7U);
 }
 
+// A process that goes on with the run has the results of the one before.
 TEST_F(Watch, KnowsHowManyPicturesHaveNoLabel) {
-  begin();
-  const RunLock lock(run());
-  fs::create_directories(run() / "teacher");
-  const RunLock step_lock(run() / "teacher");
-  write_progress("teacher", here_);
-  write_results_of({});
-  const auto without = watch_->look().view.seconds_left;
-  write_results_of({}, 50000);
-  EXPECT_GT(watch_->look().view.seconds_left, without);  // the mapping sees them
+  for (const std::string dataset : {"sample", "pictures"}) {
+    SCOPED_TRACE(dataset);
+    fs::create_directories(run() / "teacher");
+    std::ofstream(run() / "recipe.toml") << "[data]\ndataset = \"" + dataset + "\"\n[network]\narch = \"resnet20\"\n";
+    const RunLock lock(run()), step_lock(run() / "teacher");
+    write_progress("teacher", here_);
+    write_results_of({});
+    const auto without = watch_->look().view.seconds_left;
+    write_results_of({}, 5000);  // as many as there are training images
+    const auto with = watch_->look().view.seconds_left;
+    EXPECT_GT(with, without);
+    EXPECT_LT(with, 2 * without);
+  }
 }
 
 TEST_F(Watch, LeavesNothingBehindAndDisturbsNobody) {
