@@ -44,13 +44,14 @@ def collect(plan, table, dataset):
             _add_run(figures, task)
     if not any(row["step"] == "hybrid" for row in figures.rows.values()):
         return None
+    network = plan.experiments.get(table, {}).get("network")  # in place of one that a search has chosen
     rows = list(figures.rows.values())
     sizes = {row.get("size") for row in rows}
     searches = [task for task in searches if task.size in sizes]  # all of them done, or there would be no such rows
     return {"study": table, "dataset": dataset, "settings": plan.experiments["hybrid"],
             "training_images": sorted(figures.training_images), "test_images": max(figures.test_images),
             "held_out_images": max(figures.held_out_images),
-            "chosen": {task.size: task.kept() for task in searches},
+            "network": network, "chosen": {} if network else {task.size: task.kept() for task in searches},
             "no_flow_stage": [task.size for task in searches if not has_flow_stage(read_toml(task.chosen_recipe))],
             "published": plan.experiments.get(table, {}).get("published", []),
             "base": plan.experiments.get(table, {}).get("base"), "missing": figures.missing, "figures": rows}

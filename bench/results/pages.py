@@ -33,6 +33,8 @@ def section(study):
     if chart(study):
         parts.append(f"![{title(study)}](results/{chart_file(study)})")
     parts += [table(study).rstrip(), f"    {command(study)}", _fill(note(study))]
+    if study.value.get("network"):
+        parts.append(_fill(f"The network: {study.value['network']}."))
     if study.value["chosen"]:
         parts.append(_fill("What the search has chosen, stage by stage: " +
                            "; ".join(f"{size}: {' | '.join(kept['chosen']['stages'])}"

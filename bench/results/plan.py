@@ -73,7 +73,7 @@ class Plan:
         return [self._run(f"{dataset}/ablation/{name}-s{seed}", search, seed, ablation["epochs"],
                           ablation["set"] + variant["set"],
                           ["no_mapping"] if name == ablation["base"] or changes_fine_tuning(variant) else [],
-                          {"variant": name, "group": group["about"], "about": variant["about"]}, needs_flow=True)
+                          {"variant": name, "group": group["about"], "about": variant["about"]})
                 for seed in self.seeds for group in ablation["groups"] for name, variant in group["variants"].items()]
 
     def _epochs(self, dataset):
@@ -133,11 +133,10 @@ class Plan:
         front = self._front_task(dataset, size, seed, controls, at)
         return front if read_settings(own.settings) == read_settings(front.settings) else own
 
-    def _run(self, name, search, seed, epochs, settings, controls, at, needs="search", needs_flow=False):
+    def _run(self, name, search, seed, epochs, settings, controls, at, needs="search"):
         """Fine-tunes the network that was chosen for a size. Of settings the last one counts."""
         last = {}
         for word in [f"seed={seed}", f"hybrid.epochs={epochs}", *self.experiments["hybrid"]["set"], *settings]:
             last[word.partition("=")[0]] = word
         return RunTask(name, self.out / name, search.chosen_recipe, tuple(last.values()), ("map", "hybrid"), tuple(controls),
-                       at={"size": search.size} | at | {"fine_tuning": epochs}, seed=seed, needs=needs, search=search,
-                       needs_flow=needs_flow)
+                       at={"size": search.size} | at | {"fine_tuning": epochs}, seed=seed, needs=needs, search=search)

@@ -308,19 +308,6 @@ class CarryingOut(InAFolder):
         self.study("front", "--dataset", "cifar10", "--seeds", "0", "--only", "0.2-s0")
         self.assertIn("controls.regression=true", self.calls()[-1])
 
-    def test_refuses_an_ablation_without_a_flow_stage(self):
-        self.sized("0.2")
-        ablation = ("ablation", "--dataset", "cifar10", "--seeds", "0", "--only", "deeper")
-        self.assertEqual(self.study(*ablation).returncode, 0)
-        self.assertEqual(set(self.states(*ablation).values()), {"done"})
-        recipe = self.out / "cifar10/sizes/0.2.toml"
-        recipe.write_text(recipe.read_text().replace("blocks = [1, 2, 1, 0]", "blocks = [3, 4, 5, 1]"))
-        self.assertEqual(self.states(*ablation), {"cifar10/ablation/deeper-s0": "begun (no flow stage)"})
-        done = self.study(*ablation[:-1], "endpoint-s0")
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("cifar10/sizes/0.2.toml has no flow stage, so [objective] and [flow] change nothing: give the study another "
-                      "size", done.stderr)
-
     def test_notices_that_a_run_was_built_on_another_teacher(self):
         self.sized("0.3")
         study = ("front", "--dataset", "cifar10", "--seeds", "1", "--only", "0.3-s1")

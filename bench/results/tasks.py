@@ -12,7 +12,6 @@ from run_files import differences, flat, has_flow_stage, read_json, read_recipe,
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 DONE, BEGUN, MISSING = "done", "begun", "missing"
-NO_FLOW = "no flow stage"
 # Sections that say nothing of how the teacher is trained.
 NOT_THE_TEACHERS = tuple(f"{section}." for section in ("search", "flow", "pipeline", "map", "objective", "meta", "incubate",
                                                        "hybrid", "controls"))
@@ -64,7 +63,6 @@ class RunTask:
     seed: int = 0
     needs: str = ""  # the study that makes its recipe
     search: "SearchTask | None" = None  # of that study, what makes it
-    needs_flow: bool = False  # with no flow stage in its network, it says nothing
 
     @property
     def settings(self):
@@ -96,7 +94,7 @@ class RunTask:
         records, _ = step_records(self.folder)
         missing = [step for step in self.steps if step not in records]
         if len(missing) == len(self.steps):
-            return State(BEGUN if (self.folder / self.only).is_dir() else MISSING, NO_FLOW if self._lacks_flow() else "")
+            return State(BEGUN if (self.folder / self.only).is_dir() else MISSING)
         why = self.why_not()
         if why:
             return State(BEGUN, why)
@@ -107,15 +105,10 @@ class RunTask:
         search = self.search.state() if self.search else State(DONE)
         if search.word != DONE:
             return f"{self.search.name} is {search}"
-        if self._lacks_flow():
-            return NO_FLOW
         other = self._other_settings()
         if other:
             return f"with other settings: {', '.join(other)}"
         return "built on another teacher" if self.search and not self._has_the_teacher() else ""
-
-    def _lacks_flow(self):
-        return self.needs_flow and not has_flow_stage(read_recipe(self.recipe))
 
     def _other_settings(self):
         """Keys in which the run's recipe is not what this study asks for."""
@@ -146,9 +139,6 @@ class RunTask:
         search = self.search.state() if self.search else State(DONE)
         if search.word != DONE:
             raise StudyError(f"{self.name}: {self.search.name} is {search}{makes_it}")
-        if self._lacks_flow():
-            raise StudyError(f"{self.name}: {shown_path(self.recipe)} has no flow stage, so [objective] and [flow] change "
-                             "nothing: give the study another size in experiments.toml, one with a 0 in its pipeline.blocks")
 
     def finish(self):
         pass
