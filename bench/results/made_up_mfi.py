@@ -44,7 +44,7 @@ def nested(keys):
 
 def record(step, recipe, seed):
     blocks = tuple(recipe.get("pipeline", {}).get("blocks", ()))
-    share = 1 if step in ("teacher", "teacher-longer") else SHARES.get(blocks, 0.15)
+    share = 1 if step in ("teacher", "teacher-longer") else SHARES.get(blocks, 0.19)
     epochs = {"teacher": 0 if recipe["network"].get("model") else recipe["teacher"]["epochs"], "map": recipe["map"]["epochs"],
               "hybrid": recipe["hybrid"]["epochs"]}.get(step)
     if epochs is None:
