@@ -63,6 +63,7 @@ struct ControlSettings {
 struct SearchSettings {
   bool fewer_blocks = true;                                      // 1 block, 2 blocks, ... of the teacher's
   FlowSettings::Texts flows = FlowSettings::Texts(1, "recipe");  // forms of flow stages (flow_settings.h)
+  std::vector<int64_t> alignments = {1, 3};                      // of each of them: kernels of the alignment
   std::vector<int64_t> flow_percent = {5, 15, 40};  // sizes of a flow stage, of the parameters of the teacher's stage
   std::vector<int64_t> modules = {1};               // of each of them
   std::vector<int64_t> steps = {1};                 // of each module
@@ -111,8 +112,8 @@ struct RecipeKey {
 const std::vector<RecipeKey>& recipe_keys();
 
 /// Reads a recipe file and then applies `overrides`, each "section.key=value" with a TOML value
-/// (text may stand without quotes). The recipe that the file `extends` is read first; what the file says itself replaces
-/// it. The name is never taken over: a file that extends another and has no name is called as the file is.
+/// (text may stand without quotes). The recipe that the file `extends` is read first; what the file says itself
+/// replaces it. The name is never taken over: a file that extends another and has no name is called as the file is.
 /// Throws NotFoundError, or RecipeError as "FILE:LINE: KEY is VALUE, expected RANGE", also where what it extends is not
 /// there; an unknown key names the nearest known one.
 Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});

@@ -115,13 +115,14 @@ Range per_stage(Range range) {
 
 Range integers_per_stage(int64_t low, int64_t high) { return per_stage(some_integers(low, high)); }
 
-Range some_integers_per_stage(const Integers& known) {
+Range some_integers_of(const Integers& known) {
   Texts texts;
   for (const auto x : known) texts.push_back(std::to_string(x));
-  return per_stage(some_of<int64_t>("entries " + choices_text(texts), [=](int64_t x) {
-    return std::find(known.begin(), known.end(), x) != known.end();
-  }));
+  return some_of<int64_t>("entries " + choices_text(texts),
+                          [=](int64_t x) { return std::find(known.begin(), known.end(), x) != known.end(); });
 }
+
+Range some_integers_per_stage(const Integers& known) { return per_stage(some_integers_of(known)); }
 
 Range choices_per_stage(const Texts& choices) { return per_stage(some_choices(choices)); }
 
@@ -406,6 +407,8 @@ void add_search(Table& table) {
   table.add("search.flows", MFI_FIELD(search.flows), some_choices(flow_form_names()),
             "Forms of flow stages to try: recipe is what [flow] says, the others have that velocity network and kernel "
             "instead.");
+  table.add("search.alignments", MFI_FIELD(search.alignments), some_integers_of({1, 3}),
+            "Kernels of the alignment to try with each form, in place of flow.alignment.");
   table.add("search.flow_percent", MFI_FIELD(search.flow_percent), some_integers(1, 99),
             "Sizes of flow stages to try, in percent of the parameters of the teacher's stage.");
   table.add("search.modules", MFI_FIELD(search.modules), some_integers(1, 16),

@@ -93,6 +93,7 @@ RecipeValue other_value(const RecipeEntry& entry) {
   if (const auto* flag = std::get_if<bool>(&entry.default_value)) return !*flag;
   if (entry.key.path == "flow.kernel") return Integers{3, 5, 7, 3};
   if (entry.key.path == "flow.alignment") return Integers{3, 1, 3, 1};
+  if (entry.key.path == "search.alignments") return Integers{3};
   if (std::holds_alternative<Texts>(entry.default_value))
     return Texts{entry.choices.back(), entry.choices.front(), entry.choices.back(), entry.choices.front()};
   if (!entry.choices.empty())

@@ -10,7 +10,8 @@
 namespace mfi {
 namespace {
 
-// "flow-h26", "flow-5x5-h26", "flow-dw5x5-h83", "flow-dil2-h26x2" (modules), "flow-h26-4steps".
+// "flow-h26", "flow-5x5-h26", "flow-dw5x5-h83", "flow-a3-h26" (alignment), "flow-dil2-h26x2" (modules),
+// "flow-h26-4steps".
 std::string flow_name(const FlowArch& flow) {
   const auto number = [](int64_t n) { return std::to_string(n); };
   std::string name = "flow";
@@ -20,6 +21,7 @@ std::string flow_name(const FlowArch& flow) {
   if (flow.kind == VelocityKind::bottleneck && flow.kernel != 3) name += "-" + kernel;
   if (flow.dilation != 1) name += "-dil" + number(flow.dilation);
   if (flow.depth != 1) name += "-deep" + number(flow.depth);
+  if (flow.alignment != 1) name += "-a" + number(flow.alignment);
   name += "-h" + number(flow.hidden);
   if (flow.modules > 1) name += "x" + number(flow.modules);
   if (flow.steps != flow.modules) name += "-" + number(flow.steps) + "steps";
@@ -29,15 +31,19 @@ std::string flow_name(const FlowArch& flow) {
 std::vector<FlowArch> flow_candidates(const Recipe& recipe, const Arch& teacher, size_t stage, int64_t parameters) {
   std::vector<FlowArch> out;
   const auto& search = recipe.search;
+  const auto add = [&](FlowArch flow, int64_t percent) {
+    flow.hidden = hidden_for_budget(teacher.stages[stage], flow, parameters * percent / 100);
+    if (flow.hidden > 0 && std::find(out.begin(), out.end(), flow) == out.end()) out.push_back(flow);
+  };
   for (const auto& form : search.flows)
-    for (const auto percent : search.flow_percent)
+    for (const auto alignment : search.alignments)
       for (const auto modules : search.modules)
         for (const auto steps : search.steps) {
           auto flow = in_form(flow_form(recipe, teacher, stage), form);
+          flow.alignment = alignment;
           flow.modules = modules;
           flow.steps = modules * steps;
-          flow.hidden = hidden_for_budget(teacher.stages[stage], flow, parameters * percent / 100);
-          if (flow.hidden > 0 && std::find(out.begin(), out.end(), flow) == out.end()) out.push_back(flow);
+          for (const auto percent : search.flow_percent) add(flow, percent);
         }
   return out;
 }
