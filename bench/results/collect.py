@@ -2,7 +2,7 @@
 from epochs import epochs_after_teacher, teacher_epochs
 from figures import PER_SEED
 from plan import TABLES
-from run_files import has_flow_stage, held_out_percent, read_toml, step_records
+from run_files import has_flow_stage, held_out_percent, read_recipe, read_toml, step_records
 from tasks import DONE, PeersTask, RunTask, SearchTask
 
 FROM_SCRATCH = ("smaller-resnet", "distilled-resnet")
@@ -52,7 +52,7 @@ def collect(plan, table, dataset):
             "training_images": sorted(figures.training_images), "test_images": max(figures.test_images),
             "held_out_images": max(figures.held_out_images),
             "network": network, "chosen": {} if network else {task.size: task.kept() for task in searches},
-            "no_flow_stage": [task.size for task in searches if not has_flow_stage(read_toml(task.chosen_recipe))],
+            "no_flow_stage": [task.size for task in searches if not has_flow_stage(read_recipe(task.chosen_recipe))],
             "published": plan.experiments.get(table, {}).get("published", []),
             "base": plan.experiments.get(table, {}).get("base"), "missing": figures.missing, "figures": rows}
 

@@ -47,14 +47,12 @@ def read_recipe(file):
     recipe = read_toml(file)
     if recipe is None or "extends" not in recipe:
         return recipe
-    other = Path(file).parent / recipe["extends"]
-    out = {key: value for key, value in (read_recipe(other) or {}).items() if key != "name"}
-    if not out:
-        raise StudyError(f"{file}: extends {other}, which is not there")
-    for key, value in recipe.items():
-        if key != "extends":
-            out[key] = out.get(key, {}) | value if isinstance(value, dict) else value
-    return out
+    file = Path(file).parent / recipe["extends"]
+    other = read_recipe(file)
+    if other is None:
+        raise StudyError(f"{file}: there is no such recipe, though another one extends it")
+    merged = {key: other.get(key, {}) | value if isinstance(value, dict) else value for key, value in recipe.items()}
+    return {key: value for key, value in (other | merged).items() if key != "extends" and (key != "name" or key in recipe)}
 
 
 def flat(recipe):

@@ -255,6 +255,19 @@ class CarryingOut(InAFolder):
                              (self.out / f"cifar10/search/{point}.toml").read_text())
         self.assertEqual(set(self.states("search", "--dataset", "cifar10").values()), {"done"})
 
+    def test_reads_a_recipe_with_what_it_extends(self):
+        with tempfile.TemporaryDirectory() as folder:
+            base, own = Path(folder) / "base/b.toml", Path(folder) / "x.toml"
+            base.parent.mkdir()
+            base.write_text('name = "base"\nseed = 3\n[teacher]\nepochs = 5\nbatch_size = 32\n')
+            own.write_text('extends = "base/b.toml"\n[teacher]\nepochs = 6\n[map]\nepochs = 7\n')
+            self.assertEqual(run_files.read_recipe(own),
+                             {"seed": 3, "teacher": {"epochs": 6, "batch_size": 32}, "map": {"epochs": 7}})
+            base.unlink()
+            with self.assertRaises(StudyError) as caught:
+                run_files.read_recipe(own)
+            self.assertIn("b.toml: there is no such recipe, though another one extends it", str(caught.exception))
+
     def test_notices_other_settings(self):
         self.sized("0.3")
         self.study(*self.FRONT)

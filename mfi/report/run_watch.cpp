@@ -41,14 +41,21 @@ auto unless_unreadable(const Read& read) -> std::optional<decltype(read())> {
   }
 }
 
+// Whether the plan was made for as many images as the results speak of.
+bool is_for(const Plan& plan, const RunResults& results) {
+  return plan.data.training_images == results.training_images &&
+         plan.data.unlabelled_pictures == results.unlabelled_pictures;
+}
+
 // The plan as far as a view needs it, without the data, which may lie on another machine: of pictures the classes and
-// sizes are not known, which moves nothing but estimates of time.
-Plan plan_of(Recipe recipe, const fs::path& run, int64_t training_images, int64_t unlabelled_pictures,
-             DataShape& shape) {
+// sizes are not known, which moves nothing but estimates of time. How many images there are is in the results; the
+// pictures without labels stand nowhere else, so until the first step has ended none are reckoned with.
+Plan plan_of(Recipe recipe, const fs::path& run, const std::optional<RunResults>& results) {
+  DataShape shape;
   if (recipe.data.dataset != "pictures") shape = data_shape(recipe.data, {});
-  if (training_images > 0) {
-    shape.training_images = training_images;
-    shape.unlabelled_pictures = unlabelled_pictures;
+  if (results) {
+    shape.training_images = results->training_images;
+    shape.unlabelled_pictures = results->unlabelled_pictures;
   }
   auto& model = recipe.network.model;
   if (!model.empty()) {
@@ -80,8 +87,7 @@ RunWatch::RunWatch(fs::path run, WatchClocks clocks) : run_(std::move(run)), clo
 }
 
 // False where no run has begun.
-bool RunWatch::read_plan(int64_t training_images, int64_t unlabelled_pictures) {
-  const auto file = run_ / "recipe.toml";
+bool RunWatch::has_begun() const {
   std::error_code error;
   const auto status = fs::status(run_, error);
   if (status.type() == fs::file_type::not_found) return false;
@@ -95,16 +101,16 @@ bool RunWatch::read_plan(int64_t training_images, int64_t unlabelled_pictures) {
       return false;
     throw NotFoundError(run_.string() + ": has no recipe.toml, expected the folder of a run (--out of 'mfi run')");
   }
-  if (auto text = read_file(file); text != recipe_text_ || training_images != known_images_ ||
-                                   unlabelled_pictures != unlabelled_pictures_ || !plan_) {
-    DataShape shape;
-    plan_ = plan_of(read_recipe(file), run_, training_images, unlabelled_pictures, shape);
-    training_images_ = shape.training_images;
-    known_images_ = training_images;
-    unlabelled_pictures_ = unlabelled_pictures;
-    recipe_text_ = std::move(text);
-  }
   return true;
+}
+
+// What has not changed since the last look is not made again.
+void RunWatch::read_plan(const std::optional<RunResults>& results) {
+  const auto file = run_ / "recipe.toml";
+  auto text = read_file(file);
+  if (plan_ && text == recipe_text_ && (!results || is_for(*plan_, *results))) return;
+  plan_ = plan_of(read_recipe(file), run_, results);
+  recipe_text_ = std::move(text);
 }
 
 double RunWatch::silent_seconds(const std::string& step, const Signature& by) {
@@ -162,7 +168,7 @@ RunWatch::StepSigns RunWatch::read_step(const PlannedStep& step) {
 RunLook RunWatch::look() {
   RunLook out;
   is_unsure_ = false;
-  if (!read_plan(known_images_, unlabelled_pictures_)) return out;
+  if (!has_begun()) return out;
 
   // The lock before the steps: one that ends between the two is then seen as done, not as nobody's.
   const auto lock = look_at_lock(run_);
@@ -173,9 +179,7 @@ RunLook RunWatch::look() {
     results_time = write_time(run_ / "results.json").value_or(0);
     results = unless_unreadable([&] { return read_results(run_ / "results.json"); });
   }
-  // How many pictures without labels there are stands nowhere else, so until the first step has ended none are reckoned
-  // with.
-  if (results && !read_plan(results->training_images, results->unlabelled_pictures)) return out;
+  read_plan(results);
   const auto is_in_results = [&](const StepResult& record) {
     return results && std::any_of(results->steps.begin(), results->steps.end(), [&](const StepResult& other) {
              return other.step == record.step && other.fingerprint == record.fingerprint;
@@ -185,7 +189,7 @@ RunLook RunWatch::look() {
   if (names.contains("progress.json")) of_run = read_run_progress(run_);
 
   std::map<std::string, StepSigns> signs;
-  int64_t at_once = 0, images = training_images_;
+  int64_t at_once = 0, images = plan_->data.training_images;
   for (const auto& step : plan_->steps) {
     auto& sign = signs[step.name] = read_step(step);
     at_once += sign.runs ? 1 : 0;

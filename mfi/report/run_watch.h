@@ -75,7 +75,8 @@ class RunWatch {
   };
   struct StepSigns;
 
-  bool read_plan(int64_t training_images, int64_t unlabelled_pictures);
+  bool has_begun() const;
+  void read_plan(const std::optional<RunResults>& results);
   StepSigns read_step(const PlannedStep& step);
   double silent_seconds(const std::string& step, const Signature& by);
 
@@ -83,8 +84,6 @@ class RunWatch {
   WatchClocks clocks_;
   std::string recipe_text_;
   std::optional<Plan> plan_;
-  int64_t training_images_ = 0;                         // of the plan
-  int64_t known_images_ = 0, unlabelled_pictures_ = 0;  // from the results; 0: there were none yet
   std::map<std::string, Seen> seen_;
   bool is_unsure_ = false;
 };
