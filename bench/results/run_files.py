@@ -42,13 +42,17 @@ def _parsed(text):
     return _toml().loads(text)
 
 
-def read_recipe(file):
-    """The same of a recipe: what it extends, replaced by what it says itself. Its name is never that of the other."""
+def read_recipe(file, extending=()):
+    """The same of a recipe: what it extends, replaced by what it says itself. Its name is never that of the other.
+    `extending`: the files through which this one was reached."""
     recipe = read_toml(file)
     if recipe is None or "extends" not in recipe:
         return recipe
+    extending += (Path(file).resolve(),)
     file = Path(file).parent / recipe["extends"]
-    other = read_recipe(file)
+    if file.resolve() in extending:
+        raise StudyError(f"{file}: this recipe extends itself, by way of what it extends")
+    other = read_recipe(file, extending)
     if other is None:
         raise StudyError(f"{file}: there is no such recipe, though another one extends it")
     merged = {key: other.get(key, {}) | value if isinstance(value, dict) else value for key, value in recipe.items()}

@@ -268,6 +268,15 @@ class CarryingOut(InAFolder):
                 run_files.read_recipe(own)
             self.assertIn("b.toml: there is no such recipe, though another one extends it", str(caught.exception))
 
+    def test_a_recipe_that_extends_itself_is_no_recipe(self):
+        with tempfile.TemporaryDirectory() as folder:
+            own, other = Path(folder) / "a.toml", Path(folder) / "b.toml"
+            own.write_text('extends = "b.toml"\n')
+            other.write_text('extends = "a.toml"\n')
+            with self.assertRaises(StudyError) as caught:
+                run_files.read_recipe(own)
+            self.assertIn("a.toml: this recipe extends itself", str(caught.exception))
+
     def test_notices_other_settings(self):
         self.sized("0.3")
         self.study(*self.FRONT)
