@@ -100,6 +100,11 @@ class RunTask:
             return State(BEGUN, why)
         return State(BEGUN, f"not yet: {', '.join(missing)}") if missing else State(DONE)
 
+    def is_done_but_for_controls(self):
+        """Whether what its peers are held against is there."""
+        records, _ = step_records(self.folder)
+        return records.keys() >= set(self.method) and not self.why_not()
+
     def why_not(self):
         """Why what is there does not count; "" where it does."""
         search = self.search.state() if self.search else State(DONE)
@@ -260,7 +265,7 @@ class PeersTask:
         return State(BEGUN, f"not yet: {', '.join(missing)}") if missing else State(DONE)
 
     def require_inputs(self):
-        if self.run.state().word != DONE:
+        if not self.run.is_done_but_for_controls():
             raise StudyError(f"{self.name}: the run {self.run.name} is not done; the study '{self.needs}' makes it")
 
     def finish(self):
