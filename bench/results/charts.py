@@ -67,6 +67,7 @@ def _epochs(study):
             series.append(Series(f"pruned by {name}, size {size}", _triangle(kind),
                                  svg.lighter(colour) if number % 2 else colour,
                                  _over("fine_tuning", study.peers(size=size, **kind))))
+    series.append(Series("teacher-longer", 4, svg.TEACHER, _over("fine_tuning", study.all("teacher-longer"))))
     scale = _warped(lambda epochs: math.log2(1 + epochs), lambda epochs: f"{epochs:g}")
     return [Panel("test top-1 against epochs of fine-tuning", [each for each in series if each.points], scale=scale)]
 

@@ -72,6 +72,18 @@ class Study:
         return [(f"{method} {scope}{f' {MATCHES[match]}' if several else ''}", {"method": method, "scope": scope, "match": match})
                 for method, scope, match in kinds]
 
+    def others(self):
+        """What mapped networks are held against: (its name, what a sentence on it begins with, where it stands)."""
+        longer = [("teacher-longer", "Teacher-longer", {"step": "teacher-longer"})] if self.all("teacher-longer") else []
+        return ([("not mapped", "No-mapping", {"step": "no-mapping"})] + longer +
+                [(f"pruned by {name}", f"Pruning by {name}", kind) for name, kind in self.pruned()])
+
+    def other(self, which, at):
+        """The row of one of them, beside the mapped network at that place, or None. The teacher is the same beside all sizes."""
+        if which.get("step") == "teacher-longer":
+            at = {key: value for key, value in at.items() if key != "size"}
+        return self.find(**{"step": None} | which | at)
+
     def values(self, key, step=None, **at):
         """The different values of a key, in the runs' order."""
         return list(dict.fromkeys(row[key] for row in self.all(step, **at) if key in row))

@@ -83,7 +83,9 @@ class Plan:
             for size in study["sizes"]:
                 for epochs in study["epochs"]:
                     name = f"{dataset}/epochs/{size}-e{epochs}-s{seed}"
-                    run = self._shared_with_front(name, dataset, size, seed, epochs, [], ["no_mapping"], {})
+                    longer = size == self.experiments["front"]["teacher_longer_at"] and epochs in study["teacher_longer_for"]
+                    controls = ["no_mapping"] + (["teacher_longer"] if longer else [])
+                    run = self._shared_with_front(name, dataset, size, seed, epochs, [], controls, {})
                     out += [run, self._peers_task("epochs", run)]
         return out
 

@@ -82,6 +82,10 @@ class ThePlan(unittest.TestCase):
         self.assertEqual(longer, [f"cifar10/front/0.3-s{seed}" for seed in range(3)])
         self.assertIn("controls.teacher_longer=false", self.task("front", "cifar10/front/0.2-s0").settings)
 
+    def test_trains_the_teacher_as_long_as_the_longest_fine_tuning(self):
+        longer = [task.name for task in runs(self.plan.tasks("epochs", "cifar10")) if "teacher-longer" in task.steps and task.seed == 0]
+        self.assertEqual(longer, ["cifar10/front/0.3-s0", "cifar10/epochs/0.3-e20-s0"])
+
     def test_trains_resnets_from_scratch_where_the_front_says_so(self):
         front = self.plan.experiments["front"]
         self.assertLessEqual(set(front["controls_at"]), set(self.plan.experiments["sizes"]))

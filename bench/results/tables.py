@@ -77,19 +77,17 @@ def _ablation(study):
 
 
 def _mapped_header(study):
-    others = ["not mapped"] + [f"pruned by {name}" for name, _ in study.pruned()]
-    return ("mapped", *(word for other in others for word in (other, "difference")), "seeds")
+    return ("mapped", *(word for name, _, _ in study.others() for word in (name, "difference")), "seeds")
 
 
 def _mapped_and_others(study, at):
-    """Mapped; not mapped and pruned, each with how far mapped is above it; seeds."""
-    mapped, control = study.find("hybrid", **at), study.find("no-mapping", **at)
-    pruned = [study.find(None, **at, **kind) for _, kind in study.pruned()]
-
+    """Mapped; what it is held against, each with how far mapped is above it; seeds."""
+    mapped = study.find("hybrid", **at)
+    others = [study.other(which, at) for _, _, which in study.others()]
     cells = [_accuracy(mapped)]
-    for other in (control, *pruned):
+    for other in others:
         cells += [_accuracy(other), _difference_text(study, mapped, other)]
-    return cells + [_seeds(mapped, control, *pruned)]
+    return cells + [_seeds(mapped, *others)]
 
 
 def _difference_text(study, one, other):

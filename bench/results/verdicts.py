@@ -135,17 +135,15 @@ def _best_of(study, rows):
 
 
 def _mapped_against_others(study, places):
-    """places: (words for where, at). Of the control and of each kind of pruning, where mapping gains more than chance gives,
-    and where it does not."""
-    others = [("not mapped", "No-mapping", {"step": "no-mapping"})]
-    others += [(f"pruned by {name}", f"Pruning by {name}", {"step": None} | kind) for name, kind in study.pruned()]
-    return " ".join(filter(None, (_mapped_against(study, places, *other) for other in others)))
+    """places: (words for where, at). Of all that mapped networks are held against, where mapping gains more than chance gives, and
+    where it does not."""
+    return " ".join(filter(None, (_mapped_against(study, places, *other) for other in study.others())))
 
 
 def _mapped_against(study, places, behind_it, subject, which):
     gains, even, worse = [], [], []
     for words, at in places:
-        mapped, other = study.find("hybrid", **at), study.find(**at, **which)
+        mapped, other = study.find("hybrid", **at), study.other(which, at)
         if not mapped or not other:
             continue
         gap = study.difference(mapped, other)
