@@ -47,10 +47,16 @@ def of_runs(out, seeds):
         raise StudyError(f"{out}: there is no such folder; expected the one that study.py has put its runs in")
     plan = Plan(out, read_experiments(), seeds)
     for table in TABLES:
-        for dataset in [plan.experiments["depgraph"]["dataset"]] if table == "depgraph" else DATASETS:
+        usual = plan.datasets(table)
+        for dataset in usual if table == "depgraph" else DATASETS:
             value = collect(plan, table, dataset)
-            if value:
+            if value and (dataset in usual or _has_own_runs(value)):
                 yield Study(value)
+
+
+def _has_own_runs(value):
+    """Whether some of its figures come from runs of its own, and not all from those that it shares with the front."""
+    return any(f"/{value['study']}/" in row["run"] for row in value["figures"])
 
 
 def of_figures(folder):

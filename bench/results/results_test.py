@@ -548,6 +548,22 @@ class FromRunsToPages(unittest.TestCase):
         self.assertIn("cifar10/labels/0.1-d0-s1 (with other settings: data.labelled)",
                       (docs / "results.md").read_text().replace("\n", " "))
 
+    def test_makes_no_table_of_the_fronts_runs_alone_for_a_dataset_that_its_study_is_not_made_with(self):
+        self.addCleanup(shutil.rmtree, self.folder / "out/cifar100")
+
+        def study(*words):
+            done = self.call("study.py", HERE / "made_up_mfi.py", *words, "--out", self.folder / "out", "--dataset", "cifar100",
+                             "--seeds", "0")
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+        study("teacher", "search", "front")
+        docs = self.docs("cifar100")
+        self.report(docs)
+        self.assertNotIn("Not run yet.", (docs / "results.md").read_text())
+        study("epochs", "--only", "0.2-e1-s0", "--skip", "peers")
+        done = self.call("report.py", self.folder / "out", "--docs", docs)
+        self.assertIn("has no line '<!-- epochs-cifar100:", done.stderr)
+
     def test_passes_over_what_was_built_on_a_search_or_a_teacher_that_is_not_the_studys(self):
         kept = self.folder / "out/cifar10/sizes/0.3.json"
         text = kept.read_text()
