@@ -100,10 +100,9 @@ class RunTask:
             return State(BEGUN, why)
         return State(BEGUN, f"not yet: {', '.join(missing)}") if missing else State(DONE)
 
-    def is_done_but_for_controls(self):
-        """Whether what its peers are held against is there."""
-        records, _ = step_records(self.folder)
-        return records.keys() >= set(self.method) and not self.why_not()
+    def has_its_hybrid(self):
+        """Whether there is what peers are made of and held against; they do not wait for the controls."""
+        return {"teacher", "hybrid"} <= step_records(self.folder)[0].keys() and not self.why_not()
 
     def why_not(self):
         """Why what is there does not count; "" where it does."""
@@ -224,9 +223,9 @@ class PeersTask:
     def peers(self):
         """{name: what its file holds} of those that are there and were made of just this run's teacher, for its hybrid, with
         its settings and its images: a folder may hold a trial on few of them."""
-        records, results = step_records(self.run.folder)
-        if not {"teacher", "hybrid"} <= records.keys() or self.run.why_not():
+        if not self.run.has_its_hybrid():
             return {}
+        records, results = step_records(self.run.folder)
         recipe = read_toml(self.run.folder / "recipe.toml")
         limits = {"params": records["hybrid"]["parameters"], "macs": records["hybrid"]["macs"]}
         wanted = {"teacher_sha256": records["teacher"]["model_sha256"], "epochs": epochs_after_teacher(recipe),
@@ -265,7 +264,7 @@ class PeersTask:
         return State(BEGUN, f"not yet: {', '.join(missing)}") if missing else State(DONE)
 
     def require_inputs(self):
-        if not self.run.is_done_but_for_controls():
+        if not self.run.has_its_hybrid():
             raise StudyError(f"{self.name}: the run {self.run.name} is not done; the study '{self.needs}' makes it")
 
     def finish(self):
