@@ -52,6 +52,7 @@ def collect(plan, table, dataset):
             "training_images": sorted(figures.training_images), "test_images": max(figures.test_images),
             "held_out_images": max(figures.held_out_images),
             "network": network, "chosen": {} if network else {task.size: task.kept() for task in searches},
+            "same_network": plan.same_network(dataset) if table == "front" else {},
             "no_flow_stage": [task.size for task in searches if not has_flow_stage(read_recipe(task.chosen_recipe))],
             "published": plan.experiments.get(table, {}).get("published", []),
             "base": plan.experiments.get(table, {}).get("base"), "missing": figures.missing, "figures": rows}

@@ -2,23 +2,26 @@
 """For tests: what `mfi run` and `mfi search` leave, without any training. Accuracies follow a formula.
 
 MADE_UP_LOG: a file that each call's words are added to.   MADE_UP_STOP: a step at which a run ends with exit code 76.
-MADE_UP_WAIT: a file that is made when a run begins, and then the run waits for a signal.
+MADE_UP_WAIT: with -DATASET a file that is made when a run begins, and then the run waits for a signal.
+MADE_UP_MEET: a folder in which each call leaves a file, and waits for another one's.
 """
 import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "shared")]
 from epochs import epochs_after_teacher  # noqa: E402
-from run_files import flat, read_toml, wanted_settings  # noqa: E402
+from run_files import flat, read_recipe, read_toml, wanted_settings  # noqa: E402
 
 MACHINE, VERSION = "Made-up CPU, 2 threads", "mfi 9.9.9, LibTorch 9.9.9"
 PARAMETERS, MACS = 1_000_000, 70_000_000
-SHARES = {(3, 4, 5, 1): 0.59, (3, 3, 2, 1): 0.39, (2, 3, 2, 0): 0.29, (1, 2, 1, 0): 0.19}  # by pipeline.blocks
+SHARES = {(3, 4, 5, 1): 0.59, (3, 3, 2, 1): 0.39, (2, 3, 2, 0): 0.29, (2, 2, 1, 0): 0.21,
+          (1, 2, 1, 0): 0.19}  # by pipeline.blocks
 POINTS_LOST = {"map": 40, "hybrid": 0, "teacher-longer": -1.5, "no-mapping": 0.3, "regression-hybrid": 0.1,
                "smaller-resnet": 3, "distilled-resnet": -0.5}
 
@@ -116,11 +119,22 @@ def search(recipe, out, targets):
          "held_out_images": 500, "tuned_epochs": 1, "tuned_images": 1000, "teacher": {"name": "teacher"}, "points": points}))
 
 
+def meet(folder):
+    (folder / f"met-{os.getpid()}").write_text("")
+    for _ in range(50):
+        if len(list(folder.glob("met-*"))) > 1:
+            sys.stderr.write("mfi: met another\n")
+            return
+        time.sleep(0.1)
+    sys.stderr.write("mfi: met nobody\n")
+    sys.exit(1)
+
+
 def main():
     command, words = sys.argv[1], sys.argv[2:]
     with open(os.environ.get("MADE_UP_LOG", os.devnull), "a") as log:
         log.write(json.dumps(sys.argv[1:]) + "\n")
-    recipe, values = nested(flat(read_toml(words[0]))), {}
+    recipe, values = read_recipe(words[0]) | {"name": read_toml(words[0])["name"]}, {}
     words = words[1:]
     while words:
         flag = words.pop(0)
@@ -129,10 +143,13 @@ def main():
     if os.environ.get("MADE_UP_WAIT"):
         signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        Path(os.environ["MADE_UP_WAIT"]).write_text("")
+        Path(f"{os.environ['MADE_UP_WAIT']}-{recipe['data']['dataset']}").write_text("")
         signal.pause()
+    if os.environ.get("MADE_UP_MEET"):
+        meet(Path(os.environ["MADE_UP_MEET"]))
     if command == "run":
         run(recipe, Path(values["--out"][0]), values.get("--only", [""])[0])
+        print(f"{recipe['name']} is trained")
     else:
         search(recipe, Path(values["--out"][0]), values["--target"])
 

@@ -36,9 +36,9 @@ def section(study):
     if study.value.get("network"):
         parts.append(_fill(f"The network: {study.value['network']}."))
     if study.value["chosen"]:
-        parts.append(_fill("What the search has chosen, stage by stage: " +
-                           "; ".join(f"{size}: {' | '.join(kept['chosen']['stages'])}"
-                                     for size, kept in study.value["chosen"].items()) + "."))
+        chosen = [f"{size}: {' | '.join(kept['chosen']['stages'])}" for size, kept in study.value["chosen"].items()]
+        chosen += [f"{size}: the same as {other}" for size, other in study.value["same_network"].items()]
+        parts.append(_fill(f"What the search has chosen, stage by stage: {'; '.join(chosen)}."))
     parts += [_fill(text) for text in verdict(study)]
     if study.value["missing"]:
         parts.append(_fill(missing(study)))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from errors import StudyError
 from run_files import read_settings, read_toml
-from tasks import SOURCE, PeersTask, RunTask, SearchTask
+from tasks import DONE, SOURCE, PeersTask, RunTask, SearchTask
 
 STUDIES = ("teacher", "search", "front", "peers", "ablation", "epochs", "labels", "depgraph")
 # Of these report.py makes tables; a study that is no table of its own stands in the front's.
@@ -24,6 +24,7 @@ class Plan:
     def __init__(self, out, experiments, seeds=None):
         self.out, self.experiments = Path(out), experiments
         self.seeds = experiments["seeds"] if seeds is None else seeds
+        self.same = {}  # of each dataset
 
     def datasets(self, study, asked=None):
         """Those that a study is made with: what was asked for, else what experiments.toml says."""
@@ -45,23 +46,45 @@ class Plan:
         return [self._search_task(dataset, recipe, size, targets) for size, targets in self.experiments["sizes"].items()]
 
     def _search_of(self, dataset, size):
+        size = self.same_network(dataset).get(size, size)
         for task in self._search(dataset):
             if task.size == size:
                 return task
         raise StudyError(f"experiments.toml: no size '{size}' in [sizes], but a study asks for it")
 
     def _front(self, dataset):
-        front = self.experiments["front"]
+        front, same = self.experiments["front"], self.same_network(dataset)
 
-        def controls(size):
-            return (front["controls"] + (front["from_scratch"] if size in front["controls_at"] else []) +
-                    (["teacher_longer"] if size == front["teacher_longer_at"] else []))
+        def is_one_of(size, sizes):
+            return size in [same.get(each, each) for each in sizes]
 
-        return [self._front_task(dataset, size, seed, controls(size))
-                for seed in self.seeds for size in self.experiments["sizes"]]
+        def controls(size, seed):
+            from_scratch = is_one_of(size, front["controls_at"]) and seed in front["from_scratch_seeds"]
+            return (front["controls"] + (front["from_scratch"] if from_scratch else []) +
+                    (["teacher_longer"] if is_one_of(size, [front["teacher_longer_at"]]) else []))
+
+        return [self._front_task(dataset, size, seed, controls(size, seed))
+                for seed in self.seeds for size in self.experiments["sizes"] if size not in same]
+
+    def same_network(self, dataset):
+        """{size: the one before it that stands for the same network}, as far as networks have been chosen: each is trained once."""
+        if dataset not in self.same:
+            first, self.same[dataset] = {}, {}
+            for search in self._search(dataset):
+                if search.state().word == DONE:
+                    size = first.setdefault(tuple(search.kept()["chosen"]["stages"]), search.size)
+                    if size != search.size:
+                        self.same[dataset][search.size] = size
+        return self.same[dataset]
 
     def _peers(self, dataset):
-        return [self._peers_task("front", run) for run in self._front(dataset)]
+        compared = self.experiments["peers"]["compared"]
+
+        def changes(run):
+            at = self.same_network(dataset).get(compared["size"], compared["size"])
+            return compared if (dataset, run.at["size"]) == (compared["dataset"], at) else {}
+
+        return [peers for run in self._front(dataset) for peers in self._peers_of("front", run, changes(run))]
 
     def _ablation(self, dataset):
         ablation = self.experiments["ablation"]
@@ -86,7 +109,7 @@ class Plan:
                     longer = size == self.experiments["front"]["teacher_longer_at"] and epochs in study["teacher_longer_for"]
                     controls = ["no_mapping"] + (["teacher_longer"] if longer else [])
                     run = self._shared_with_front(name, dataset, size, seed, epochs, [], controls, {})
-                    out += [run, self._peers_task("epochs", run)]
+                    out += [run, *self._peers_of("epochs", run)]
         return out
 
     def _labels(self, dataset):
@@ -101,7 +124,7 @@ class Plan:
                 at = {"labelled": labelled, "distillation": distillation}
                 task = self._shared_with_front(name, dataset, study["size"], seed, run["epochs"], settings,
                                                ["no_mapping"], at)
-                out += [task, self._peers_task("labels", task)]
+                out += [task, *self._peers_of("labels", task)]
         return out
 
     def _depgraph(self, _):
@@ -120,10 +143,11 @@ class Plan:
         return SearchTask(f"{folder}/search-{size}", self.out / folder, SOURCE / recipe, size, tuple(targets),
                           self._teacher_task(folder, recipe))
 
-    def _peers_task(self, study, run):
-        peers = self.experiments["peers"] | self.experiments[study].get("peers", {})
-        return PeersTask(f"{run.name}/peers", run, tuple(peers["methods"]), tuple(peers["match"]),
-                         tuple(peers["scopes"]), peers["recipe"], peers["precision"], needs=study)
+    def _peers_of(self, study, run, changes=None):
+        """Of a run with a seed that has peers, one task."""
+        peers = self.experiments["peers"] | self.experiments[study].get("peers", {}) | (changes or {})
+        return [PeersTask(f"{run.name}/peers", run, tuple(peers["methods"]), tuple(peers["match"]), tuple(peers["scopes"]),
+                          peers["recipe"], peers["precision"], needs=study)] if run.seed in peers["seeds"] else []
 
     def _front_task(self, dataset, size, seed, controls, at=None):
         return self._run(f"{dataset}/front/{size}-s{seed}", self._search_of(dataset, size), seed,

@@ -3,27 +3,24 @@
 
 usage: study.py MFI STUDY... [flags]       (docs/results.md; the studies themselves are in experiments.toml)
 
-MFI is the program. The studies are carried out in the order given, each run after the other in a process of its own; what is
-done is left alone, what was interrupted goes on. `front` and those after it build on `teacher` and `search`. --list shows
+MFI is the program. The studies are carried out in the order given, each run after the other in a process of its own, or --jobs
+of them at a time; what is done is left alone, what was interrupted goes on. `front` and those after it build on `teacher` and `search`. --list shows
 every command and how far it is, so that each can be typed by hand. report.py makes tables and charts of what is there.
 """
 import argparse
 import fnmatch
 import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # the source tree may be somebody else's
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent / "shared"))
+from carry_out import INTERRUPTED, carry_out, options_of  # noqa: E402
 from errors import StudyError  # noqa: E402
 from plan import STUDIES, Plan, read_experiments  # noqa: E402
-from tasks import DONE, Options, command_text  # noqa: E402
+from tasks import Options, command_text  # noqa: E402
 
 DATASETS = ("cifar10", "cifar100")
-INTERRUPTED, TERMINATED = 130, 143
 
 
 def seeds(text):
@@ -52,6 +49,8 @@ def parse(words=None):
     parser.add_argument("--dataset", choices=[*DATASETS, "both"],
                         help="default: for each study those of experiments.toml")
     parser.add_argument("--threads", type=at_least_one, metavar="N", help="compute threads; default: the programs' own choice")
+    parser.add_argument("--jobs", type=at_least_one, default=1, metavar="N",
+                        help="runs at a time, which share the cores if --threads says nothing else; default: 1")
     parser.add_argument("--yes", action="store_true", help="replace what was trained with other settings")
     return parser.parse_args(words)
 
@@ -83,79 +82,15 @@ def _add(tasks, task):
         tasks[task.name] = task
 
 
-def list_tasks(tasks, options):
+def list_tasks(tasks, options, jobs):
     counts = {}
     for task in tasks:
         state = task.state()
         counts[state.word] = counts.get(state.word, 0) + 1
         print(f"{task.name}: {state}")
-        for words in task.commands(options):
+        for words in task.commands(options_of(task, options, jobs)):
             print(f"    {command_text(words)}")
     print(f"{len(tasks)} runs: {', '.join(f'{count} {word}' for word, count in counts.items())}")
-
-
-class Child:
-    """The program at work. Ctrl-C reaches it as it reaches us, so we only wait; SIGTERM is passed on."""
-
-    def __init__(self):
-        self.process = None
-        signal.signal(signal.SIGTERM, self._terminate)
-        self.terminated = False
-
-    def _terminate(self, *_):
-        self.terminated = True
-        if self.process:
-            self.process.terminate()
-        else:
-            sys.exit(TERMINATED)
-
-    def run(self, words):
-        """Its exit code."""
-        try:
-            self.process = subprocess.Popen(words)
-        except OSError as error:
-            raise StudyError(f"{words[0]}: {error.strerror}")
-        interrupted = False
-        while True:
-            try:
-                code = self.process.wait()
-                break
-            except KeyboardInterrupt:
-                interrupted = True  # it saves its state first
-        self.process = None
-        if interrupted or self.terminated:
-            return INTERRUPTED if interrupted else TERMINATED
-        return code if code >= 0 else 128 - code  # killed, as a shell says it
-
-
-def time_text(seconds):
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-
-
-def carry_out(tasks, options):
-    child = Child()
-    for number, task in enumerate(tasks, 1):
-        if task.state().word == DONE:
-            print(f"{task.name}: done", file=sys.stderr)
-            continue
-        task.require_inputs()
-        words = task.commands(options)[0]
-        print(f"\n[{number}/{len(tasks)}] {task.name}\n    {command_text(words)}", file=sys.stderr, flush=True)
-        start = time.monotonic()
-        code = child.run(words)
-        took = time_text(time.monotonic() - start)
-        if code in (INTERRUPTED, TERMINATED):
-            raise StudyError(f"{task.name}: stopped after {took}; the same command goes on", code)
-        if code != 0:
-            raise StudyError(f"{task.name}: ended after {took} with exit code {code}, for the reason above: "
-                             f"{command_text(words)}", code)
-        task.finish()
-        state = task.state()
-        if state.word != DONE:
-            raise StudyError(f"{task.name}: the command ended well, but what it left is {state}")
-        print(f"{task.name}: done after {took}", file=sys.stderr, flush=True)
 
 
 def main():
@@ -164,9 +99,9 @@ def main():
     try:
         tasks = planned(args, read_experiments())
         if args.list:
-            list_tasks(tasks, options)
+            list_tasks(tasks, options, args.jobs)
         else:
-            carry_out(tasks, options)
+            carry_out(tasks, options, args.jobs)
     except StudyError as error:
         print(f"study.py: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

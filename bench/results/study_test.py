@@ -4,26 +4,21 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SOURCE = HERE.parent.parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "shared")]
 sys.dont_write_bytecode = True
 import run_files  # noqa: E402
 from chosen import keep_chosen  # noqa: E402
 from errors import StudyError  # noqa: E402
+from made_up_folder import MFI, SOURCE, InAFolder  # noqa: E402
 from plan import STUDIES, Plan, read_experiments  # noqa: E402
-from study import time_text  # noqa: E402
 from tasks import Options, PeersTask  # noqa: E402
-
-MFI, PEERS_PYTHON = HERE / "made_up_mfi.py", HERE / "made_up_peers.py"
 
 try:
     import tomllib  # noqa: F401
@@ -91,7 +86,7 @@ class ThePlan(unittest.TestCase):
         self.assertLessEqual(set(front["controls_at"]), set(self.plan.experiments["sizes"]))
         for task in self.plan.tasks("front", "cifar10"):
             from_scratch = {"smaller-resnet", "distilled-resnet"} <= set(task.steps)
-            self.assertEqual(from_scratch, task.at["size"] in front["controls_at"], task.name)
+            self.assertEqual(from_scratch, task.at["size"] in front["controls_at"] and task.seed == 0, task.name)
             self.assertIn("no-mapping", task.steps)
 
     def test_names_a_size_that_is_not_searched(self):
@@ -159,19 +154,32 @@ class ThePlan(unittest.TestCase):
             self.assertEqual(run["epochs"] * batches, 1950, run)
 
     def test_gives_a_peer_the_seed_of_its_run(self):
+        experiments = self.plan.experiments
+        self.plan = Plan("out", experiments | {"peers": experiments["peers"] | {"seeds": [2]}})
         task = self.task("peers", "cifar10/front/0.2-s2/peers")
         words = task.commands(Options("mfi", "data", 2))[0]
         self.assertEqual(words[1:3], ["mfi", "out/cifar10/front/0.2-s2"])
-        self.assertEqual(words[3:], "--data data --methods group-norm,bn-scale,random --match both --scope both --recipe ours "
+        self.assertEqual(words[3:], "--data data --methods group-norm --match both --scope local --recipe ours "
                          "--precision bf16 --seeds 2 --threads 2".split())
+
+    def test_compares_all_ways_of_pruning_at_one_size_and_shows_the_best_at_the_others(self):
+        for dataset in ("cifar10", "cifar100"):
+            for task in self.plan.tasks("peers", dataset):
+                compared = (dataset, task.run.at["size"]) == ("cifar10", "0.22")
+                self.assertEqual(len(task.steps), 12 if compared else 2, task.name)
+                self.assertIn("group-norm-macs-local-ours-s0", task.steps)
+
+    def test_prunes_with_one_seed(self):
+        for study in ("peers", "epochs", "labels"):
+            self.assertEqual({task.run.seed for task in self.plan.tasks(study, "cifar10") if isinstance(task, PeersTask)}, {0})
 
     def test_makes_peers_behind_each_run_of_epochs_and_labels(self):
         for study in ("epochs", "labels"):
             tasks = self.plan.tasks(study, "cifar10")
             for task, following in zip(tasks, tasks[1:] + [None]):
                 if isinstance(task, PeersTask):
-                    self.assertEqual(task.steps, (f"group-norm-params-local-ours-s{task.run.seed}",))
-                else:
+                    self.assertEqual(task.steps, ("group-norm-params-local-ours-s0",))
+                elif task.seed == 0:
                     self.assertIs(following.run, task)
 
     # study.py makes the larger one of the two.
@@ -179,7 +187,7 @@ class ThePlan(unittest.TestCase):
         wanted = {task.name: set(task.steps) for task in self.plan.tasks("peers", "cifar10")}
         shared = [task for study in ("epochs", "labels") for task in self.plan.tasks(study, "cifar10")
                   if isinstance(task, PeersTask) and task.name in wanted]
-        self.assertEqual(len(shared), 9)
+        self.assertEqual(len(shared), 3)
         for task in shared:
             self.assertLess(set(task.steps), wanted[task.name], task.name)
 
@@ -189,36 +197,6 @@ class ThePlan(unittest.TestCase):
         self.assertEqual(self.plan.datasets("labels", ["cifar100"]), ["cifar100"])
         with self.assertRaises(StudyError):
             self.plan.datasets("depgraph", ["cifar100"])
-
-
-class InAFolder(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = Path(folder.name)
-        self.out, self.log = self.folder / "out", self.folder / "log"
-        self.environment = {key: value for key, value in os.environ.items() if not key.startswith(("MFI_", "MADE_UP_"))} | {
-            "MFI_BENCH_PYTHON": str(PEERS_PYTHON), "MADE_UP_LOG": str(self.log), "PYTHONDONTWRITEBYTECODE": "1"}
-
-    def words(self, *words):
-        return [sys.executable, str(HERE / "study.py"), str(MFI), *words, "--out", str(self.out)]
-
-    def study(self, *words, **environment):
-        return subprocess.run(self.words(*words), capture_output=True, text=True, cwd=SOURCE, timeout=120,
-                              env=self.environment | environment)
-
-    def states(self, *words):
-        """{run: how far it is}, as --list says."""
-        done = self.study(*words, "--list")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return dict(line.split(": ", 1) for line in done.stdout.splitlines()[:-1] if not line.startswith(" "))
-
-    def calls(self):
-        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
-
-    def sized(self, size):
-        done = self.study("search", "--dataset", "cifar10", "--only", f"search-{size}")
-        self.assertEqual(done.returncode, 0, done.stderr)
 
 
 class CarryingOut(InAFolder):
@@ -254,7 +232,7 @@ class CarryingOut(InAFolder):
         done = self.study("search", "--dataset", "cifar10")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual([call[0] for call in self.calls()], ["search"] * len(read_experiments()["sizes"]))
-        for size, point in (("0.6", "point-4"), ("0.3", "point-2"), ("0.2", "point-1")):
+        for size, point in (("0.6", "point-5"), ("0.3", "point-3"), ("0.2", "point-1")):
             kept = json.loads((self.out / f"cifar10/sizes/{size}.json").read_text())
             self.assertEqual(kept["chosen"]["name"], point)
             self.assertEqual((self.out / f"cifar10/sizes/{size}.toml").read_text(),
@@ -396,14 +374,14 @@ class CarryingOut(InAFolder):
         done = self.study(*peers)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.states(*peers), {"cifar10/front/0.3-s0/peers": "done"})
-        one = self.out / "cifar10/front/0.3-s0/peers/random-macs-global-ours-s0.json"
-        begun = {"cifar10/front/0.3-s0/peers": "begun (not yet: random-macs-global-ours-s0)"}
+        one = self.out / "cifar10/front/0.3-s0/peers/group-norm-macs-local-ours-s0.json"
+        begun = {"cifar10/front/0.3-s0/peers": "begun (not yet: group-norm-macs-local-ours-s0)"}
         text = one.read_text()
         for was, now in (('"epochs": 6', '"epochs": 7'), ('"distillation": 0.9', '"distillation": 0.0'), ('teacher 0', 'teacher 1'),
                          ('"limit": ', '"limit": 1'), ('"data_fingerprint": "1"', '"data_fingerprint": "2"'),
                          ('"training_images": 50000', '"training_images": 100'), ('"validation": 0', '"validation": 0.1'),
                          ('"data_seed": 0', '"data_seed": 1'), ('"precision": "bf16"', '"precision": "fp32"'),
-                         ('"match": "macs", "scope": "global", "pre', '"match": "macs", "scope": "local", "pre'),
+                         ('"match": "macs", "scope": "local", "pre', '"match": "macs", "scope": "global", "pre'),
                          ('"precision": "bf16", ', "")):
             self.assertIn(was, text)
             one.write_text(text.replace(was, now))
@@ -423,13 +401,29 @@ class CarryingOut(InAFolder):
         self.assertEqual(self.states(*study)["cifar10/labels/0.1-d0-s0/peers"], "missing")
 
     def test_makes_peers_that_two_studies_want_once_and_all_of_them(self):
-        for studies in (("peers", "epochs"), ("epochs", "peers")):
-            listed = self.study(*studies, "--dataset", "cifar10", "--seeds", "0", "--only", "front/0.3-s0/peers", "--list").stdout
+        for studies in (("peers", "labels"), ("labels", "peers")):
+            listed = self.study(*studies, "--dataset", "cifar10", "--seeds", "0", "--only", "front/0.22-s0/peers", "--list").stdout
             self.assertEqual(listed.count("run.sh"), 1)
             self.assertIn("--methods group-norm,bn-scale,random --match both", listed)
 
+    def test_trains_a_network_once_that_was_chosen_for_two_sizes(self):
+        self.study("search", "--dataset", "cifar10")
+        front = ("front", "peers", "--dataset", "cifar10", "--seeds", "0")
+        self.assertEqual(len(self.states(*front)), 10)
+        for kind in ("toml", "json"):
+            shutil.copy(self.out / f"cifar10/sizes/0.3.{kind}", self.out / f"cifar10/sizes/0.22.{kind}")
+        kept = self.out / "cifar10/sizes/0.22.json"
+        kept.write_text(kept.read_text().replace("params=0.3 macs=0.5", "params=0.22 macs=0.5"))
+        states = self.states(*front)
+        self.assertEqual(len(states), 8)
+        self.assertFalse([name for name in states if "0.22" in name])
+        listed = self.study("labels", *front, "--only", "0.3-s0", "--list").stdout
+        self.assertIn("--methods group-norm,bn-scale,random", listed)  # what is compared at 0.22
+        labels = self.study("labels", "--seeds", "0", "--list", "--only", "labels/0.1-d0-s0").stdout
+        self.assertIn("sizes/0.3.toml", labels)
+
     def test_lists_commands_that_a_shell_can_carry_out(self):
-        wanted = ("teacher", "search", "front", "peers", "labels", "--dataset", "cifar10", "--seeds", "1")
+        wanted = ("teacher", "search", "front", "peers", "labels", "--dataset", "cifar10", "--seeds", "0")
         listed = self.study(*wanted, "--list").stdout
         for line in listed.splitlines():
             if line.startswith("    "):
@@ -441,11 +435,6 @@ class CarryingOut(InAFolder):
     def test_can_do_without_some_of_them(self):
         study = ("labels", "--dataset", "cifar10", "--seeds", "0", "--only", "0.1-d0-s0", "--skip", "peers")
         self.assertEqual(self.states(*study), {"cifar10/labels/0.1-d0-s0": "missing"})
-
-    def test_says_how_long_each_took(self):
-        done = self.study("teacher", "--dataset", "cifar10")
-        self.assertRegex(done.stderr, r"cifar10/teacher: done after \d+ s\n")
-        self.assertEqual([time_text(seconds) for seconds in (0.4, 59.6, 3599, 3725)], ["0 s", "1 min 0 s", "59 min 59 s", "1 h 2 min"])
 
     def test_leaves_the_environment_as_it_is(self):
         program, found = self.folder / "mfi", self.folder / "found"
@@ -469,23 +458,6 @@ class CarryingOut(InAFolder):
         self.assertIn("--only 0.9: no run of front has such a name", self.study("front", "--only", "0.9", "--list").stderr)
         self.assertIn("depgraph is made with cifar10 alone", self.study("depgraph", "--dataset", "cifar100").stderr)
 
-    def test_waits_for_the_program_when_it_is_stopped_and_says_how_to_go_on(self):
-        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-            begun = self.folder / f"begun-{code}"
-            process = subprocess.Popen(self.words("teacher", "--dataset", "cifar10"), stderr=subprocess.PIPE, text=True,
-                                       cwd=SOURCE, start_new_session=True,
-                                       env=self.environment | {"MADE_UP_WAIT": str(begun)})
-            for _ in range(200):
-                if begun.exists():
-                    break
-                time.sleep(0.05)
-            if number == signal.SIGINT:
-                os.killpg(process.pid, number)  # as a terminal does: ours and the program's
-            else:
-                process.send_signal(number)
-            _, said = process.communicate(timeout=30)
-            self.assertEqual(process.returncode, code, said)
-            self.assertRegex(said, r"study.py: cifar10/teacher: stopped after \d+ s; the same command goes on")
 
 
 class Chosen(InAFolder):

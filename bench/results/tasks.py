@@ -63,6 +63,12 @@ class RunTask:
     seed: int = 0
     needs: str = ""  # the study that makes its recipe
     search: "SearchTask | None" = None  # of that study, what makes it
+    alone = False  # other programs may be at work beside it
+
+    @property
+    def after(self):
+        """Names of what makes its inputs."""
+        return (self.search.name,) if self.search else ()
 
     @property
     def settings(self):
@@ -157,6 +163,11 @@ class SearchTask:
     size: str
     targets: tuple
     teacher: RunTask  # in the same folder
+    alone = True  # it measures latencies
+
+    @property
+    def after(self):
+        return (self.teacher.name,)
 
     @property
     def chosen_recipe(self):
@@ -207,6 +218,11 @@ class PeersTask:
     recipe: str
     precision: str  # of the peers' training
     needs: str  # the study that makes its run
+    alone = False
+
+    @property
+    def after(self):
+        return (self.run.name,)
 
     @property
     def folder(self):
