@@ -254,7 +254,7 @@ for name in ('sample', 'cifar10-resnet34-w16'):
 seed('recipe', 'all-kinds', b'name = "a"\nseed = 0x10\n[flow]\nhidden = [1, 2, 3, 4]\nmodules = [1]\n[teacher]\n'
      b'learning_rate = 1e-3\naugment = false\nepochs = 1_000\n[pipeline]\nincubate = []\n')
 seed('recipe', 'per-stage', b'[flow]\nvelocity = ["depthwise", "bottleneck", "pointwise", "depthwise"]\nkernel = 5\n'
-     b'dilation = [2]\ndownsampling = "average"\n')
+     b'dilation = [2]\ndownsampling = "average"\nstep_lengths = "learned"\n')
 seed('recipe', 'kinds-of-toml', b'a.b = {c = [1, "x", 2020-01-01T00:00:00Z]}\n[[d]]\ne = \'\'\'f\'\'\'\n')
 seed('recipe', 'not-finite', b'[teacher]\nlearning_rate = inf\nweight_decay = nan\n')
 seed('recipe', 'unknown', b'[techer]\nepoch = 1\n')
@@ -269,7 +269,7 @@ arch = {'name': 'resnet20', 'image_size': 32, 'in_channels': 3, 'stem': 'cifar',
 huge = json.loads(json.dumps(arch))
 huge['stages'][0]['blocks']['count'] = 2**62
 far = json.loads(json.dumps(arch))
-far['stages'][1]['flow'].update(kind='depthwise', kernel=5, dilation=2, downsampling='average')
+far['stages'][1]['flow'].update(kind='depthwise', kernel=5, dilation=2, downsampling='average', step_lengths='learned')
 wide = dict(arch, stages=[], stem='imagenet', stem_channels=2**62, classes=2**40)
 for name, description in [('network', arch), ('no-stages', dict(arch, stages=[])), ('many-blocks', huge), ('wide', wide),
                           ('far-sighted', far)]:

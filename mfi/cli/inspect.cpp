@@ -48,6 +48,18 @@ void print_comparison(const Model& model, const fs::path& file, const std::strin
                                 measure_parts(*other.network, kBatch).milliseconds);
 }
 
+// What was learned of the steps through its flow stages.
+void print_step_lengths(const Network& network) {
+  for (size_t stage = 0; stage < network.stage_count(); ++stage) {
+    const auto* flow = std::get_if<FlowArch>(&network.arch().stages[stage].body);
+    if (!flow || !flow->learns_steps()) continue;
+    std::vector<std::string> lengths;
+    for (const auto& step : network.flow_stage(stage).time_steps(flow->steps))
+      lengths.push_back(format("%.3f", step.length));
+    std::cout << "stage " << stage + 1 << " takes steps of " << join(lengths, ", ") << " of its path\n";
+  }
+}
+
 void inspect_model(const fs::path& file, const std::string& against) {
   const auto model = load_model(file);
   const auto& arch = model.network->arch();
@@ -58,6 +70,7 @@ void inspect_model(const fs::path& file, const std::string& against) {
             << "normalisation:  " << normalisation_text(model.info.normalisation) << "\n"
             << "classes:        " << arch.classes << ": " << join(model.info.class_names, ", ") << "\n\n"
             << network_table(arch);
+  print_step_lengths(*model.network);
   print_comparison(model, file, against);
 }
 

@@ -98,6 +98,7 @@ class GraphBuilder {
           {.kind = GraphOpKind::average_pool, .output = name + ".pooled", .inputs = {z}, .stride = stage_arch.stride});
     z = conv(*stage.alignment()->conv, name + ".alignment", z, true);
     const int64_t each = arch.steps / arch.modules;
+    const auto steps = stage.time_steps(arch.steps);
     for (int64_t i = 0; i < arch.steps; ++i) {
       const auto module = static_cast<size_t>(i / each);
       const auto& velocity = *stage.velocities()[module];
@@ -116,10 +117,13 @@ class GraphBuilder {
                    .dilation = layer.shape().dilation,
                    .groups = layer.shape().groups};
         if (last) {
-          const double length = 1.0 / static_cast<double>(arch.steps);
+          // Where steps are equally long, those of a module have the same weights.
+          const auto whose = arch.learns_steps() ? step : base;
+          const double length = steps[static_cast<size_t>(i)].length;
           op.weight = op.weight * length;
+          op.weight_name = whose + layer_name + ".weight";
           op.bias = layer.bias.detach() * length;
-          op.bias_name = base + layer_name + ".bias";
+          op.bias_name = whose + layer_name + ".bias";
         } else {
           op.bias = biases.narrow(0, static_cast<int64_t>(j) * arch.hidden, arch.hidden).contiguous();
           op.bias_name = step + layer_name + ".bias";

@@ -95,13 +95,17 @@ class Velocity(nn.Module):
 class Flow(nn.Module):
     """MeanFlow modules: steps along mean velocities instead of a row of residual blocks."""
 
-    def __init__(self, inputs, outputs, stride, hidden, depth=1, modules=1, steps=1, alignment=1, kernel=3, dilation=1, groups=1, pooling=1):
+    def __init__(self, inputs, outputs, stride, hidden, depth=1, modules=1, steps=1, alignment=1, kernel=3, dilation=1, groups=1, pooling=1, learned=False):
         super().__init__()
         self.pooling = pooling
         self.alignment = conv(inputs, outputs, alignment, stride)
         self.modules_, self.steps = modules, steps
         for i in range(modules):
             self.add_module(f"velocity{i}", Velocity(outputs, hidden, depth, steps // modules, kernel, dilation, groups))
+        if learned:
+            self.step_lengths = nn.Parameter(torch.zeros(steps))
+        else:
+            self.step_lengths = [1 / steps] * steps
 
     def forward(self, x):
         if self.pooling != 1:
@@ -109,7 +113,7 @@ class Flow(nn.Module):
         z = F.relu(self.alignment(x))
         each = self.steps // self.modules_
         for i in range(self.steps):
-            z = z - getattr(self, f"velocity{i // each}")(z, i % each) / self.steps
+            z = z - getattr(self, f"velocity{i // each}")(z, i % each) * self.step_lengths[i]
         return z
 
 )python";
@@ -216,6 +220,7 @@ std::string stage_source(const StageArch& stage) {
     if (middle.dilation != 1) out += ", dilation=" + number(middle.dilation);
     if (middle.groups != 1) out += ", groups=" + number(middle.groups);
     if (pools_first(stage)) out += ", pooling=" + number(stage.stride);
+    if (flow->learns_steps()) out += ", learned=True";
     return out + ")";
   }
   const auto& body = std::get<BlocksArch>(stage.body);

@@ -29,7 +29,7 @@ TEST(PytorchExport, HasOnlyTheClassesThatItNeeds) {
   EXPECT_THAT(source(6),
               HasSubstr("self.stage3 = Flow(8, 16, stride=1, hidden=5, alignment=3, dilation=2, pooling=2)"));
   EXPECT_THAT(source(6), HasSubstr("self.stage4 = Flow(16, 32, stride=2, hidden=7, modules=2, steps=4, kernel=7, "
-                                   "dilation=4, groups=7)"));
+                                   "dilation=4, groups=7, learned=True)"));
   EXPECT_THAT(source(1), HasSubstr("F.max_pool2d(x, 3, 2, 1)"));
   EXPECT_THAT(source(2), HasSubstr("shortcut=\"padded\""));
   for (size_t i = 0; i < kinds.size(); ++i) EXPECT_THAT(source(i), Not(HasSubstr("<<")));

@@ -17,7 +17,8 @@ inline std::shared_ptr<Network> lively_network(const Arch& arch) {
   for (const auto& item : network->named_buffers())
     item.key().ends_with("running_var") ? item.value().uniform_(0.5, 2) : item.value().uniform_(-0.3, 0.3);
   for (const auto& item : network->named_parameters())
-    if (item.key().find(".leave.") != std::string::npos) item.value().normal_(0, 0.2);
+    if (item.key().find(".leave.") != std::string::npos || item.key().ends_with("step_logits"))
+      item.value().normal_(0, 0.2);
   network->eval();
   return network;
 }
@@ -44,8 +45,14 @@ inline std::vector<std::pair<std::string, Arch>> every_kind_of_network() {
       {.kind = VelocityKind::depthwise, .hidden = 6, .depth = 2, .kernel = 5, .downsampling = Downsampling::average});
   far.image_size = 25;
   far = with_flow_stage(far, 2, {.hidden = 5, .dilation = 2, .alignment = 3, .downsampling = Downsampling::average});
-  far = with_flow_stage(
-      far, 3, {.kind = VelocityKind::depthwise, .hidden = 7, .kernel = 7, .dilation = 4, .modules = 2, .steps = 4});
+  far = with_flow_stage(far, 3,
+                        {.kind = VelocityKind::depthwise,
+                         .hidden = 7,
+                         .kernel = 7,
+                         .dilation = 4,
+                         .modules = 2,
+                         .steps = 4,
+                         .step_lengths = StepLengths::learned});
   return {{"basic", basic},
           {"bottleneck", bottleneck},
           {"padded", padded(ShortcutKind::padded)},

@@ -48,6 +48,12 @@ enum class Downsampling {
   average,  // stride x stride pixels become their mean, which its convolution then looks at
 };
 
+/// How far the steps through a flow stage go along its path.
+enum class StepLengths {
+  equal,
+  learned,  // one parameter a step; also where one module's part of the path ends and the next one's begins
+};
+
 /// MeanFlow modules after an alignment.
 struct FlowArch {
   VelocityKind kind = VelocityKind::bottleneck;
@@ -59,6 +65,11 @@ struct FlowArch {
   int64_t steps = 1;      // steps at inference, a multiple of modules
   int64_t alignment = 1;  // kernel of the alignment convolution: 1 or 3
   Downsampling downsampling = Downsampling::stride;
+  StepLengths step_lengths = StepLengths::equal;
+
+  /// One step is the whole path: nothing to learn.
+  bool learns_steps() const { return step_lengths == StepLengths::learned && steps > 1; }
+
   bool operator==(const FlowArch&) const = default;
 };
 

@@ -22,6 +22,7 @@ const Names<VelocityKind> kVelocityKinds{{VelocityKind::bottleneck, "bottleneck"
                                          {VelocityKind::pointwise, "pointwise"},
                                          {VelocityKind::depthwise, "depthwise"}};
 const Names<Downsampling> kDownsamplings{{Downsampling::stride, "stride"}, {Downsampling::average, "average"}};
+const Names<StepLengths> kStepLengths{{StepLengths::equal, "equal"}, {StepLengths::learned, "learned"}};
 
 template <class Kind>
 std::string name_of(const Names<Kind>& names, Kind kind) {
@@ -56,6 +57,7 @@ void add_later_members(Json& out, const FlowArch& flow, bool full) {
   if (full || flow.dilation != before.dilation) out["dilation"] = flow.dilation;
   if (full || flow.downsampling != before.downsampling)
     out["downsampling"] = name_of(kDownsamplings, flow.downsampling);
+  if (full || flow.step_lengths != before.step_lengths) out["step_lengths"] = name_of(kStepLengths, flow.step_lengths);
 }
 
 Json to_json(const StageArch& stage, bool full) {
@@ -112,6 +114,7 @@ StageArch stage_from_json(const Json& json) {
     if (f.contains("kernel")) flow.kernel = integer_at(f, "kernel");
     if (f.contains("dilation")) flow.dilation = integer_at(f, "dilation");
     if (f.contains("downsampling")) flow.downsampling = kind_at(f, "downsampling", kDownsamplings);
+    if (f.contains("step_lengths")) flow.step_lengths = kind_at(f, "step_lengths", kStepLengths);
     stage.body = flow;
   }
   return stage;

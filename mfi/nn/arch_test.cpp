@@ -89,6 +89,8 @@ Arch far_sighted_arch() {
   flow.kernel = 5;
   flow.dilation = 2;
   flow.downsampling = Downsampling::average;
+  flow.steps = 2 * flow.modules;
+  flow.step_lengths = StepLengths::learned;
   return with_flow_stage(mixed_arch(), 2, flow);
 }
 
@@ -107,6 +109,7 @@ TEST(ArchJson, KeepsTheTextOfWhatIsOlderThanSomeOfItsMembers) {
   EXPECT_EQ(read.kernel, 3);
   EXPECT_EQ(read.dilation, 1);
   EXPECT_EQ(read.downsampling, Downsampling::stride);
+  EXPECT_EQ(read.step_lengths, StepLengths::equal);
 }
 
 TEST(ArchJson, RefusesShapesThatNoVelocityNetworkHas) {
@@ -114,7 +117,7 @@ TEST(ArchJson, RefusesShapesThatNoVelocityNetworkHas) {
   for (const auto& [good, bad] :
        {std::pair{"\"kernel\":5", "\"kernel\":4"}, std::pair{"\"kernel\":5", "\"kernel\":9"},
         std::pair{"\"dilation\":2", "\"dilation\":3"}, std::pair{"\"dilation\":2", "\"dilation\":0"},
-        std::pair{"\"average\"", "\"middle\""}}) {
+        std::pair{"\"average\"", "\"middle\""}, std::pair{"\"learned\"", "\"long\""}}) {
     auto damaged = text;
     damaged.replace(text.find(good), std::string(good).size(), bad);
     EXPECT_THROW(arch_from_json(damaged), CheckpointError) << bad;

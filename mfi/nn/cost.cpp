@@ -47,6 +47,7 @@ int64_t add_flow(Cost& cost, const StageArch& stage, const FlowArch& body, int64
     // A linear layer from (r, t - r), or its result for each of the steps.
     cost.parameters += folded ? steps_per_module * biases : 3 * biases;
   }
+  if (body.learns_steps()) cost.parameters += body.steps;
   return size;
 }
 

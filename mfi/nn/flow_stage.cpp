@@ -1,5 +1,8 @@
 #include "mfi/nn/flow_stage.h"
 
+#include <algorithm>
+#include <numeric>
+
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
 #include "mfi/ops/conv_bias.h"
@@ -90,6 +93,11 @@ FlowStage::FlowStage(const StageArch& arch, bool folded)
     velocities_.push_back(register_module(
         "velocity" + std::to_string(i),
         std::make_shared<VelocityNetwork>(arch.out_channels, arch_, folded ? arch_.steps / arch_.modules : 0)));
+  if (!arch_.learns_steps()) return;
+  if (folded)
+    step_lengths = register_parameter("step_lengths", torch::zeros({arch_.steps}));
+  else
+    step_logits = register_parameter("step_logits", torch::zeros({arch_.steps}));
 }
 
 torch::Tensor FlowStage::align(const torch::Tensor& x) const {
@@ -105,27 +113,70 @@ torch::Tensor FlowStage::integrate(const torch::Tensor& z1, int64_t steps) const
     throw ShapeError(format("FlowStage::integrate: %lld steps with %lld modules%s; expected a multiple",
                             static_cast<long long>(steps), static_cast<long long>(arch_.modules),
                             folded_ ? ", folded" : ""));
+  if (step_logits.defined() && steps == arch_.steps) return integrate_learned(z1);
   const int64_t steps_per_module = steps / arch_.modules;
-  const double length = 1.0 / static_cast<double>(steps);
   auto z = z1;
-  for (int64_t i = 0; i < steps; ++i) {
+  int64_t i = 0;
+  for (const auto& step : time_steps(steps)) {
     const auto& velocity = velocities_[i / steps_per_module];
     torch::Tensor u;
     if (folded_) {
       u = velocity->forward_folded(z, i % steps_per_module);
     } else {
       const auto options = velocity->time_weight.options().requires_grad(false);
-      u = velocity->forward(z, torch::full({1}, 1 - (i + 1) * length, options),
-                            torch::full({1}, 1 - i * length, options));
+      u = velocity->forward(z, torch::full({1}, step.r, options), torch::full({1}, step.t, options));
     }
-    z = torch::sub(z, u, length);
+    z = torch::sub(z, u, step.length);
+    ++i;
   }
   return z;
+}
+
+// As integrate, with lengths that have gradients.
+torch::Tensor FlowStage::integrate_learned(const torch::Tensor& z1) const {
+  const auto lengths = torch::softmax(step_logits, 0);
+  const auto r = 1 - lengths.cumsum(0);
+  const auto t = r + lengths;
+  const int64_t steps_per_module = arch_.steps / arch_.modules;
+  auto z = z1;
+  for (int64_t i = 0; i < arch_.steps; ++i) {
+    const auto u = velocities_[i / steps_per_module]->forward(z, r.narrow(0, i, 1), t.narrow(0, i, 1));
+    z = z - u * lengths[i];
+  }
+  return z;
+}
+
+std::vector<TimeStep> FlowStage::time_steps(int64_t steps) const {
+  std::vector<TimeStep> out;
+  if (!arch_.learns_steps()) {
+    const double length = 1.0 / static_cast<double>(steps);
+    for (int64_t i = 0; i < steps; ++i) out.push_back({1 - (i + 1) * length, 1 - i * length, length});
+    return out;
+  }
+  torch::NoGradGuard no_grad;
+  const auto learned = (folded_ ? step_lengths : torch::softmax(step_logits, 0)).to(torch::kFloat64).cpu().contiguous();
+  const int64_t own_per_module = arch_.steps / arch_.modules, per_module = steps / arch_.modules;
+  double t = 1;
+  const auto go = [&](double length) {
+    out.push_back({t - length, t, length});
+    t -= length;
+  };
+  for (int64_t module = 0; module < arch_.modules; ++module) {
+    const auto* own = learned.data_ptr<double>() + module * own_per_module;
+    const double whole = std::accumulate(own, own + own_per_module, 0.0);
+    for (int64_t i = 0; i < per_module; ++i)
+      go(steps == arch_.steps ? own[i] : whole / static_cast<double>(per_module));
+  }
+  return out;
 }
 
 torch::Tensor FlowStage::forward(const torch::Tensor& x) { return integrate(align(x), arch_.steps); }
 
 Interval FlowStage::module_interval(int64_t module) const {
+  if (arch_.learns_steps()) {
+    const auto step = time_steps(arch_.modules)[static_cast<size_t>(module)];
+    return {std::max(step.r, 0.0), step.t};  // rounding: the last one may end just below 0
+  }
   const double n = static_cast<double>(arch_.modules);
   return {1 - (module + 1) / n, 1 - module / n};
 }

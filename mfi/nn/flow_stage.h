@@ -56,7 +56,12 @@ class VelocityNetwork : public torch::nn::Module {
   std::vector<std::shared_ptr<Convolution>> convs_;
 };
 
-/// Alignment, then steps of equal length from time 1 to time 0.
+/// One step through a flow stage: from time t down to r = t - length.
+struct TimeStep {
+  double r = 0, t = 1, length = 1;
+};
+
+/// Alignment, then steps from time 1 to time 0, of equal length or of lengths that are learned.
 class FlowStage : public Part {
  public:
   FlowStage(const StageArch& arch, bool folded);
@@ -67,17 +72,28 @@ class FlowStage : public Part {
   /// z1 = ReLU(BN(conv(x))), of means of x's pixels where the Arch downsamples by average.
   torch::Tensor align(const torch::Tensor& x) const;
 
-  /// z0 from z1 in `steps` steps, a multiple of the modules: z <- z - (t - r) u(z, r, t).
+  /// z0 from z1 in `steps` steps, a multiple of the modules: z <- z - (t - r) u(z, r, t). In the Arch's number of steps
+  /// these are as long as was learned; in another number, parts of equal length of each module's interval.
   torch::Tensor integrate(const torch::Tensor& z1, int64_t steps) const;
 
-  /// Times between which module `module` moves: with n modules, [1 - (module + 1) / n, 1 - module / n].
+  /// These steps, as they are now.
+  std::vector<TimeStep> time_steps(int64_t steps) const;
+
+  /// Times between which module `module` moves: with n modules [1 - (module + 1) / n, 1 - module / n], but where its
+  /// own steps begin and end if their lengths are learned.
   Interval module_interval(int64_t module) const;
+
+  /// float [steps]; undefined where the Arch has steps of equal length. Their softmax is the lengths of the steps, from
+  /// time 1 on; zeros, equal lengths, before any training. Folded: the lengths themselves.
+  torch::Tensor step_logits, step_lengths;
 
   const FlowArch& arch() const { return arch_; }
   const std::shared_ptr<ConvNorm>& alignment() const { return alignment_; }
   const std::vector<std::shared_ptr<VelocityNetwork>>& velocities() const { return velocities_; }
 
  private:
+  torch::Tensor integrate_learned(const torch::Tensor& z1) const;
+
   FlowArch arch_;
   bool folded_;
   int64_t pooling_;  // pixels along a side that become one before the alignment; 1: none

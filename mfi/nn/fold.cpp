@@ -18,13 +18,12 @@ void fold_into(const VelocityNetwork& from, VelocityNetwork& to, const FlowStage
     to.convs()[i]->weight.copy_(from.convs()[i]->weight);
     if (from.convs()[i]->bias.defined()) to.convs()[i]->bias.copy_(from.convs()[i]->bias);
   }
-  const auto interval = stage.module_interval(module);
-  const int64_t steps = to.time_bias.size(0);
-  for (int64_t i = 0; i < steps; ++i) {
-    const double length = (interval.t - interval.r) / static_cast<double>(steps);
+  const auto steps = stage.time_steps(stage.arch().steps);
+  const int64_t own = to.time_bias.size(0);
+  for (int64_t i = 0; i < own; ++i) {
+    const auto& step = steps[static_cast<size_t>(module * own + i)];
     const auto options = from.time_weight.options();
-    const auto t = torch::full({1}, interval.t - i * length, options);
-    to.time_bias[i].copy_(from.time_biases(t - length, t)[0]);
+    to.time_bias[i].copy_(from.time_biases(torch::full({1}, step.r, options), torch::full({1}, step.t, options))[0]);
   }
 }
 
@@ -59,6 +58,7 @@ std::shared_ptr<Network> fold(const Network& network) {
     auto& to = out->flow_stage(i);
     fold_into(*from.alignment(), *to.alignment());
     for (int64_t m = 0; m < from.arch().modules; ++m) fold_into(*from.velocities()[m], *to.velocities()[m], from, m);
+    if (to.step_lengths.defined()) to.step_lengths.copy_(torch::softmax(from.step_logits, 0));
   }
   copy_part(network, *out, head);
   return out;

@@ -137,6 +137,12 @@ TEST(FlowStage, HasRightGradientsThroughTwoModulesAndFourSteps) {
   expect_right_module_gradients(module, input(2));
 }
 
+TEST(FlowStage, HasRightGradientsOfTheLengthsOfItsSteps) {
+  const FlowArch flow{.hidden = 3, .modules = 2, .steps = 4, .step_lengths = StepLengths::learned};
+  FlowStage module({.in_channels = 2, .out_channels = 3, .stride = 2, .body = flow}, /*folded=*/false);
+  expect_right_module_gradients(module, input(2));
+}
+
 TEST(FlowStage, HasRightGradientsFolded) {
   FlowArch flow;
   flow.hidden = 3;

@@ -127,8 +127,14 @@ Arch far_sighted_arch() {
   far = with_flow_stage(
       far, 1,
       {.kind = VelocityKind::depthwise, .hidden = 6, .depth = 2, .kernel = 5, .downsampling = Downsampling::average});
-  far = with_flow_stage(
-      far, 2, {.kind = VelocityKind::depthwise, .hidden = 7, .kernel = 7, .dilation = 4, .modules = 2, .steps = 4});
+  far = with_flow_stage(far, 2,
+                        {.kind = VelocityKind::depthwise,
+                         .hidden = 7,
+                         .kernel = 7,
+                         .dilation = 4,
+                         .modules = 2,
+                         .steps = 4,
+                         .step_lengths = StepLengths::learned});
   return with_flow_stage(far, 3, {.hidden = 9, .kernel = 5, .alignment = 3, .downsampling = Downsampling::average});
 }
 
@@ -176,6 +182,7 @@ std::shared_ptr<Network> lively_network(const Arch& arch) {
     if (ends_with(name, "running_var") || ends_with(name, "norm.weight")) tensor.uniform_(0.5, 1.5);
     if (ends_with(name, "running_mean") || ends_with(name, "bias")) tensor.normal_(0, 0.2);
     if (name.find(".leave.weight") != std::string::npos) tensor.normal_(0, 0.1);
+    if (ends_with(name, "step_logits")) tensor.normal_(0, 0.5);
   }
   net->eval();
   return net;
@@ -349,6 +356,65 @@ TEST(FlowStage, SharesThePathOutAmongItsModules) {
   EXPECT_EQ(stage.module_interval(1).t, 0.5);
   EXPECT_EQ(stage.module_interval(1).r, 0);
   EXPECT_THROW(stage.integrate(torch::zeros({1, 64, 4, 4}), 3), ShapeError);
+}
+
+// Half the path in the first step, then a quarter and two eighths.
+FlowStage stage_of_learned_steps(int64_t modules) {
+  FlowArch flow{.hidden = 3, .modules = modules, .steps = 4, .step_lengths = StepLengths::learned};
+  FlowStage stage({.in_channels = 3, .out_channels = 3, .stride = 1, .body = flow}, /*folded=*/false);
+  initialise(stage, 1);
+  torch::NoGradGuard no_grad;
+  stage.step_logits.copy_(torch::tensor({4.0, 2.0, 1.0, 1.0}).log());
+  for (const auto& velocity : stage.velocities()) velocity->convs().back()->weight.normal_(0, 0.3);
+  return stage;
+}
+
+TEST(LearnedSteps, AreEquallyLongBeforeTraining) {
+  FlowArch flow{.hidden = 3, .steps = 4, .step_lengths = StepLengths::learned};
+  FlowStage stage({.in_channels = 3, .out_channels = 3, .stride = 1, .body = flow}, /*folded=*/false);
+  initialise(stage, 1);
+  for (const auto& step : stage.time_steps(4)) EXPECT_DOUBLE_EQ(step.length, 0.25);
+  flow.step_lengths = StepLengths::equal;
+  FlowStage plain({.in_channels = 3, .out_channels = 3, .stride = 1, .body = flow}, /*folded=*/false);
+  EXPECT_FALSE(plain.step_logits.defined());
+  initialise(plain, 1);
+  torch::NoGradGuard no_grad;
+  for (auto* each : {&stage, &plain}) {
+    torch::manual_seed(2);
+    each->velocities()[0]->convs().back()->weight.normal_(0, 0.3);
+  }
+  const auto x = torch::randn({2, 3, 5, 5});
+  EXPECT_TRUE(torch::allclose(stage.forward(x), plain.forward(x), 1e-6, 1e-6));
+}
+
+TEST(LearnedSteps, GoFromTimeToTimeAndShareThePathOutAmongTheModules) {
+  const auto stage = stage_of_learned_steps(2);
+  const std::vector<double> times{1, 0.5, 0.25, 0.125, 0}, in_two{1, 0.25, 0};
+  for (const auto& expected : {times, in_two}) {
+    const auto steps = stage.time_steps(static_cast<int64_t>(expected.size()) - 1);
+    for (size_t i = 0; i + 1 < expected.size(); ++i) {
+      EXPECT_NEAR(steps[i].t, expected[i], 1e-6);
+      EXPECT_NEAR(steps[i].r, expected[i + 1], 1e-6);
+      EXPECT_NEAR(steps[i].length, expected[i] - expected[i + 1], 1e-6);
+    }
+  }
+  EXPECT_NEAR(stage.time_steps(8)[2].length, 0.1875, 1e-6);  // a quarter of the first module's 0.75
+  EXPECT_NEAR(stage.module_interval(0).r, 0.25, 1e-6);
+  EXPECT_NEAR(stage.module_interval(1).t, 0.25, 1e-6);
+  EXPECT_GE(stage.module_interval(1).r, 0);
+}
+
+TEST(LearnedSteps, AreWhatTheStageTakes) {
+  torch::NoGradGuard no_grad;
+  const auto stage = stage_of_learned_steps(1);
+  const auto z1 = torch::rand({2, 3, 5, 5});
+  const auto time = [](double t) { return torch::full({1}, t); };
+  auto z = z1;
+  for (const auto& [t, r] : {std::pair{1.0, 0.5}, std::pair{0.5, 0.25}, std::pair{0.25, 0.125}, std::pair{0.125, 0.0}})
+    z = z - (t - r) * stage.velocities()[0]->forward(z, time(r), time(t));
+  EXPECT_TRUE(torch::allclose(stage.integrate(z1, 4), z, 1e-5, 1e-5));
+  EXPECT_TRUE(
+      torch::allclose(stage.integrate(z1, 1), z1 - stage.velocities()[0]->forward(z1, time(0), time(1)), 1e-5, 1e-5));
 }
 
 TEST(Initialise, DependsOnTheSeedAndNothingElse) {

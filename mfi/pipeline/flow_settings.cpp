@@ -72,6 +72,12 @@ FlowArch flow_form(const Recipe& recipe, const Arch& teacher, size_t stage) {
   if (flow.modules == 0) flow.modules = last ? 2 : 1;
   flow.steps = stage_entry(recipe.flow.steps, stage);
   if (flow.steps == 0) flow.steps = flow.modules;
+  return with_step_lengths(flow, recipe, stage);
+}
+
+FlowArch with_step_lengths(FlowArch flow, const Recipe& recipe, size_t stage) {
+  const bool learned = flow.steps > 1 && stage_entry(recipe.flow.step_lengths, stage) == "learned";
+  flow.step_lengths = learned ? StepLengths::learned : StepLengths::equal;
   return flow;
 }
 

@@ -28,6 +28,9 @@ const std::vector<std::string>& flow_form_names();
 /// `flow` in one of these forms.
 FlowArch in_form(FlowArch flow, const std::string& form);
 
+/// `flow` with steps of the lengths that [flow] says, as it may now take more of them or fewer.
+FlowArch with_step_lengths(FlowArch flow, const Recipe& recipe, size_t stage);
+
 /// What [flow] says of a stage, all but the hidden width.
 FlowArch flow_form(const Recipe& recipe, const Arch& teacher, size_t stage);
 

@@ -64,6 +64,7 @@ TEST(Plan, GivesEachStageItsOwnVelocityNetworkAndAlignment) {
   recipe.flow.dilation = {1, 2, 4, 2};
   recipe.flow.alignment = {1, 3, 1, 3};
   recipe.flow.downsampling = {"average"};
+  recipe.flow.step_lengths = {"learned"};
   const auto meta = make_plan(recipe, 10).meta;
   const auto flow = [&](size_t stage) { return std::get<FlowArch>(meta.stages[stage].body); };
   using enum VelocityKind;
@@ -78,7 +79,8 @@ TEST(Plan, GivesEachStageItsOwnVelocityNetworkAndAlignment) {
                                .modules = 2,
                                .steps = 2,
                                .alignment = 3,
-                               .downsampling = average}));
+                               .downsampling = average,
+                               .step_lengths = StepLengths::learned}));  // the others take one step
 }
 
 TEST(Plan, IsThePapersOrderByDefault) {

@@ -36,6 +36,7 @@ struct FlowSettings {
   std::vector<int64_t> steps = {0};         // steps at inference; 0: one a module
   std::vector<int64_t> alignment = {1};     // kernel of the alignment: 1 or 3
   Texts downsampling = Texts(1, "stride");  // how the alignment takes a stage's stride; or average
+  Texts step_lengths = Texts(1, "equal");   // of stages of several steps; or learned
 };
 
 /// [pipeline]

@@ -1,5 +1,6 @@
 #include "mfi/pipeline/recipe_checks.h"
 
+#include <algorithm>
 #include <tuple>
 #include <utility>
 #include <variant>
@@ -66,6 +67,30 @@ std::optional<RecipeProblem> check_pointwise(const FlowSettings& flow) {
   return std::nullopt;
 }
 
+int64_t modules_of(const Recipe& recipe, size_t stage, size_t stages) {
+  const auto modules = stage_entry(recipe.flow.modules, stage);
+  if (modules != 0) return modules;
+  return stage + 1 == stages ? 2 : 1;
+}
+
+// Nor why nothing was learned.
+std::optional<RecipeProblem> check_step_lengths(const Recipe& recipe, size_t stages) {
+  const auto several = [](const std::vector<int64_t>& counts) {
+    return std::ranges::any_of(counts, [](int64_t n) { return n > 1; });
+  };
+  bool asked = false;
+  for (size_t stage = 0; stage < stages; ++stage) {
+    if (stage_entry(recipe.flow.step_lengths, stage) != "learned") continue;
+    asked = true;
+    if (modules_of(recipe, stage, stages) > 1 || stage_entry(recipe.flow.steps, stage) > 1) return std::nullopt;
+  }
+  if (!asked || several(recipe.search.steps) || several(recipe.search.modules)) return std::nullopt;
+  return RecipeProblem{
+      "flow.step_lengths",
+      "flow.step_lengths is " + recipe_value_text(recipe.flow.step_lengths) +
+          ", but such a stage takes one step, which is its whole path; expected flow.steps of 2 or more"};
+}
+
 std::optional<RecipeProblem> check_stages(const Recipe& recipe) {
   const auto teacher = teacher_arch(recipe);
   const auto stages = teacher.stages.size();
@@ -73,14 +98,14 @@ std::optional<RecipeProblem> check_stages(const Recipe& recipe) {
   const auto& flow = recipe.flow;
   if (auto problem = check_list_lengths(recipe, stages, of_arch)) return problem;
   if (auto problem = check_pointwise(flow)) return problem;
+  if (auto problem = check_step_lengths(recipe, stages)) return problem;
   for (const auto stage : recipe.pipeline.incubate)
     if (stage > static_cast<int64_t>(stages))
       return RecipeProblem{"pipeline.incubate", "pipeline.incubate names stage " + std::to_string(stage) +
                                                     ", expected 1 to " + std::to_string(stages) + of_arch};
   if (auto problem = check_blocks(recipe, teacher)) return problem;
   for (size_t stage = 0; stage < stages; ++stage) {
-    auto modules = stage_entry(flow.modules, stage);
-    if (modules == 0) modules = stage + 1 == stages ? 2 : 1;
+    const auto modules = modules_of(recipe, stage, stages);
     const auto whole = [&](const char* path, int64_t steps) -> std::optional<RecipeProblem> {
       if (steps % modules == 0) return std::nullopt;
       return RecipeProblem{path, format("%s is %lld for stage %zu, expected a multiple of its %lld modules", path,

@@ -272,6 +272,8 @@ void add_run(Table& table) {
   table.add(
       "flow.downsampling", MFI_FIELD(flow.downsampling), choices_per_stage({"stride", "average"}),
       "How an alignment takes a stage's stride: its convolution skips pixels (stride), or looks at means of them.");
+  table.add("flow.step_lengths", MFI_FIELD(flow.step_lengths), choices_per_stage({"equal", "learned"}),
+            "Lengths of the steps through a stage that takes several.");
 
   auto& incubate = table.add("pipeline.incubate", MFI_FIELD(pipeline.incubate), distinct_stages(),
                              "Stages grown back from the teacher's blocks; the others stay flow. [] grows none back.");

@@ -90,6 +90,8 @@ RecipeValue other_value(const RecipeEntry& entry) {
   if (entry.key.path == "name") return std::string("another.name-2");
   if (entry.key.path == "objective.endpoint_steps") return std::vector<int64_t>{2, 4};
   if (entry.key.path == "flow.steps") return Integers{4};
+  if (entry.key.path == "flow.step_lengths")
+    return Texts{"equal", "equal", "equal", "learned"};  // two steps, unlike one
   if (const auto* flag = std::get_if<bool>(&entry.default_value)) return !*flag;
   if (entry.key.path == "flow.kernel") return Integers{3, 5, 7, 3};
   if (entry.key.path == "flow.alignment") return Integers{3, 1, 3, 1};
@@ -495,6 +497,16 @@ TEST_F(RecipeFile, RefusesAKernelThatNoStageHas) {
       "--set flow.dilation=2: flow.dilation is [2], but flow.velocity is pointwise in every stage, which looks at "
       "one pixel");
   EXPECT_NO_THROW(read("", {"flow.velocity=[pointwise, depthwise, depthwise, pointwise]", "flow.kernel=5"}));
+}
+
+TEST_F(RecipeFile, RefusesToLearnTheLengthOfTheOnlyStep) {
+  EXPECT_EQ(error_of("[flow]\nmodules = 1\nstep_lengths = \"learned\"\n"),
+            "x.toml:3: flow.step_lengths is [\"learned\"], but such a stage takes one step, which is its whole path; "
+            "expected flow.steps of 2 or more");
+  for (const char* several : {"flow.modules=2", "flow.steps=4", "search.steps=[1, 2]", "search.modules=[2]"})
+    EXPECT_NO_THROW(read("", {"flow.modules=1", "flow.step_lengths=learned", several})) << several;
+  EXPECT_NO_THROW(read("", {"flow.step_lengths=learned"})) << "the last stage has two modules";
+  EXPECT_THROW(read("", {"flow.step_lengths=[learned, equal, equal, equal]"}), RecipeError);
 }
 
 TEST_F(RecipeFile, WantsDistinctStagesToIncubate) {

@@ -142,6 +142,8 @@ TEST(StageText, SaysWhatAVelocityNetworkHasBeyondTheUsual) {
             "flow: 1 module, hidden 4, depthwise 3x3, averaged pixels");
   EXPECT_EQ(text({.kind = VelocityKind::pointwise, .hidden = 4, .kernel = 5, .dilation = 2}),
             "flow: 1 module, hidden 4, pointwise");
+  EXPECT_EQ(text({.hidden = 4, .steps = 2, .step_lengths = StepLengths::learned}),
+            "flow: 1 module, hidden 4, 2 steps, learned lengths");
   EXPECT_EQ(text({.hidden = 4, .downsampling = Downsampling::average}, 1), "flow: 1 module, hidden 4");
 }
 

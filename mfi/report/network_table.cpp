@@ -12,6 +12,7 @@ std::string stage_text(const StageArch& stage) {
     auto text = format("flow: %lld module%s, hidden %lld", number(flow->modules), flow->modules == 1 ? "" : "s",
                        number(flow->hidden));
     if (flow->steps != flow->modules) text += format(", %lld steps", number(flow->steps));
+    if (flow->learns_steps()) text += ", learned lengths";
     if (flow->depth != 1) text += format(", depth %lld", number(flow->depth));
     if (flow->kind == VelocityKind::pointwise) text += ", pointwise";
     if (flow->kind == VelocityKind::depthwise)

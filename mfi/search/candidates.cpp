@@ -25,6 +25,7 @@ std::string flow_name(const FlowArch& flow) {
   name += "-h" + number(flow.hidden);
   if (flow.modules > 1) name += "x" + number(flow.modules);
   if (flow.steps != flow.modules) name += "-" + number(flow.steps) + "steps";
+  if (flow.learns_steps()) name += "-learned";
   return name;
 }
 
@@ -43,6 +44,7 @@ std::vector<FlowArch> flow_candidates(const Recipe& recipe, const Arch& teacher,
           flow.alignment = alignment;
           flow.modules = modules;
           flow.steps = modules * steps;
+          flow = with_step_lengths(flow, recipe, stage);
           for (const auto percent : search.flow_percent) add(flow, percent);
         }
   return out;
@@ -139,6 +141,7 @@ Recipe recipe_of(Recipe recipe, const Arch& arch) {
   FlowSettings flows;
   flows.velocity.clear();
   flows.downsampling.clear();
+  flows.step_lengths.clear();
   for (auto* list :
        {&flows.hidden, &flows.depth, &flows.kernel, &flows.dilation, &flows.modules, &flows.steps, &flows.alignment})
     list->clear();
@@ -155,6 +158,7 @@ Recipe recipe_of(Recipe recipe, const Arch& arch) {
     flows.steps.push_back(flow.steps);
     flows.alignment.push_back(flow.alignment);
     flows.downsampling.push_back(stage_entry(own.downsampling, stage));
+    flows.step_lengths.push_back(flow.learns_steps() ? "learned" : "equal");
   }
   recipe.flow = flows;
   return recipe;

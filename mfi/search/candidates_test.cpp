@@ -68,6 +68,20 @@ TEST(StageCandidates, AreWhatTheRecipeAsksFor) {
     }
 }
 
+TEST(StageCandidates, LearnTheirStepsWhereTheyTakeSeveral) {
+  auto wanted = recipe();
+  wanted.search.steps = {1, 2};
+  wanted.flow.step_lengths = {"learned"};
+  size_t learned = 0;
+  for (const auto& candidate : stage_candidates(wanted, resnet_arch("resnet34", 8, 10))[3])
+    if (const auto* flow = std::get_if<FlowArch>(&candidate.arch.body)) {
+      EXPECT_EQ(flow->step_lengths == StepLengths::learned, flow->steps > 1) << candidate.name;
+      EXPECT_EQ(candidate.name.ends_with("steps-learned"), flow->steps > 1) << candidate.name;
+      learned += flow->steps > 1;
+    }
+  EXPECT_GT(learned, 0u);
+}
+
 TEST(StageCandidates, AreRefusedWhereThereIsNone) {
   auto wanted = recipe();
   wanted.search.fewer_blocks = false;
@@ -128,6 +142,7 @@ TEST(RecipeOfAChoice, PlansThatNetwork) {
   auto wanted = recipe();
   wanted.search.flows = {"recipe", "depthwise-5"};
   wanted.search.modules = {1, 2};
+  wanted.flow.step_lengths = {"learned"};
   const auto teacher = resnet_arch("resnet34", 8, 10);
   const auto all = stage_candidates(wanted, teacher);
   for (const auto& choice : {std::vector<size_t>{0, 1, 2, 3}, {3, 2, 1, 0}, {all[0].size() - 1, 0, 4, 2}}) {

@@ -23,6 +23,8 @@ MappingSettings make_settings() {
 
 FlowArch flow_arch(int64_t modules = 1) { return {.hidden = 12, .modules = modules, .steps = modules}; }
 
+FlowArch flow_of_learned_steps() { return {.hidden = 12, .steps = 2, .step_lengths = StepLengths::learned}; }
+
 // A stage that nothing in mfi knows: images spread over six channels, then z0 = max(x + conv(x), 0), strided.
 StageTeacher make_teacher(int64_t stride = 2) {
   auto generator = at::make_generator<at::CPUGeneratorImpl>(7);
@@ -33,11 +35,15 @@ StageTeacher make_teacher(int64_t stride = 2) {
   };
 }
 
-std::shared_ptr<FlowStage> make_stage(const StageTeacher& teacher, int64_t modules = 1) {
+std::shared_ptr<FlowStage> make_stage(const StageTeacher& teacher, const FlowArch& flow) {
   const auto features = teacher(torch::zeros({1, 3, 8, 8}));
-  auto stage = std::make_shared<FlowStage>(matching_flow_stage(features, flow_arch(modules)), /*folded=*/false);
+  auto stage = std::make_shared<FlowStage>(matching_flow_stage(features, flow), /*folded=*/false);
   initialise(*stage, 3);
   return stage;
+}
+
+std::shared_ptr<FlowStage> make_stage(const StageTeacher& teacher, int64_t modules = 1) {
+  return make_stage(teacher, flow_arch(modules));
 }
 
 Batch make_batch(torch::Dtype type = torch::kFloat32) {
@@ -143,12 +149,11 @@ TEST(StageMappingTask, MeasuresTheRelativeErrorOverTheWholeDataset) {
   }
 }
 
-// Through the Trainer, as a user does it.
-TEST(StageMappingTask, IsLearntByTheTrainer) {
+// Through the Trainer, as a user does it. Returns the error on a test set, before and after.
+std::pair<double, double> train_stage(const StageTeacher& teacher, const std::shared_ptr<FlowStage>& stage,
+                                      const std::string& error, const MappingSettings& settings = make_settings()) {
   const TestFolder folder;
-  const auto teacher = make_teacher();
-  const auto stage = make_stage(teacher);
-  StageMappingTask task(teacher, stage, make_settings());
+  StageMappingTask task(teacher, stage, settings);
   const auto train_data = made_up_dataset(120, 3), test_data = made_up_dataset(60, 3, /*seed=*/9);
   TrainJob job;
   job.step = "stage";
@@ -158,11 +163,34 @@ TEST(StageMappingTask, IsLearntByTheTrainer) {
   job.normalisation = make_settings().normalisation;
   job.folder = folder.path();
   Observer silent;
-  const double before = metric(task.evaluate(test_data), "error_1step");
+  const double before = metric(task.evaluate(test_data), error);
   train(task, job, silent);
-  const double after = metric(task.evaluate(test_data), "error_1step");
+  return {before, metric(task.evaluate(test_data), error)};
+}
+
+TEST(StageMappingTask, IsLearntByTheTrainer) {
+  const auto teacher = make_teacher();
+  const auto stage = make_stage(teacher);
+  const auto [before, after] = train_stage(teacher, stage, "error_1step");
   EXPECT_FALSE(stage->is_training());
   EXPECT_LT(after, 0.3 * before);
+}
+
+TEST(StageMappingTask, TeachesAStageTheLengthsOfItsSteps) {
+  const auto teacher = make_teacher();
+  const auto stage = make_stage(teacher, flow_of_learned_steps());
+  auto settings = make_settings();
+  settings.objective.endpoint = 1;
+  const auto [before, after] = train_stage(teacher, stage, "error_2steps", settings);
+  EXPECT_LT(after, 0.3 * before);
+  const auto steps = stage->time_steps(2);
+  EXPECT_GT(std::abs(steps[0].length - 0.5), 0.01);
+  EXPECT_NEAR(steps[0].length + steps[1].length, 1, 1e-6);
+  // Of these two terms only the endpoint says anything of the lengths.
+  const auto other = make_stage(teacher, flow_of_learned_steps());
+  settings.objective.endpoint = 0;
+  train_stage(teacher, other, "error_2steps", settings);
+  EXPECT_EQ(other->time_steps(2)[0].length, 0.5);
 }
 
 TEST(StageMappingTask, RejectsATeacherWhoseFeaturesDoNotFitTheStage) {
