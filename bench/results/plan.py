@@ -46,25 +46,27 @@ class Plan:
         return [self._search_task(dataset, recipe, size, targets) for size, targets in self.experiments["sizes"].items()]
 
     def _search_of(self, dataset, size):
-        size = self.same_network(dataset).get(size, size)
         for task in self._search(dataset):
-            if task.size == size:
+            if task.size == self._trained_as(dataset, size):
                 return task
         raise StudyError(f"experiments.toml: no size '{size}' in [sizes], but a study asks for it")
 
     def _front(self, dataset):
-        front, same = self.experiments["front"], self.same_network(dataset)
-
-        def is_one_of(size, sizes):
-            return size in [same.get(each, each) for each in sizes]
+        front = self.experiments["front"]
+        from_scratch_at = [self._trained_as(dataset, size) for size in front["controls_at"]]
+        longer_at = self._trained_as(dataset, front["teacher_longer_at"])
 
         def controls(size, seed):
-            from_scratch = is_one_of(size, front["controls_at"]) and seed in front["from_scratch_seeds"]
+            from_scratch = size in from_scratch_at and seed in front["from_scratch_seeds"]
             return (front["controls"] + (front["from_scratch"] if from_scratch else []) +
-                    (["teacher_longer"] if is_one_of(size, [front["teacher_longer_at"]]) else []))
+                    (["teacher_longer"] if size == longer_at else []))
 
-        return [self._front_task(dataset, size, seed, controls(size, seed))
-                for seed in self.seeds for size in self.experiments["sizes"] if size not in same]
+        return [self._front_task(dataset, size, seed, controls(size, seed)) for seed in self.seeds
+                for size in self.experiments["sizes"] if size == self._trained_as(dataset, size)]
+
+    def _trained_as(self, dataset, size):
+        """The size under whose name that network is trained."""
+        return self.same_network(dataset).get(size, size)
 
     def same_network(self, dataset):
         """{size: the one before it that stands for the same network}, as far as networks have been chosen: each is trained once."""
@@ -81,8 +83,8 @@ class Plan:
         compared = self.experiments["peers"]["compared"]
 
         def changes(run):
-            at = self.same_network(dataset).get(compared["size"], compared["size"])
-            return compared if (dataset, run.at["size"]) == (compared["dataset"], at) else {}
+            at = (compared["dataset"], self._trained_as(dataset, compared["size"]))
+            return compared if (dataset, run.at["size"]) == at else {}
 
         return [peers for run in self._front(dataset) for peers in self._peers_of("front", run, changes(run))]
 
@@ -150,8 +152,9 @@ class Plan:
                           peers["recipe"], peers["precision"], needs=study)] if run.seed in peers["seeds"] else []
 
     def _front_task(self, dataset, size, seed, controls, at=None):
-        return self._run(f"{dataset}/front/{size}-s{seed}", self._search_of(dataset, size), seed,
-                         self.experiments["hybrid"]["epochs"], [], controls, at or {})
+        search = self._search_of(dataset, size)
+        return self._run(f"{dataset}/front/{search.size}-s{seed}", search, seed, self.experiments["hybrid"]["epochs"], [],
+                         controls, at or {})
 
     def _shared_with_front(self, name, dataset, size, seed, epochs, settings, controls, at):
         """The front's run where it is the same training: its steps are made once."""

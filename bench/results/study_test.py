@@ -421,6 +421,8 @@ class CarryingOut(InAFolder):
         self.assertIn("--methods group-norm,bn-scale,random", listed)  # what is compared at 0.22
         labels = self.study("labels", "--seeds", "0", "--list", "--only", "labels/0.1-d0-s0").stdout
         self.assertIn("sizes/0.3.toml", labels)
+        self.assertEqual(list(self.states("labels", "--seeds", "0", "--only", "front")), [
+            "cifar10/front/0.3-s0", "cifar10/front/0.3-s0/peers"])
 
     def test_lists_commands_that_a_shell_can_carry_out(self):
         wanted = ("teacher", "search", "front", "peers", "labels", "--dataset", "cifar10", "--seeds", "0")
