@@ -27,6 +27,7 @@ DATA = SOURCE / "mfi"
 EXCEPTIONS = {
     r"^apt-get ": "changes the system",
     r"^build/fuzz/": "a program that only make fuzz builds",
+    r"^(cmake --build|build/release/bin/packing_bench).*(packing_bench|repetitions)": "a benchmark, which make build leaves out",
     r"^cp small fuzz/": "of a finding that there is not",
     r"^sh jobs\.sh$": "submits Slurm jobs; jobs_test runs such a script with an sbatch of its own",
     r"^RANK=0 .*mfi run \.\.\.": "is cut short in the text",
