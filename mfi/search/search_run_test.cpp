@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <map>
+
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
 #include "mfi/core/test_folder.h"
@@ -118,6 +121,39 @@ TEST_F(FinishedSearch, GivesARecipeThatARunTurnsIntoThatNetwork) {
   ASSERT_TRUE(made.find("hybrid"));
   EXPECT_EQ(made.find("hybrid")->parameters, point.parameters);
   EXPECT_EQ(made.find("hybrid")->macs, point.macs);
+}
+
+// Some of its trainings diverge, as far as the search can tell.
+class Diverging : public RunObserver {
+ public:
+  explicit Diverging(std::vector<std::string> steps) : steps_(std::move(steps)) {}
+  void on_phase(const std::string& step, const std::string& phase) override {
+    if (phase == "train" && std::find(steps_.begin(), steps_.end(), step) != steps_.end())
+      throw DivergedError(step + ": the loss is not finite");
+  }
+  void on_step_failed(const std::string& step, const std::string& why) override { failed[step] = why; }
+  std::map<std::string, std::string> failed;
+
+ private:
+  std::vector<std::string> steps_;
+};
+
+TEST_F(FinishedSearch, LeavesOutACombinationWhoseTrainingDiverges) {
+  const auto copy = folder_->path() / "diverging";
+  fs::copy(out(), copy, fs::copy_options::recursive);
+  for (const auto& entry : fs::directory_iterator(out() / "search"))
+    if (entry.path().filename().string().starts_with("tuned-"))
+      fs::remove_all(copy / "search" / entry.path().filename());
+  Diverging none({"tune-1", "tune-2", "tune-3"});
+  EXPECT_THROW(run_search(tiny_recipe(), options(copy, 0.6), none), DivergedError);
+  Diverging second({"tune-2"});
+  const auto results = run_search(tiny_recipe(), options(copy, 0.6), second);
+  EXPECT_THAT(second.failed, testing::ElementsAre(testing::Pair(
+                                 "tune-2", "tune-2: the loss is not finite; this combination is left out")));
+  ASSERT_EQ(results.points.size(), 2u);
+  EXPECT_EQ(results.points[1].name, "point-3");
+  EXPECT_TRUE(fs::exists(copy / "search/point-3.toml"));
+  EXPECT_FALSE(fs::exists(copy / "search/point-2.toml"));
 }
 
 TEST_F(FinishedSearch, RefusesATargetThatNothingReaches) {
