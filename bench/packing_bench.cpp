@@ -1,5 +1,6 @@
 // Whether the candidates of a search gain by sharing a convolution: the alignments of four flow stages on the same
-// input, forward and all gradients, each by itself or as one of four times the channels (docs/search.md).
+// input, forward and the gradients of their weights, each by itself or as one of four times the channels
+// (docs/search.md).
 //
 // usage: [OMP_NUM_THREADS=N] packing_bench [Google Benchmark's flags]
 //

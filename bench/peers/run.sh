@@ -12,6 +12,9 @@ python=${MFI_BENCH_PYTHON:-}
 if [ -z "$python" ]; then
   venv=$here/../../build/peers-venv
   python=$venv/bin/python
+  mkdir -p "$(dirname "$venv")"
+  exec 9>"$venv.lock"
+  flock 9  # another one may be making it
   if ! cmp -s "$here/requirements.txt" "$venv/requirements.txt"; then
     echo "Installing PyTorch and Torch-Pruning into build/peers-venv (5 GB, once)" >&2
     rm -rf "$venv"
@@ -19,5 +22,6 @@ if [ -z "$python" ]; then
     "$python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt"
     cp "$here/requirements.txt" "$venv/"
   fi
+  exec 9>&-
 fi
 exec "$python" "$here/peers.py" "$@"

@@ -48,8 +48,11 @@ class Program:
 
     def _hand_on(self, its, ours):
         for line in its:
-            ours.write(f"{self.task.name}: {line.rstrip()}\n")
-            ours.flush()
+            try:
+                ours.write(f"{self.task.name}: {line.rstrip()}\n")
+                ours.flush()
+            except (OSError, ValueError):
+                pass  # nobody reads us any more; the program is still to be read, or it would wait for ever
 
     def code(self):
         """Its exit code, as a shell says it, or None while it works."""
@@ -65,8 +68,8 @@ class Program:
 
 
 class Programs:
-    """All that are at work. Ctrl-C reaches them as it reaches us, so we only wait; SIGTERM is passed on. They save their state
-    first."""
+    """All that are at work. Ctrl-C reaches them as it reaches us, so we only wait; SIGTERM is passed on. mfi saves its state
+    first; a peer is begun anew."""
 
     def __init__(self):
         self.at_work, self.stopped_by = [], 0  # the exit code that says by what
@@ -79,16 +82,14 @@ class Programs:
 
     def _terminate(self, *_):
         self.stopped_by = TERMINATED
-        self._pass_on()
-
-    def _pass_on(self):
         for program in self.at_work:
             program.process.terminate()
 
     def start(self, task, words, named_lines):
-        self.at_work.append(Program(task, words, named_lines))
+        program = Program(task, words, named_lines)
+        self.at_work.append(program)
         if self.stopped_by:  # while it was being started
-            self._pass_on()
+            program.process.terminate()
 
     def wait(self):
         """The next one that has ended, with its exit code."""
@@ -97,49 +98,67 @@ class Programs:
                 code = program.code()
                 if code is not None:
                     self.at_work.remove(program)
-                    return program, self.stopped_by or code
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-
-    def stop(self):
-        """Those still at work."""
-        if not self.stopped_by:
-            self._pass_on()
-        while self.at_work:
-            program, _ = self.wait()
-            say(f"{program.task.name}: stopped after {program.took()}; the same command goes on")
+                    return program, code
+            try:
+                os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+            except ChildProcessError:
+                pass  # the handler of SIGTERM has met it as it ended
 
 
 def next_task(waiting, at_work, jobs):
-    """The first of those waiting that can begin now, or None. Each waits for what comes before it and makes what it needs, or
-    works in the same folder; one that is to be alone is not overtaken."""
+    """The first of those waiting that can begin now, or None. One that is to be alone is not overtaken."""
     if len(at_work) >= jobs or any(each.alone for each in at_work):
         return None
     for index, task in enumerate(waiting):
-        if not any(each.name in task.after or each.folder == task.folder for each in at_work + waiting[:index]):
+        if not _has_to_wait(task, at_work + waiting[:index]):
             return None if task.alone and at_work else task
     return None
 
 
+def _has_to_wait(task, before):
+    """For what makes its inputs, or works in the same folder."""
+    return any(each.name in task.after or each.folder == task.folder for each in before)
+
+
 def carry_out(tasks, options, jobs=1):
-    waiting, numbers = [], {}
-    for number, task in enumerate(tasks, 1):
-        numbers[task.name] = f"[{number}/{len(tasks)}]"
-        if task.state().word == DONE:
-            say(f"{task.name}: done")
-        else:
-            waiting.append(task)
-    programs = Programs()
-    try:
-        while waiting or programs.at_work:
-            while task := next_task(waiting, [each.task for each in programs.at_work], jobs):
+    """After a failure no more are begun, but those at work end: they may have hours behind them."""
+    waiting, programs, failure = list(tasks), Programs(), None
+    numbers = {task.name: f"[{number}/{len(tasks)}]" for number, task in enumerate(tasks, 1)}
+    while True:
+        try:
+            while not failure and not programs.stopped_by:
+                at_work = [program.task for program in programs.at_work]
+                _drop_done(waiting, at_work)
+                task = next_task(waiting, at_work, jobs)
+                if not task:
+                    break
                 waiting.remove(task)
                 task.require_inputs()
                 words = task.commands(options_of(task, options, jobs))[0]
                 say(f"\n{numbers[task.name]} {task.name}\n    {command_text(words)}")
                 programs.start(task, words, named_lines=jobs > 1)
+            if not programs.at_work:
+                break
             _end(*programs.wait())
-    finally:
-        programs.stop()  # where one has failed, the others
+        except StudyError as error:
+            if failure:
+                say(f"study.py: {error}")
+            failure = failure or error
+            if programs.at_work and not programs.stopped_by:
+                names = ", ".join(program.task.name for program in programs.at_work)
+                say(f"{error}\nNo more runs are begun; still at work: {names}")
+    if failure:
+        raise failure
+    if programs.stopped_by:
+        raise StudyError("stopped; the same command goes on", programs.stopped_by)
+
+
+def _drop_done(waiting, at_work):
+    """Asked anew each time: what has just ended may have made them, or made them out of date."""
+    for task in list(waiting):
+        if not _has_to_wait(task, at_work + waiting[:waiting.index(task)]) and task.state().word == DONE:
+            say(f"{task.name}: done")
+            waiting.remove(task)
 
 
 def _end(program, code):

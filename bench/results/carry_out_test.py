@@ -51,8 +51,7 @@ class TheNextTask(unittest.TestCase):
         for before, after in ((teacher, search), (search, front), (front, peers)):
             self.assertIsNone(self.next([after], [before]))
             self.assertEqual(self.next([before, after], []), before)
-        self.assertIsNone(self.next([front, peers], [search]))
-        self.assertEqual(self.next([front, peers, "cifar10/front/0.4-s0"], [search], jobs=3), None)  # a search is alone
+            self.assertIsNone(self.next([after], [teacher]))  # of what that one is made of too
         self.assertEqual(self.next([peers, "cifar10/front/0.4-s0"], [front]), "cifar10/front/0.4-s0")
 
     def test_works_in_a_folder_of_its_own(self):
@@ -124,18 +123,29 @@ class CarryingOut(InAFolder):
         self.assertEqual(set(self.states(*study).values()), {"done"})
         self.assertEqual([call[0] for call in self.calls()], ["run"] + 5 * ["search"] + 5 * ["run"])
 
-    def test_stops_the_others_where_one_fails(self):
+    def test_begins_nothing_more_where_one_fails_and_lets_the_others_end(self):
         program = self.folder / "mfi"
-        program.write_text(f'#!/bin/sh\ncase "$2" in *cifar100*) echo "mfi: no space" >&2; exit 74;; esac\nexec {MFI} "$@"\n')
+        program.write_text('#!/bin/sh\ncase "$2" in *cifar100*) echo "mfi: no space" >&2; exit 74;; esac\n'
+                           f'sleep 1\nexec {MFI} "$@"\n')
         program.chmod(0o755)
-        words = [str(program) if word == str(MFI) else word for word in self.words("teacher", "--jobs", "2")]
-        failed = subprocess.run(words, capture_output=True, text=True, cwd=SOURCE, timeout=60,
-                                env=self.environment | {"MADE_UP_WAIT": str(self.folder / "begun")})
+        words = [str(program) if word == str(MFI) else word for word in self.words("teacher", "search", "--jobs", "2")]
+        failed = subprocess.run(words, capture_output=True, text=True, cwd=SOURCE, timeout=60, env=self.environment)
         self.assertEqual(failed.returncode, 74)
         self.assertIn("cifar100/teacher: mfi: no space\n", failed.stderr)
-        self.assertRegex(failed.stderr, r"cifar10/teacher: stopped after \d+ s; the same command goes on\n"
-                         r"study.py: cifar100/teacher: ended after \d+ s with exit code 74")
-        self.assertEqual(self.study("teacher", "--jobs", "2").returncode, 0)
+        self.assertIn("No more runs are begun; still at work: cifar10/teacher\n", failed.stderr)
+        self.assertRegex(failed.stderr, r"cifar10/teacher: done after \d+ s\nstudy.py: cifar100/teacher: ended after \d+ s with "
+                         "exit code 74")
+        self.assertEqual([call[0] for call in self.calls()], ["run"])
+
+    def test_asks_how_far_a_run_is_when_its_turn_comes(self):
+        front = ("front", "--dataset", "cifar10", "--seeds", "0", "--only", "0.3-s0")
+        self.sized("0.3")
+        self.assertEqual(self.study(*front).returncode, 0)
+        (self.out / "cifar10/teacher/step.json").unlink()  # made anew, it is the same
+        before = len(self.calls())
+        self.assertEqual(self.study("teacher", *front, "--only", "cifar10").returncode, 1)  # other sizes are not searched
+        self.assertEqual([call[0] for call in self.calls()[before:]], ["run"])
+        self.assertEqual(set(self.states(*front).values()), {"done"})
 
     def test_stops_all_of_them_when_it_is_stopped(self):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):

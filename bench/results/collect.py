@@ -52,7 +52,8 @@ def collect(plan, table, dataset):
             "training_images": sorted(figures.training_images), "test_images": max(figures.test_images),
             "held_out_images": max(figures.held_out_images),
             "network": network, "chosen": {} if network else {task.size: task.kept() for task in searches},
-            "same_network": plan.same_network(dataset) if table == "front" else {},
+            "same_network": {size: other for size, other in plan.same_network(dataset).items()
+                             if table == "front" and other in sizes},
             "no_flow_stage": [task.size for task in searches if not has_flow_stage(read_recipe(task.chosen_recipe))],
             "published": plan.experiments.get(table, {}).get("published", []),
             "base": plan.experiments.get(table, {}).get("base"), "missing": figures.missing, "figures": rows}

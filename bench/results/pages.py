@@ -1,4 +1,5 @@
 """What stands between a study's markers in a page of docs/, and putting it there."""
+import re
 import textwrap
 
 from charts import chart, title
@@ -51,20 +52,28 @@ def command(study):
             f"--seeds {seeds} --data ~/data")
 
 
+def machines_text(machines):
+    """"NAME, 1 or 2 threads, INSTRUCTIONS": each machine once, with all the numbers of threads that runs had on it."""
+    threads = {}
+    for machine in machines:
+        name, count, rest = re.fullmatch(r"(.*?), (\d+) threads?(.*)", machine).groups()
+        threads.setdefault((name, rest), set()).add(int(count))
+    return "; ".join(f"{name}, {' or '.join(map(str, sorted(counts)))} thread{'' if counts == {1} else 's'}{rest}"
+                     for (name, rest), counts in threads.items())
+
+
 def note(study):
     """Images, seeds, machine and version, and what chance may give."""
     def distinct(key, by):
-        return "; ".join(dict.fromkeys(value for row in study.rows if row["by"] == by for value in row[key]))
+        return list(dict.fromkeys(value for row in study.rows if row["by"] == by for value in row[key]))
 
     images = " or ".join(f"{count:,}" for count in study.value["training_images"])
     seeds = study.seeds()
     seeds = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))} (mean, lowest to highest)"
     text = f"{images} training images, {study.test_images:,} test images"
     text += f", {study.held_out_images:,} held out" if study.held_out_images else ""
-    text += f"; {seeds}; {distinct('machines', 'mfi')}; "
-    text += distinct("versions", "mfi")
-    others = distinct("versions", "Torch-Pruning")
-    text += f"; {others}" if others else ""
+    text += f"; {seeds}; {machines_text(distinct('machines', 'mfi'))}; "
+    text += "; ".join(distinct("versions", "mfi") + distinct("versions", "Torch-Pruning"))
     shown = [row for row in study.rows if row["step"] != "map" or study.name in ("ablation", "labels")]
     chances = sorted((study.chance(row), top1(row)) for row in shown)
     (least, least_at), (most, most_at) = chances[0], chances[-1]

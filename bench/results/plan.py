@@ -103,12 +103,13 @@ class Plan:
 
     def _epochs(self, dataset):
         study = self.experiments["epochs"]
+        longer_at = self._trained_as(dataset, self.experiments["front"]["teacher_longer_at"])
         out = []
         for seed in self.seeds:
-            for size in study["sizes"]:
+            for size in dict.fromkeys(self._trained_as(dataset, size) for size in study["sizes"]):
                 for epochs in study["epochs"]:
                     name = f"{dataset}/epochs/{size}-e{epochs}-s{seed}"
-                    longer = size == self.experiments["front"]["teacher_longer_at"] and epochs in study["teacher_longer_for"]
+                    longer = size == longer_at and epochs in study["teacher_longer_for"]
                     controls = ["no_mapping"] + (["teacher_longer"] if longer else [])
                     run = self._shared_with_front(name, dataset, size, seed, epochs, [], controls, {})
                     out += [run, *self._peers_of("epochs", run)]

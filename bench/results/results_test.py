@@ -293,6 +293,13 @@ class Tables(unittest.TestCase):
         self.assertIn("| no-mapping | the control: both, not mapped but fine-tuned for the mapping's epochs too | 30.0 % | 40.0 % | "
                       "84.00 % | 79.00 % | - | - | 1 |", text)
 
+    def test_shows_seconds_of_mappings_on_as_many_threads_as_the_base(self):
+        rows = [variant("map", 50.0, name, "g") | {"machines": [f"CPU, {threads} threads"], "seconds": [seconds]}
+                for name, threads, seconds in (("both", 2, 15.0), ("deeper", 2, 18.0), ("slow", 3, 29.0))]
+        text = tables.table(study("ablation", rows, base="both"))
+        for name, seconds in (("both", "15"), ("deeper", "18"), ("slow", "-")):
+            self.assertRegex(text, rf"\| {name} \|.*\| {seconds} \| 1 \|\n")
+
     def test_put_variants_under_their_groups_with_their_sizes(self):
         rows = [TEACHER] + [variant(step, 50.0, name, group, parameters=parameters) for name, group, parameters in
                             (("both", "minimised", 190), ("deeper", "seen", 240), ("endpoint", "minimised", 190))
@@ -438,6 +445,14 @@ class Pages(unittest.TestCase):
             text = (SOURCE / "docs" / page).read_text()
             for name in names:
                 pages.replace_between(page, text, name, "x")
+
+
+class Machines(unittest.TestCase):
+    def test_stand_once_with_all_their_numbers_of_threads(self):
+        for machines, text in ((["CPU, 2 threads"], "CPU, 2 threads"), (["CPU, 1 thread, AVX2"], "CPU, 1 thread, AVX2"),
+                               (["CPU, 2 threads, AVX2", "Other, 2 threads", "CPU, 1 thread, AVX2"],
+                                "CPU, 1 or 2 threads, AVX2; Other, 2 threads")):
+            self.assertEqual(pages.machines_text(machines), text)
 
 
 class FromRunsToPages(unittest.TestCase):

@@ -18,7 +18,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parent.parent / "shared"))
 from carry_out import INTERRUPTED, carry_out, options_of  # noqa: E402
 from errors import StudyError  # noqa: E402
 from plan import STUDIES, Plan, read_experiments  # noqa: E402
-from tasks import Options, command_text  # noqa: E402
+from tasks import Options, SearchTask, command_text  # noqa: E402
 
 DATASETS = ("cifar10", "cifar100")
 
@@ -59,7 +59,7 @@ def planned(args, experiments):
     """All tasks that are asked for, each once, in order."""
     asked = None if args.dataset is None else list(DATASETS) if args.dataset == "both" else [args.dataset]
     plan = Plan(args.out, experiments, args.seeds)
-    tasks = {}
+    tasks = {}  # by name
     for study in args.studies:
         for dataset in plan.datasets(study, asked):
             for task in plan.tasks(study, dataset):
@@ -68,7 +68,20 @@ def planned(args, experiments):
         tasks = {name: task for name, task in tasks.items() if _holds(name, args.only)}
         if not tasks:
             raise StudyError(f"--only {args.only}: no run of {', '.join(args.studies)} has such a name; --list shows them")
+    if not tasks:
+        raise StudyError(f"{' '.join(args.studies)}: no run with seed{'' if len(plan.seeds) == 1 else 's'} "
+                         f"{', '.join(map(str, plan.seeds))}; experiments.toml says which seeds a study has")
     return [task for name, task in tasks.items() if not args.skip or not _holds(name, args.skip)]
+
+
+def in_parts(args, experiments):
+    """What is planned up to the last search, then what is planned behind it: that depends on the networks which were chosen."""
+    tasks = planned(args, experiments)
+    searches = [number for number, task in enumerate(tasks) if isinstance(task, SearchTask)]
+    first = tasks[:searches[-1] + 1] if searches else []
+    yield first
+    made = {task.name for task in first}
+    yield [task for task in planned(args, experiments) if task.name not in made]
 
 
 def _holds(name, pattern):
@@ -97,11 +110,12 @@ def main():
     args = parse()
     options = Options(args.mfi, args.data, args.threads, args.yes)
     try:
-        tasks = planned(args, read_experiments())
+        experiments = read_experiments()
         if args.list:
-            list_tasks(tasks, options, args.jobs)
+            list_tasks(planned(args, experiments), options, args.jobs)
         else:
-            carry_out(tasks, options, args.jobs)
+            for tasks in in_parts(args, experiments):
+                carry_out(tasks, options, args.jobs)
     except StudyError as error:
         print(f"study.py: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -424,6 +424,21 @@ class CarryingOut(InAFolder):
         self.assertEqual(list(self.states("labels", "--seeds", "0", "--only", "front")), [
             "cifar10/front/0.3-s0", "cifar10/front/0.3-s0/peers"])
 
+    def test_trains_such_a_network_once_though_it_is_chosen_in_the_same_call(self):
+        study = ("teacher", "search", "front", "--dataset", "cifar10", "--seeds", "0")
+        done = self.study(*study, MADE_UP_NETWORKS="few")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([call[-1].rsplit("/")[-1] for call in self.calls() if "sizes" in call[1]],
+                         ["0.6-s0", "0.4-s0", "0.3-s0", "0.22-s0"])
+        epochs = self.states("epochs", "--dataset", "cifar10", "--seeds", "0", "--skip", "peers")
+        self.assertIn("cifar10/epochs/0.22-e1-s0", epochs)
+        self.assertFalse([name for name in epochs if "/0.2-" in name])
+
+    def test_says_when_no_run_has_such_a_seed(self):
+        done = self.study("peers", "--seeds", "1,2")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("peers: no run with seeds 1, 2; experiments.toml says which seeds a study has", done.stderr)
+
     def test_lists_commands_that_a_shell_can_carry_out(self):
         wanted = ("teacher", "search", "front", "peers", "labels", "--dataset", "cifar10", "--seeds", "0")
         listed = self.study(*wanted, "--list").stdout

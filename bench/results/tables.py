@@ -65,7 +65,7 @@ def _ablation(study):
         body.append([f"**{group}**"] + (len(header) - 1) * [""])
         for variant in dict.fromkeys(row["variant"] for row in study.all(group=group)):
             mapped, tuned = study.find("map", variant=variant), study.find("hybrid", variant=variant)
-            seconds = [each for each in (mapped or {}).get("seconds", []) if each is not None]
+            seconds = _comparable_seconds(study, mapped)
             row = mapped or tuned
             body.append([variant, row["about"], *_shares(study, row), _accuracy(tuned, HELD_OUT), _accuracy(tuned),
                          _accuracy(mapped), f"{statistics.mean(seconds):.0f}" if seconds else "-", _seeds(mapped, tuned)])
@@ -74,6 +74,14 @@ def _ablation(study):
             body.append(["no-mapping", about, *_shares(study, control), _accuracy(control, HELD_OUT), _accuracy(control),
                          "-", "-", _seeds(control)])
     return (header, (False, False) + 7 * (True,), body)
+
+
+def _comparable_seconds(study, mapped):
+    """Of a mapping on the machine and the threads that the base was mapped with; else none."""
+    base = study.find("map", variant=study.value["base"]) or mapped
+    if not mapped or mapped["machines"] != base["machines"]:
+        return []
+    return [each for each in mapped["seconds"] if each is not None]
 
 
 def _mapped_header(study):

@@ -67,8 +67,8 @@ class RunTask:
 
     @property
     def after(self):
-        """Names of what makes its inputs."""
-        return (self.search.name,) if self.search else ()
+        """Names of all that its inputs are made by."""
+        return (self.search.name, *self.search.after) if self.search else ()
 
     @property
     def settings(self):
@@ -222,7 +222,7 @@ class PeersTask:
 
     @property
     def after(self):
-        return (self.run.name,)
+        return (self.run.name, *self.run.after)
 
     @property
     def folder(self):

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "mfi/cli/program.h"
 #include "mfi/core/error.h"
@@ -84,6 +85,23 @@ TEST_F(Exchange, ImportsWithWhatItIsTold) {
   EXPECT_EQ(model.info.dataset, "sample");
   EXPECT_FLOAT_EQ(model.info.normalisation.stddev[2], 0.6f);
   EXPECT_EQ(std::get<BlocksArch>(model.network->arch().stages[1].body).shortcut, ShortcutKind::padded_end);
+}
+
+TEST_F(Exchange, ShowsWhatWasLearnedOfStepsBeforeAndAfterAnExport) {
+  const auto whole = model(/*far-sighted*/ 6);
+  ASSERT_EQ(run_program({"export", whole, "--out", file("folded.safetensors")}).exit_code, 0);
+  std::vector<std::string> shown;
+  for (const auto& each : {whole, file("folded.safetensors")}) {
+    const auto ended = run_program({"inspect", each});
+    EXPECT_EQ(ended.exit_code, 0) << ended.error;
+    const std::regex line("stage 4 takes steps of (0\\.\\d{3}), (0\\.\\d{3}), (0\\.\\d{3}), (0\\.\\d{3}) of its path");
+    std::smatch found;
+    ASSERT_TRUE(std::regex_search(ended.out, found, line)) << ended.out;
+    shown.push_back(found[0]);
+    EXPECT_NEAR(std::stod(found[1]) + std::stod(found[2]) + std::stod(found[3]) + std::stod(found[4]), 1, 0.003);
+    EXPECT_NE(found[1], "0.250");
+  }
+  EXPECT_EQ(shown[0], shown[1]);
 }
 
 TEST_F(Exchange, RefusesAnImportThatItCannotMake) {

@@ -32,12 +32,13 @@ torch::Tensor meanflow_term(const FlowStage& stage, const torch::Tensor& z0, con
                             const std::optional<WholeBatch>& whole) {
   const TimeSchedule schedule{settings.time_mean, settings.time_stddev, settings.r_equals_t};
   torch::Tensor sum;
-  for (int64_t module = 0; module < stage.arch().modules; ++module) {
-    const auto times = schedule.draw(whole ? whole->samples : z0.size(0), stage.module_interval(module), random,
+  const auto intervals = stage.module_intervals();
+  for (size_t module = 0; module < intervals.size(); ++module) {
+    const auto times = schedule.draw(whole ? whole->samples : z0.size(0), intervals[module], random,
                                      whole ? whole->share : BatchShare{});
     const auto r = times.r.to(z0.device()), t = times.t.to(z0.device());
     const auto z = path_point(z0, z1, t);
-    const NetworkField u(*stage.velocities()[static_cast<size_t>(module)]);
+    const NetworkField u(*stage.velocities()[module]);
     // Only the first samples have r < t, and so a derivative in their target.
     const auto head = [&](const torch::Tensor& x) { return x.detach().narrow(0, 0, times.distinct); };
     const auto derivative =

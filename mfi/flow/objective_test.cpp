@@ -14,9 +14,11 @@ namespace {
 const auto f64 = torch::kFloat64;
 const RandomStream kDraws(1, 2, 3);
 
-std::shared_ptr<FlowStage> make_stage(int64_t modules = 1, int64_t steps = 0) {
+std::shared_ptr<FlowStage> make_stage(int64_t modules = 1, int64_t steps = 0,
+                                      StepLengths lengths = StepLengths::equal) {
   FlowArch flow;
   flow.hidden = 3;
+  flow.step_lengths = lengths;
   flow.modules = modules;
   flow.steps = steps == 0 ? modules : steps;
   StageArch arch;
@@ -89,8 +91,8 @@ TEST(MappingObjective, HasTheAlignmentErrorRelativeToTheTarget) {
   EXPECT_NEAR(value.alignment.item<double>(), relative(stage->align(x) - z0, z0), 1e-12);
 }
 
-TEST(MappingObjective, HasTheMeanFlowErrorOfEveryModuleOnItsInterval) {
-  const auto stage = make_stage(/*modules=*/2);
+// The mean of the modules' MeanFlow errors, where the second one's interval begins at `border`.
+void expect_meanflow_of_two_modules(const std::shared_ptr<FlowStage>& stage, double border) {
   const auto [x, z0] = make_features();
   auto settings = no_terms();
   settings.meanflow = 1;
@@ -101,13 +103,25 @@ TEST(MappingObjective, HasTheMeanFlowErrorOfEveryModuleOnItsInterval) {
   const auto z1 = stage->align(x).detach();
   double expected = 0;
   for (const size_t module : {0, 1}) {
-    const auto times = schedule.draw(4, module == 0 ? Interval{0.5, 1.0} : Interval{0.0, 0.5}, random);
+    const auto times = schedule.draw(4, module == 0 ? Interval{border, 1.0} : Interval{0.0, border}, random);
     const auto z = path_point(z0, z1, times.t);
     const NetworkField u(*stage->velocities()[module]);
     expected += 0.5 * relative(u(z, times.r, times.t) - mean_velocity_target(u, z, z1 - z0, times.r, times.t), z0);
   }
 
   EXPECT_NEAR(mapping_objective(*stage, x, z0, settings, kDraws).meanflow.item<double>(), expected, 1e-12);
+}
+
+TEST(MappingObjective, HasTheMeanFlowErrorOfEveryModuleOnItsInterval) {
+  expect_meanflow_of_two_modules(make_stage(/*modules=*/2), 0.5);
+}
+
+TEST(MappingObjective, LetsTheModulesShareThePathAsTheirStepsHaveLearned) {
+  const auto stage = make_stage(/*modules=*/2, /*steps=*/4, StepLengths::learned);
+  const auto lengths = torch::softmax(stage->step_logits, 0);
+  const double border = 1 - (lengths[0] + lengths[1]).item<double>();
+  EXPECT_GT(std::abs(border - 0.5), 0.01);
+  expect_meanflow_of_two_modules(stage, border);
 }
 
 TEST(MappingObjective, IsTheWeightedSumOfItsTerms) {

@@ -51,18 +51,25 @@ torch::Tensor VelocityNetwork::time_biases(const torch::Tensor& r, const torch::
   return at::linear(torch::stack({r, t - r}, 1), time_weight, time_bias);
 }
 
-torch::Tensor VelocityNetwork::run(const torch::Tensor& z, const torch::Tensor& biases) const {
+torch::Tensor VelocityNetwork::until_leave(const torch::Tensor& z, const torch::Tensor& biases) const {
   auto y = z;
   for (size_t i = 0; i + 1 < convs_.size(); ++i) {
     const auto bias = biases.narrow(1, static_cast<int64_t>(i) * hidden_, hidden_);
     // One time for the whole batch: one bias for all samples.
     y = convs_[i]->forward(y, bias.size(0) == 1 ? bias[0] : bias, /*relu=*/true);
   }
-  return convs_.back()->forward(y);
+  return y;
 }
 
 torch::Tensor VelocityNetwork::forward(const torch::Tensor& z, const torch::Tensor& r, const torch::Tensor& t) const {
-  return run(z, time_biases(r, t));
+  return convs_.back()->forward(until_leave(z, time_biases(r, t)));
+}
+
+torch::Tensor VelocityNetwork::displacement(const torch::Tensor& z, const torch::Tensor& biases,
+                                            const torch::Tensor& length) const {
+  const auto& leave = *convs_.back();
+  return conv_bias(until_leave(z, biases), leave.weight * length, leave.bias * length, leave.shape().grid(),
+                   /*shortcut=*/{}, /*relu=*/false);
 }
 
 torch::Tensor VelocityNetwork::total_derivative(const torch::Tensor& z, const torch::Tensor& v, const torch::Tensor& r,
@@ -83,7 +90,7 @@ torch::Tensor VelocityNetwork::total_derivative(const torch::Tensor& z, const to
 }
 
 torch::Tensor VelocityNetwork::forward_folded(const torch::Tensor& z, int64_t step) const {
-  return run(z, time_bias.narrow(0, step, 1));
+  return convs_.back()->forward(until_leave(z, time_bias.narrow(0, step, 1)));
 }
 
 FlowStage::FlowStage(const StageArch& arch, bool folded)
@@ -108,12 +115,16 @@ torch::Tensor FlowStage::align(const torch::Tensor& x) const {
   return alignment_->forward(pooled, /*shortcut=*/{}, /*relu=*/true);
 }
 
-torch::Tensor FlowStage::integrate(const torch::Tensor& z1, int64_t steps) const {
+void FlowStage::require_steps(int64_t steps) const {
   if (steps < 1 || steps % arch_.modules != 0 || (folded_ && steps != arch_.steps))
-    throw ShapeError(format("FlowStage::integrate: %lld steps with %lld modules%s; expected a multiple",
+    throw ShapeError(format("FlowStage: %lld steps with %lld modules%s; expected a multiple",
                             static_cast<long long>(steps), static_cast<long long>(arch_.modules),
                             folded_ ? ", folded" : ""));
-  if (step_logits.defined() && steps == arch_.steps) return integrate_learned(z1);
+}
+
+torch::Tensor FlowStage::integrate(const torch::Tensor& z1, int64_t steps) const {
+  require_steps(steps);
+  if (arch_.learns_steps() && steps == arch_.steps) return integrate_learned(z1);
   const int64_t steps_per_module = steps / arch_.modules;
   auto z = z1;
   int64_t i = 0;
@@ -132,21 +143,23 @@ torch::Tensor FlowStage::integrate(const torch::Tensor& z1, int64_t steps) const
   return z;
 }
 
-// As integrate, with lengths that have gradients.
+// As integrate, with the lengths as tensors: they have gradients, and nothing waits for a GPU.
 torch::Tensor FlowStage::integrate_learned(const torch::Tensor& z1) const {
-  const auto lengths = torch::softmax(step_logits, 0);
-  const auto r = 1 - lengths.cumsum(0);
-  const auto t = r + lengths;
+  const auto lengths = folded_ ? step_lengths : torch::softmax(step_logits, 0);
+  const auto r = 1 - lengths.cumsum(0), t = r + lengths;
   const int64_t steps_per_module = arch_.steps / arch_.modules;
   auto z = z1;
   for (int64_t i = 0; i < arch_.steps; ++i) {
-    const auto u = velocities_[i / steps_per_module]->forward(z, r.narrow(0, i, 1), t.narrow(0, i, 1));
-    z = z - u * lengths[i];
+    const auto& velocity = *velocities_[i / steps_per_module];
+    const auto biases = folded_ ? velocity.time_bias.narrow(0, i % steps_per_module, 1)
+                                : velocity.time_biases(r.narrow(0, i, 1), t.narrow(0, i, 1));
+    z = z - velocity.displacement(z, biases, lengths[i]);
   }
   return z;
 }
 
 std::vector<TimeStep> FlowStage::time_steps(int64_t steps) const {
+  require_steps(steps);
   std::vector<TimeStep> out;
   if (!arch_.learns_steps()) {
     const double length = 1.0 / static_cast<double>(steps);
@@ -157,28 +170,35 @@ std::vector<TimeStep> FlowStage::time_steps(int64_t steps) const {
   const auto learned = (folded_ ? step_lengths : torch::softmax(step_logits, 0)).to(torch::kFloat64).cpu().contiguous();
   const int64_t own_per_module = arch_.steps / arch_.modules, per_module = steps / arch_.modules;
   double t = 1;
-  const auto go = [&](double length) {
-    out.push_back({t - length, t, length});
-    t -= length;
-  };
   for (int64_t module = 0; module < arch_.modules; ++module) {
     const auto* own = learned.data_ptr<double>() + module * own_per_module;
-    const double whole = std::accumulate(own, own + own_per_module, 0.0);
-    for (int64_t i = 0; i < per_module; ++i)
-      go(steps == arch_.steps ? own[i] : whole / static_cast<double>(per_module));
+    const double part = std::accumulate(own, own + own_per_module, 0.0) / static_cast<double>(per_module);
+    for (int64_t i = 0; i < per_module; ++i) {
+      const double length = steps == arch_.steps ? own[i] : part;
+      out.push_back({t - length, t, length});
+      t -= length;
+    }
+  }
+  return out;
+}
+
+std::vector<Interval> FlowStage::module_intervals() const {
+  std::vector<Interval> out;
+  const double n = static_cast<double>(arch_.modules);
+  if (!arch_.learns_steps()) {
+    for (int64_t i = 0; i < arch_.modules; ++i) out.push_back({1 - (i + 1) / n, 1 - i / n});
+    return out;
+  }
+  const int64_t steps_per_module = arch_.steps / arch_.modules;
+  const auto steps = time_steps(arch_.steps);
+  for (int64_t i = 0; i < arch_.modules; ++i) {
+    const auto first = static_cast<size_t>(i * steps_per_module);
+    const double end = steps[first + static_cast<size_t>(steps_per_module) - 1].r;
+    out.push_back({std::max(end, 0.0), steps[first].t});  // rounding: the last one may end just below 0
   }
   return out;
 }
 
 torch::Tensor FlowStage::forward(const torch::Tensor& x) { return integrate(align(x), arch_.steps); }
-
-Interval FlowStage::module_interval(int64_t module) const {
-  if (arch_.learns_steps()) {
-    const auto step = time_steps(arch_.modules)[static_cast<size_t>(module)];
-    return {std::max(step.r, 0.0), step.t};  // rounding: the last one may end just below 0
-  }
-  const double n = static_cast<double>(arch_.modules);
-  return {1 - (module + 1) / n, 1 - module / n};
-}
 
 }  // namespace mfi

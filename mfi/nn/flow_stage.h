@@ -41,6 +41,10 @@ class VelocityNetwork : public torch::nn::Module {
   /// The same as forward with the folded biases of step `step`. Only when folded.
   torch::Tensor forward_folded(const torch::Tensor& z, int64_t step) const;
 
+  /// length * u(z) with these biases [1, (depth + 1) * h]; length: float []. Its gradient is float32, whatever type z
+  /// has: the length scales the weights of `leave`, and not what they give.
+  torch::Tensor displacement(const torch::Tensor& z, const torch::Tensor& biases, const torch::Tensor& length) const;
+
   /// Biases of enter and middle for times r, t: float [N, (depth + 1) * h].
   torch::Tensor time_biases(const torch::Tensor& r, const torch::Tensor& t) const;
 
@@ -50,7 +54,7 @@ class VelocityNetwork : public torch::nn::Module {
   torch::Tensor time_bias;    // [(depth + 1) * h], or [folded_steps, (depth + 1) * h]
 
  private:
-  torch::Tensor run(const torch::Tensor& z, const torch::Tensor& biases) const;
+  torch::Tensor until_leave(const torch::Tensor& z, const torch::Tensor& biases) const;
 
   int64_t hidden_;
   std::vector<std::shared_ptr<Convolution>> convs_;
@@ -76,15 +80,15 @@ class FlowStage : public Part {
   /// these are as long as was learned; in another number, parts of equal length of each module's interval.
   torch::Tensor integrate(const torch::Tensor& z1, int64_t steps) const;
 
-  /// These steps, as they are now.
+  /// These steps, as they are now. Learned lengths are read: on a GPU that waits for it.
   std::vector<TimeStep> time_steps(int64_t steps) const;
 
-  /// Times between which module `module` moves: with n modules [1 - (module + 1) / n, 1 - module / n], but where its
-  /// own steps begin and end if their lengths are learned.
-  Interval module_interval(int64_t module) const;
+  /// Times between which each module moves: with n modules [1 - (i + 1) / n, 1 - i / n], but where a module's own steps
+  /// begin and end if their lengths are learned. They are read then, as above.
+  std::vector<Interval> module_intervals() const;
 
-  /// float [steps]; undefined where the Arch has steps of equal length. Their softmax is the lengths of the steps, from
-  /// time 1 on; zeros, equal lengths, before any training. Folded: the lengths themselves.
+  /// float [steps], where lengths are learned, else undefined. Not folded: step_logits, whose softmax is the lengths of
+  /// the steps from time 1 on; zeros, equal lengths, before any training. Folded: step_lengths, these lengths.
   torch::Tensor step_logits, step_lengths;
 
   const FlowArch& arch() const { return arch_; }
@@ -92,6 +96,7 @@ class FlowStage : public Part {
   const std::vector<std::shared_ptr<VelocityNetwork>>& velocities() const { return velocities_; }
 
  private:
+  void require_steps(int64_t steps) const;
   torch::Tensor integrate_learned(const torch::Tensor& z1) const;
 
   FlowArch arch_;

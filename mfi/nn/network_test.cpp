@@ -351,10 +351,11 @@ TEST(Initialise, SpreadsDepthwiseWeightsByTheirOwnFan) {
 TEST(FlowStage, SharesThePathOutAmongItsModules) {
   const Network net(flows_arch());
   const auto& stage = net.flow_stage(3);
-  EXPECT_EQ(stage.module_interval(0).t, 1);
-  EXPECT_EQ(stage.module_interval(0).r, 0.5);
-  EXPECT_EQ(stage.module_interval(1).t, 0.5);
-  EXPECT_EQ(stage.module_interval(1).r, 0);
+  const auto intervals = stage.module_intervals();
+  EXPECT_EQ(intervals[0].t, 1);
+  EXPECT_EQ(intervals[0].r, 0.5);
+  EXPECT_EQ(intervals[1].t, 0.5);
+  EXPECT_EQ(intervals[1].r, 0);
   EXPECT_THROW(stage.integrate(torch::zeros({1, 64, 4, 4}), 3), ShapeError);
 }
 
@@ -399,9 +400,13 @@ TEST(LearnedSteps, GoFromTimeToTimeAndShareThePathOutAmongTheModules) {
     }
   }
   EXPECT_NEAR(stage.time_steps(8)[2].length, 0.1875, 1e-6);  // a quarter of the first module's 0.75
-  EXPECT_NEAR(stage.module_interval(0).r, 0.25, 1e-6);
-  EXPECT_NEAR(stage.module_interval(1).t, 0.25, 1e-6);
-  EXPECT_GE(stage.module_interval(1).r, 0);
+  const auto intervals = stage.module_intervals();
+  EXPECT_EQ(intervals[0].t, 1);
+  EXPECT_NEAR(intervals[0].r, 0.25, 1e-6);
+  EXPECT_NEAR(intervals[1].t, 0.25, 1e-6);
+  EXPECT_GE(intervals[1].r, 0);
+  EXPECT_NEAR(intervals[1].r, 0, 1e-6);
+  EXPECT_THROW(stage.time_steps(3), ShapeError);
 }
 
 TEST(LearnedSteps, AreWhatTheStageTakes) {
@@ -415,6 +420,40 @@ TEST(LearnedSteps, AreWhatTheStageTakes) {
   EXPECT_TRUE(torch::allclose(stage.integrate(z1, 4), z, 1e-5, 1e-5));
   EXPECT_TRUE(
       torch::allclose(stage.integrate(z1, 1), z1 - stage.velocities()[0]->forward(z1, time(0), time(1)), 1e-5, 1e-5));
+}
+
+// Along a path that is nearly straight all steps pull alike, and the lengths' gradient is a small difference of large
+// sums.
+TEST(LearnedSteps, HaveTheirGradientInFloat32) {
+  const auto stage = stage_of_learned_steps(1);
+  torch::manual_seed(4);
+  const auto z1 = torch::rand({64, 3, 8, 8}), toward = torch::rand({64, 3, 8, 8});
+  const auto gradient = [&](torch::Dtype type) {
+    const auto z0 = stage.integrate(z1.to(type), 4).to(torch::kFloat32);
+    return torch::autograd::grad({(z0 * toward).mean()}, {stage.step_logits})[0];
+  };
+  const auto exact = gradient(torch::kFloat32);
+  EXPECT_LT(((gradient(torch::kBFloat16) - exact).norm() / exact.norm()).item<double>(), 0.02);
+}
+
+// Two modules of constant velocities a and b: the stage moves by l a + (1 - l) b.
+TEST(LearnedSteps, FindTheLengthsThatEndAtTheTarget) {
+  FlowArch flow{.hidden = 2, .modules = 2, .steps = 2, .step_lengths = StepLengths::learned};
+  FlowStage stage({.in_channels = 1, .out_channels = 1, .stride = 1, .body = flow}, /*folded=*/false);
+  initialise(stage, 1);
+  {
+    torch::NoGradGuard no_grad;
+    stage.velocities()[0]->convs().back()->bias.fill_(1);
+    stage.velocities()[1]->convs().back()->bias.fill_(-1);
+  }
+  const auto z1 = torch::rand({2, 1, 3, 3}), z0 = z1 - 0.8 + 0.2;
+  for (int i = 0; i < 200; ++i) {
+    const auto loss = (stage.integrate(z1, 2) - z0).square().mean();
+    const auto gradient = torch::autograd::grad({loss}, {stage.step_logits})[0];
+    torch::NoGradGuard no_grad;
+    stage.step_logits -= gradient;
+  }
+  EXPECT_NEAR(stage.time_steps(2)[0].length, 0.8, 1e-3);
 }
 
 TEST(Initialise, DependsOnTheSeedAndNothingElse) {
@@ -452,6 +491,17 @@ TEST(CopyPart, GivesTheFirstBlocksToAStageOfFewer) {
   const auto source = from.part(2)->named_parameters(), target = to.part(2)->named_parameters();
   EXPECT_LT(target.size(), source.size());
   for (const auto& item : target) EXPECT_TRUE(torch::equal(item.value(), source[item.key()])) << item.key();
+}
+
+TEST(CopyPart, RefusesStepsOfOtherLengths) {
+  const auto with = [](int64_t steps, StepLengths lengths) {
+    return with_flow_stage(resnet_arch("resnet18", 8, 10), 3, {.hidden = 4, .steps = steps, .step_lengths = lengths});
+  };
+  const Network learned(with(4, StepLengths::learned));
+  Network equal(with(4, StepLengths::equal)), fewer(with(2, StepLengths::learned)), same(learned.arch());
+  EXPECT_THROW(copy_part(learned, equal, 4), ShapeError);
+  EXPECT_THROW(copy_part(learned, fewer, 4), ShapeError);
+  EXPECT_NO_THROW(copy_part(learned, same, 4));
 }
 
 TEST(CopyPart, RefusesAStageOfAnotherArch) {

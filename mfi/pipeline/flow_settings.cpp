@@ -55,8 +55,13 @@ FlowArch in_form(FlowArch flow, const std::string& form) {
   return flow;
 }
 
+int64_t flow_modules(const Recipe& recipe, size_t stage, size_t stages) {
+  const auto modules = stage_entry(recipe.flow.modules, stage);
+  if (modules != 0) return modules;
+  return stage + 1 == stages ? 2 : 1;
+}
+
 FlowArch flow_form(const Recipe& recipe, const Arch& teacher, size_t stage) {
-  const bool last = stage + 1 == teacher.stages.size();
   FlowArch flow;
   flow.kind = velocity_kind(stage_entry(recipe.flow.velocity, stage));
   flow.depth = stage_entry(recipe.flow.depth, stage);
@@ -68,8 +73,7 @@ FlowArch flow_form(const Recipe& recipe, const Arch& teacher, size_t stage) {
   flow.alignment = stage_entry(recipe.flow.alignment, stage);
   if (stage_entry(recipe.flow.downsampling, stage) == "average" && teacher.stages[stage].stride != 1)
     flow.downsampling = Downsampling::average;
-  flow.modules = stage_entry(recipe.flow.modules, stage);
-  if (flow.modules == 0) flow.modules = last ? 2 : 1;
+  flow.modules = flow_modules(recipe, stage, teacher.stages.size());
   flow.steps = stage_entry(recipe.flow.steps, stage);
   if (flow.steps == 0) flow.steps = flow.modules;
   return with_step_lengths(flow, recipe, stage);

@@ -28,6 +28,9 @@ const std::vector<std::string>& flow_form_names();
 /// `flow` in one of these forms.
 FlowArch in_form(FlowArch flow, const std::string& form);
 
+/// Velocity networks of a flow stage, by [flow], in a network of so many stages.
+int64_t flow_modules(const Recipe& recipe, size_t stage, size_t stages);
+
 /// `flow` with steps of the lengths that [flow] says, as it may now take more of them or fewer.
 FlowArch with_step_lengths(FlowArch flow, const Recipe& recipe, size_t stage);
 

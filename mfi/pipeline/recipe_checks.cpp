@@ -67,13 +67,7 @@ std::optional<RecipeProblem> check_pointwise(const FlowSettings& flow) {
   return std::nullopt;
 }
 
-int64_t modules_of(const Recipe& recipe, size_t stage, size_t stages) {
-  const auto modules = stage_entry(recipe.flow.modules, stage);
-  if (modules != 0) return modules;
-  return stage + 1 == stages ? 2 : 1;
-}
-
-// Nor why nothing was learned.
+// Whoever asks for learned lengths shall not wonder why nothing was learned.
 std::optional<RecipeProblem> check_step_lengths(const Recipe& recipe, size_t stages) {
   const auto several = [](const std::vector<int64_t>& counts) {
     return std::ranges::any_of(counts, [](int64_t n) { return n > 1; });
@@ -82,13 +76,16 @@ std::optional<RecipeProblem> check_step_lengths(const Recipe& recipe, size_t sta
   for (size_t stage = 0; stage < stages; ++stage) {
     if (stage_entry(recipe.flow.step_lengths, stage) != "learned") continue;
     asked = true;
-    if (modules_of(recipe, stage, stages) > 1 || stage_entry(recipe.flow.steps, stage) > 1) return std::nullopt;
+    const auto& blocks = recipe.pipeline.blocks;
+    if (!blocks.empty() && blocks[stage] > 0) continue;
+    if (flow_modules(recipe, stage, stages) > 1 || stage_entry(recipe.flow.steps, stage) > 1) return std::nullopt;
   }
   if (!asked || several(recipe.search.steps) || several(recipe.search.modules)) return std::nullopt;
   return RecipeProblem{
       "flow.step_lengths",
       "flow.step_lengths is " + recipe_value_text(recipe.flow.step_lengths) +
-          ", but such a stage takes one step, which is its whole path; expected flow.steps of 2 or more"};
+          ", but no flow stage of these takes more than one step, which is its whole path; expected flow.steps of 2 or "
+          "more there"};
 }
 
 std::optional<RecipeProblem> check_stages(const Recipe& recipe) {
@@ -98,14 +95,14 @@ std::optional<RecipeProblem> check_stages(const Recipe& recipe) {
   const auto& flow = recipe.flow;
   if (auto problem = check_list_lengths(recipe, stages, of_arch)) return problem;
   if (auto problem = check_pointwise(flow)) return problem;
-  if (auto problem = check_step_lengths(recipe, stages)) return problem;
   for (const auto stage : recipe.pipeline.incubate)
     if (stage > static_cast<int64_t>(stages))
       return RecipeProblem{"pipeline.incubate", "pipeline.incubate names stage " + std::to_string(stage) +
                                                     ", expected 1 to " + std::to_string(stages) + of_arch};
   if (auto problem = check_blocks(recipe, teacher)) return problem;
+  if (auto problem = check_step_lengths(recipe, stages)) return problem;
   for (size_t stage = 0; stage < stages; ++stage) {
-    const auto modules = modules_of(recipe, stage, stages);
+    const auto modules = flow_modules(recipe, stage, stages);
     const auto whole = [&](const char* path, int64_t steps) -> std::optional<RecipeProblem> {
       if (steps % modules == 0) return std::nullopt;
       return RecipeProblem{path, format("%s is %lld for stage %zu, expected a multiple of its %lld modules", path,

@@ -500,13 +500,15 @@ TEST_F(RecipeFile, RefusesAKernelThatNoStageHas) {
 }
 
 TEST_F(RecipeFile, RefusesToLearnTheLengthOfTheOnlyStep) {
-  EXPECT_EQ(error_of("[flow]\nmodules = 1\nstep_lengths = \"learned\"\n"),
-            "x.toml:3: flow.step_lengths is [\"learned\"], but such a stage takes one step, which is its whole path; "
-            "expected flow.steps of 2 or more");
+  EXPECT_EQ(
+      error_of("[flow]\nmodules = 1\nstep_lengths = \"learned\"\n"),
+      "x.toml:3: flow.step_lengths is [\"learned\"], but no flow stage of these takes more than one step, which is "
+      "its whole path; expected flow.steps of 2 or more there");
   for (const char* several : {"flow.modules=2", "flow.steps=4", "search.steps=[1, 2]", "search.modules=[2]"})
     EXPECT_NO_THROW(read("", {"flow.modules=1", "flow.step_lengths=learned", several})) << several;
   EXPECT_NO_THROW(read("", {"flow.step_lengths=learned"})) << "the last stage has two modules";
   EXPECT_THROW(read("", {"flow.step_lengths=[learned, equal, equal, equal]"}), RecipeError);
+  EXPECT_THROW(read("", {"flow.step_lengths=learned", "pipeline.blocks=[0, 0, 0, 1]"}), RecipeError);
 }
 
 TEST_F(RecipeFile, WantsDistinctStagesToIncubate) {

@@ -11,7 +11,7 @@ namespace mfi {
 namespace {
 
 // "flow-h26", "flow-5x5-h26", "flow-dw5x5-h83", "flow-a3-h26" (alignment), "flow-dil2-h26x2" (modules),
-// "flow-h26-4steps".
+// "flow-h26-4steps", "flow-h26-4steps-learned".
 std::string flow_name(const FlowArch& flow) {
   const auto number = [](int64_t n) { return std::to_string(n); };
   std::string name = "flow";

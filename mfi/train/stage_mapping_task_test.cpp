@@ -186,7 +186,7 @@ TEST(StageMappingTask, TeachesAStageTheLengthsOfItsSteps) {
   const auto steps = stage->time_steps(2);
   EXPECT_GT(std::abs(steps[0].length - 0.5), 0.01);
   EXPECT_NEAR(steps[0].length + steps[1].length, 1, 1e-6);
-  // Of these two terms only the endpoint says anything of the lengths.
+  // Of the terms only the endpoint, and what else looks at the result, says anything of the lengths.
   const auto other = make_stage(teacher, flow_of_learned_steps());
   settings.objective.endpoint = 0;
   train_stage(teacher, other, "error_2steps", settings);
