@@ -120,9 +120,17 @@ def _has_to_wait(task, before):
     return any(each.name in task.after or each.folder == task.folder for each in before)
 
 
-def carry_out(tasks, options, jobs=1):
+def carry_out(parts, options, jobs=1):
+    """`parts`: lists of tasks, of which each is asked for when all of the one before are done. Whoever stops us between two of
+    them stops us too."""
+    programs = Programs()
+    for tasks in parts:
+        _carry_out_part(tasks, options, jobs, programs)
+
+
+def _carry_out_part(tasks, options, jobs, programs):
     """After a failure no more are begun, but those at work end: they may have hours behind them."""
-    waiting, programs, failure = list(tasks), Programs(), None
+    waiting, failure = list(tasks), None
     numbers = {task.name: f"[{number}/{len(tasks)}]" for number, task in enumerate(tasks, 1)}
     while True:
         try:

@@ -11,16 +11,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "shared")]
 sys.dont_write_bytecode = True
-from carry_out import next_task, options_of, time_text  # noqa: E402
-from made_up_folder import MFI, SOURCE, InAFolder  # noqa: E402
+from carry_out import carry_out, next_task, options_of, time_text  # noqa: E402
+from errors import StudyError  # noqa: E402
+from made_up_folder import MFI, SOURCE, InAFolder, run_tests  # noqa: E402
 from plan import Plan, read_experiments  # noqa: E402
 from tasks import Options  # noqa: E402
-
-try:
-    import tomllib  # noqa: F401
-except ImportError:
-    print("before Python 3.11: no TOML, nothing is tested", file=sys.stderr)
-    sys.exit(0)
 
 
 class TheNextTask(unittest.TestCase):
@@ -147,6 +142,20 @@ class CarryingOut(InAFolder):
         self.assertEqual([call[0] for call in self.calls()[before:]], ["run"])
         self.assertEqual(set(self.states(*front).values()), {"done"})
 
+    def test_begins_nothing_when_it_was_stopped_between_two_parts(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+
+        def parts(number):
+            yield []
+            os.kill(os.getpid(), number)  # while the second one is planned
+            yield Plan(self.out, read_experiments()).tasks("teacher", "cifar10")
+
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            with self.assertRaises(StudyError) as caught:
+                carry_out(parts(number), Options("no-such-program"))
+            self.assertEqual((str(caught.exception), caught.exception.exit_code), ("stopped; the same command goes on", code))
+
     def test_stops_all_of_them_when_it_is_stopped(self):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             said = self.stopped(number, code, ["cifar-10", "cifar-100"], "teacher", "--jobs", "2")
@@ -155,4 +164,4 @@ class CarryingOut(InAFolder):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

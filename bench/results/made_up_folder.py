@@ -12,14 +12,29 @@ SOURCE = HERE.parent.parent
 MFI, PEERS_PYTHON = HERE / "made_up_mfi.py", HERE / "made_up_peers.py"
 
 
+def made_up_environment(**more):
+    """That of a study whose peers are made up, without what the caller's own says of mfi."""
+    own = {key: value for key, value in os.environ.items() if not key.startswith(("MFI_", "MADE_UP_"))}
+    return own | {"MFI_BENCH_PYTHON": str(PEERS_PYTHON), "PYTHONDONTWRITEBYTECODE": "1"} | more
+
+
+def run_tests():
+    """Those of the test script that calls this."""
+    try:
+        import tomllib  # noqa: F401
+    except ImportError:
+        print("before Python 3.11: no TOML, nothing is tested", file=sys.stderr)
+        sys.exit(0)
+    unittest.main()
+
+
 class InAFolder(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
         self.out, self.log = self.folder / "out", self.folder / "log"
-        self.environment = {key: value for key, value in os.environ.items() if not key.startswith(("MFI_", "MADE_UP_"))} | {
-            "MFI_BENCH_PYTHON": str(PEERS_PYTHON), "MADE_UP_LOG": str(self.log), "PYTHONDONTWRITEBYTECODE": "1"}
+        self.environment = made_up_environment(MADE_UP_LOG=str(self.log))
 
     def words(self, *words):
         return [sys.executable, str(HERE / "study.py"), str(MFI), *words, "--out", str(self.out)]

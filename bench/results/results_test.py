@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Tests of report.py: figures of made-up runs, tables, sentences, charts, and putting them into pages."""
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -12,7 +11,6 @@ import xml.etree.ElementTree
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SOURCE = HERE.parent.parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "shared")]
 sys.dont_write_bytecode = True
 import charts  # noqa: E402
@@ -22,13 +20,8 @@ import tables  # noqa: E402
 import verdicts  # noqa: E402
 from errors import StudyError  # noqa: E402
 from figures import Study  # noqa: E402
+from made_up_folder import SOURCE, made_up_environment, run_tests  # noqa: E402
 from svg import METHODS, lighter  # noqa: E402
-
-try:
-    import tomllib  # noqa: F401
-except ImportError:
-    print("before Python 3.11: no TOML, nothing is tested", file=sys.stderr)
-    sys.exit(0)
 
 SVG = "{http://www.w3.org/2000/svg}"
 SECTIONS = {"results.md": ("front-cifar10", "front-cifar100", "epochs-cifar10", "labels-cifar10", "depgraph-cifar10"),
@@ -462,8 +455,7 @@ class FromRunsToPages(unittest.TestCase):
     def setUpClass(cls):
         cls.folder_holder = tempfile.TemporaryDirectory()
         cls.folder = Path(cls.folder_holder.name)
-        cls.environment = {key: value for key, value in os.environ.items() if not key.startswith(("MFI_", "MADE_UP_"))} | {
-            "MFI_BENCH_PYTHON": str(HERE / "made_up_peers.py"), "PYTHONDONTWRITEBYTECODE": "1"}
+        cls.environment = made_up_environment()
         done = cls.call("study.py", HERE / "made_up_mfi.py", "teacher", "search", "front", "peers", "ablation", "epochs", "labels",
                         "depgraph", "--seeds", "0,1", "--out", cls.folder / "out", "--dataset", "cifar10")
         if done.returncode:
@@ -658,4 +650,4 @@ class FromRunsToPages(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

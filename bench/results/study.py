@@ -4,8 +4,9 @@
 usage: study.py MFI STUDY... [flags]       (docs/results.md; the studies themselves are in experiments.toml)
 
 MFI is the program. The studies are carried out in the order given, each run after the other in a process of its own, or --jobs
-of them at a time; what is done is left alone, what was interrupted goes on. `front` and those after it build on `teacher` and `search`. --list shows
-every command and how far it is, so that each can be typed by hand. report.py makes tables and charts of what is there.
+of them at a time; what is done is left alone, what was interrupted goes on. `front` and those after it build on `teacher` and
+`search`. --list shows every command and how far it is, so that each can be typed by hand. report.py makes tables and charts of
+what is there.
 """
 import argparse
 import fnmatch
@@ -114,8 +115,7 @@ def main():
         if args.list:
             list_tasks(planned(args, experiments), options, args.jobs)
         else:
-            for tasks in in_parts(args, experiments):
-                carry_out(tasks, options, args.jobs)
+            carry_out(in_parts(args, experiments), options, args.jobs)
     except StudyError as error:
         print(f"study.py: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
