@@ -39,7 +39,12 @@ def _front(study):
 
 def _front_panel(study, key, match, label):
     """Of the pruned networks those that were pruned to what this panel is over."""
-    series = [Series(step, *LOOKS[step][:2], _over(key, study.all(step)), LOOKS[step][2]) for step in LOOKS]
+    series = []
+    for step, (shape, colour, hollow) in LOOKS.items():
+        narrower = [row for row in study.all(step) if "blocks" not in row]
+        series.append(Series(step, shape, colour, _over(key, narrower), hollow))
+        if step == "hybrid":
+            series.append(Series("hybrid of whole blocks", shape, svg.lighter(colour), _over(key, study.all(step, blocks="whole"))))
     for method in study.values("method"):
         for scope in study.values("scope"):
             kind = {"method": method, "scope": scope, "match": match}

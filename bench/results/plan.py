@@ -5,10 +5,13 @@ from errors import StudyError
 from run_files import read_settings, read_toml
 from tasks import DONE, SOURCE, PeersTask, RunTask, SearchTask
 
-STUDIES = ("teacher", "search", "front", "peers", "ablation", "epochs", "labels", "depgraph")
+STUDIES = ("teacher", "search", "front", "peers", "whole", "ablation", "epochs", "labels", "depgraph")
 # Of these report.py makes tables; a study that is no table of its own stands in the front's.
-TABLES = {"front": ("teacher", "search", "front", "peers"), "ablation": ("teacher", "search", "ablation"),
+TABLES = {"front": ("teacher", "search", "front", "peers", "whole"), "ablation": ("teacher", "search", "ablation"),
           "epochs": ("teacher", "search", "epochs"), "labels": ("teacher", "search", "labels"), "depgraph": ("depgraph",)}
+
+# Where a row of a table stands whose network was chosen without narrower blocks.
+WHOLE = {"blocks": "whole"}
 
 
 def read_experiments(file=Path(__file__).with_name("experiments.toml")):
@@ -43,7 +46,7 @@ class Plan:
 
     def _search(self, dataset):
         recipe = self.experiments["datasets"][dataset]["recipe"]
-        return [self._search_task(dataset, recipe, size, targets) for size, targets in self.experiments["sizes"].items()]
+        return [self._search_task(dataset, recipe, size, asked) for size, asked in self.experiments["sizes"].items()]
 
     def _search_of(self, dataset, size):
         for task in self._search(dataset):
@@ -62,7 +65,19 @@ class Plan:
                     (["teacher_longer"] if size == longer_at else []))
 
         return [self._front_task(dataset, size, seed, controls(size, seed)) for seed in self.seeds
-                for size in self.experiments["sizes"] if size == self._trained_as(dataset, size)]
+                for size in front["sizes"] if size == self._trained_as(dataset, size)]
+
+    def _whole(self, dataset):
+        whole, compared = self.experiments["whole"], self.experiments["peers"]["compared"]
+        out = []
+        for seed in self.seeds:
+            for size in whole["sizes"]:
+                if size != self._trained_as(dataset, size):
+                    continue
+                run = self._front_task(dataset, size, seed, whole["controls"])
+                changes = compared if (dataset, size) == (compared["dataset"], compared["size"]) else {}
+                out += [run] + (self._peers_of("whole", run, changes) if size in whole["peers_at"] else [])
+        return out
 
     def _trained_as(self, dataset, size):
         """The size under whose name that network is trained."""
@@ -80,13 +95,7 @@ class Plan:
         return self.same[dataset]
 
     def _peers(self, dataset):
-        compared = self.experiments["peers"]["compared"]
-
-        def changes(run):
-            at = (compared["dataset"], self._trained_as(dataset, compared["size"]))
-            return compared if (dataset, run.at["size"]) == at else {}
-
-        return [peers for run in self._front(dataset) for peers in self._peers_of("front", run, changes(run))]
+        return [peers for run in self._front(dataset) for peers in self._peers_of("front", run)]
 
     def _ablation(self, dataset):
         ablation = self.experiments["ablation"]
@@ -103,7 +112,7 @@ class Plan:
 
     def _epochs(self, dataset):
         study = self.experiments["epochs"]
-        longer_at = self._trained_as(dataset, self.experiments["front"]["teacher_longer_at"])
+        longer_at = self._trained_as(dataset, study["sizes"][0])
         out = []
         for seed in self.seeds:
             for size in dict.fromkeys(self._trained_as(dataset, size) for size in study["sizes"]):
@@ -133,18 +142,19 @@ class Plan:
     def _depgraph(self, _):
         study = self.experiments["depgraph"]
         folder, recipe = study["folder"], study["recipe"]
-        searches = [self._search_task(folder, recipe, size, targets) for size, targets in study["sizes"].items()]
+        searches = [self._search_task(folder, recipe, size, asked) for size, asked in study["sizes"].items()]
         return ([self._teacher_task(folder, recipe)] + searches +
                 [self._run(f"{folder}/front/{search.size}-s{seed}", search, seed, self.experiments["hybrid"]["epochs"], [],
                            study["controls"] + (["teacher_longer"] if search.size == study["teacher_longer_at"] else []),
-                           {}, "depgraph") for seed in self.seeds for search in searches])
+                           WHOLE if search.size in study["whole"] else {}, "depgraph")
+                 for seed in self.seeds for search in searches])
 
     def _teacher_task(self, folder, recipe):
         return RunTask(f"{folder}/teacher", self.out / folder, SOURCE / recipe, method=("teacher",), only="teacher")
 
-    def _search_task(self, folder, recipe, size, targets):
-        return SearchTask(f"{folder}/search-{size}", self.out / folder, SOURCE / recipe, size, tuple(targets),
-                          self._teacher_task(folder, recipe))
+    def _search_task(self, folder, recipe, size, asked):
+        return SearchTask(f"{folder}/search-{size}", self.out / folder, SOURCE / recipe, size, tuple(asked["targets"]),
+                          self._teacher_task(folder, recipe), tuple(asked.get("set", ())))
 
     def _peers_of(self, study, run, changes=None):
         """Of a run with a seed that has peers, one task."""
@@ -154,8 +164,9 @@ class Plan:
 
     def _front_task(self, dataset, size, seed, controls, at=None):
         search = self._search_of(dataset, size)
-        return self._run(f"{dataset}/front/{search.size}-s{seed}", search, seed, self.experiments["hybrid"]["epochs"], [],
-                         controls, at or {})
+        whole = search.size in self.experiments["whole"]["sizes"]
+        return self._run(f"{dataset}/{'whole' if whole else 'front'}/{search.size}-s{seed}", search, seed,
+                         self.experiments["hybrid"]["epochs"], [], controls, at if at is not None else WHOLE if whole else {})
 
     def _shared_with_front(self, name, dataset, size, seed, epochs, settings, controls, at):
         """The front's run where it is the same training: its steps are made once."""

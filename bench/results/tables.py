@@ -43,9 +43,8 @@ def _front(study):
             row = study.find(step, size=size)
             if row:
                 body.append(line(row))
-            elif hybrid:
-                why = "no flow stage" if study.has_no_sense(step, size) else "not run"
-                body.append([size, step, "mfi"] + 5 * ["-"] + [why, "-"])
+            elif hybrid and not study.has_no_sense(step, size) and "blocks" not in hybrid:
+                body.append([size, step, "mfi"] + 5 * ["-"] + ["not run", "-"])
         body += [line(row) for row in sorted(study.peers(size=size), key=lambda row: row["match"] != "params")]
     return (("size", "network", "made by", "epochs", "parameters", "share", "MACs", "share", "test top-1", "seeds"),
             (False, False, False) + 7 * (True,), body)
@@ -146,7 +145,8 @@ def _depgraph(study):
     for row in [study.find("teacher-longer")] + [study.find(step, size=size) for size in study.sizes()
                                                  for step in ("hybrid", "no-mapping")]:
         if row and teacher:
-            body.append([row["step"], "mfi", f"{speedup(study, row):.2f}", f"{top1(teacher):.2f} %", _accuracy(row),
+            name = row["step"] + (" of whole blocks" if "blocks" in row else "")
+            body.append([name, "mfi", f"{speedup(study, row):.2f}", f"{top1(teacher):.2f} %", _accuracy(row),
                          f"{study.difference(row, teacher).points:+.2f}", str(len(row["seeds"]))])
     for each in study.value["published"]:
         body.append([each["name"], "published", f"{each['speedup']:.2f}", f"{each['before']:.2f} %", f"{each['after']:.2f} %",

@@ -163,6 +163,7 @@ class SearchTask:
     size: str
     targets: tuple
     teacher: RunTask  # in the same folder
+    words: tuple = ()  # of --set: what is not to be tried
     alone = True  # it measures latencies
 
     @property
@@ -177,6 +178,8 @@ class SearchTask:
         words = [options.mfi, "search", shown_path(self.recipe)]
         for target in self.targets:
             words += ["--target", target]
+        for setting in self.words:
+            words += ["--set", setting]
         return [words + options.of_mfi() + ["--out", shown_path(self.folder)],
                 [shown_path(Path(chosen.__file__)), shown_path(self.folder), self.size]]
 
@@ -189,7 +192,7 @@ class SearchTask:
             return State(MISSING)
         if kept["target"] != " ".join(self.targets):
             return State(BEGUN, f"for another target: {kept['target']}")
-        other = differences(wanted_settings(read_recipe(self.recipe)), flat(recipe), ("flow.", "pipeline."))
+        other = differences(wanted_settings(read_recipe(self.recipe), self.words), flat(recipe), ("flow.", "pipeline."))
         if other:
             return State(BEGUN, f"with other settings: {', '.join(other)}")
         teacher = self.teacher.state()

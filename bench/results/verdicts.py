@@ -55,8 +55,9 @@ def _front(study):
             continue
         where = f"At {size}"
         if teacher:
-            where = f"At {100 * hybrid['parameters'][0] / teacher['parameters'][0]:.0f} % of the parameters"
-        text = f"{where} the hybrid reaches {top1(hybrid):.2f} %"
+            parameters, macs = (f"{100 * hybrid[key][0] / teacher[key][0]:.0f} %" for key in ("parameters", "macs"))
+            where = f"At {parameters} of the parameters and {macs} of the multiply-accumulates"
+        text = f"{where} the hybrid{' of whole blocks' if 'blocks' in hybrid else ''} reaches {top1(hybrid):.2f} %"
         if longer:
             text += f", {_versus(study, hybrid, longer, 'teacher-longer')}."
         elif teacher:
@@ -81,6 +82,8 @@ def _front_controls(study, hybrid, size):
             behind.append(f"{name} by {gap.points:.2f} points{_over(gap)}")
     not_run = [step for step in CONTROLS if not study.find(step, size=size) and not study.has_no_sense(step, size)]
     not_run += [] if study.peers(size=size) else ["Torch-Pruning"]
+    if "blocks" in hybrid:  # they are for comparing with networks of narrower blocks, and have few controls
+        not_run = []
     same = [step for step in CONTROLS if study.has_no_sense(step, size)]
     sentences = (("Better than the hybrid:", better), ("As good as it, within chance:", as_good),
                  ("Behind it by more than chance gives:", behind), ("Without a seed in common with it:", apart),
@@ -211,7 +214,8 @@ def _depgraph(study):
         if not hybrid:
             continue
         speed, change = speedup(study, hybrid), study.difference(hybrid, teacher)
-        text = (f"With {speed:.2f} times fewer multiply-accumulates the accuracy changes by {change.points:+.2f} points "
+        kept = " of whole blocks" if "blocks" in hybrid else ""
+        text = (f"With {speed:.2f} times fewer multiply-accumulates{kept} the accuracy changes by {change.points:+.2f} points "
                 f"({_chance_words(change)})")
         near = min(study.value["published"], key=lambda each: abs(each["speedup"] - speed), default=None)
         if near:

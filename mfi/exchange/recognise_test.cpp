@@ -49,6 +49,14 @@ TEST(Recognise, KnowsStemsShortcutsAndWidths) {
   EXPECT_EQ(found.name, "wide-resnet50-w4-2");
 }
 
+TEST(Recognise, KnowsBlocksThatArePrunedInside) {
+  auto arch = resnet_arch("resnet18", 8, 10);
+  std::get<BlocksArch>(arch.stages[2].body).width = 11;
+  const auto found = recognise(shapes_of(arch), {});
+  EXPECT_EQ(first_difference(found, arch), "");
+  EXPECT_EQ(found.name, "narrow-resnet18-w8");
+}
+
 TEST(Recognise, NamesWhatItDoesNotKnowByItsBlocks) {
   auto arch = resnet_arch("resnet18", 4, 10);
   std::get<BlocksArch>(arch.stages[1].body).count = 3;

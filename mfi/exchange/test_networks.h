@@ -53,13 +53,16 @@ inline std::vector<std::pair<std::string, Arch>> every_kind_of_network() {
                          .modules = 2,
                          .steps = 4,
                          .step_lengths = StepLengths::learned});
+  auto narrow = basic;
+  for (size_t i = 1; i < 4; ++i) std::get<BlocksArch>(narrow.stages[i].body).width = 5;
   return {{"basic", basic},
           {"bottleneck", bottleneck},
           {"padded", padded(ShortcutKind::padded)},
           {"padded-end", padded(ShortcutKind::padded_end)},
           {"hybrid", hybrid},
           {"meta", meta},
-          {"far-sighted", far}};
+          {"far-sighted", far},
+          {"narrow", narrow}};
 }
 
 }  // namespace mfi

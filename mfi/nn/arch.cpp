@@ -63,7 +63,11 @@ std::string usual_resnet_name(const Arch& arch) {
   const int64_t plain = arch.stages.front().out_channels / 4;  // a bottleneck's width in a network that is not wide
   if (first.kind == BlockKind::bottleneck && first.width != plain && plain > 0)
     name = format("wide-%s-%g", name.c_str(), static_cast<double>(first.width) / static_cast<double>(plain));
-  return name;
+  const bool narrow = std::ranges::any_of(arch.stages, [](const auto& stage) {
+    const auto& blocks = std::get<BlocksArch>(stage.body);
+    return blocks.kind == BlockKind::basic && blocks.width < stage.out_channels;
+  });
+  return narrow ? "narrow-" + name : name;
 }
 
 Arch resnet_arch(const std::string& name, int64_t width, int64_t classes) {
@@ -132,8 +136,6 @@ void Arch::validate() const {
     require(s.out_channels >= 1 && s.stride >= 1, where, "channels and stride must be at least 1");
     if (const auto* b = std::get_if<BlocksArch>(&s.body)) {
       require(b->width >= 1 && b->count >= 1, where, "width and count must be at least 1");
-      require(b->kind == BlockKind::bottleneck || s.out_channels == b->width, where,
-              "out_channels is not the width of its basic blocks");
       require(b->shortcut == ShortcutKind::projection || s.out_channels >= s.in_channels, where,
               "a padded shortcut cannot lose channels");
     } else {
@@ -160,7 +162,7 @@ Arch with_width(Arch arch, int64_t width) {
     auto& blocks = std::get<BlocksArch>(stage.body);
     stage.in_channels = in;
     stage.out_channels = in = scaled(stage.out_channels);
-    blocks.width = blocks.kind == BlockKind::basic ? in : scaled(blocks.width);
+    blocks.width = scaled(blocks.width);
   }
   arch.name = usual_resnet_name(arch);
   arch.validate();

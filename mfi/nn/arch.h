@@ -30,7 +30,7 @@ enum class ShortcutKind {
 /// A row of residual blocks. The first block takes the stage's stride and brings the stage's channels.
 struct BlocksArch {
   BlockKind kind = BlockKind::basic;
-  int64_t width = 64;  // channels of the 3x3 convolutions
+  int64_t width = 64;  // channels inside a block; of plain basic ones the stage's
   int64_t count = 2;
   ShortcutKind shortcut = ShortcutKind::projection;
   bool operator==(const BlocksArch&) const = default;
@@ -109,8 +109,8 @@ struct Arch {
 /// Throws RecipeError for an unknown name, naming the nearest known one.
 Arch resnet_arch(const std::string& name, int64_t width, int64_t classes);
 
-/// What a network of residual blocks is usually called, by its blocks: "resnet56", "resnet34-w16", "wide-resnet50-2";
-/// its numbers of blocks where it has no name: "resnet-2-3-2".
+/// What a network of residual blocks is usually called: "resnet34-w16", "wide-resnet50-2", "narrow-resnet56" (basic
+/// blocks with fewer channels inside); by its numbers of blocks where it has no name: "resnet-2-3-2".
 std::string usual_resnet_name(const Arch& arch);
 
 /// Names that resnet_arch knows.

@@ -6,6 +6,7 @@
 
 #include "mfi/core/error.h"
 #include "mfi/core/random.h"
+#include "mfi/nn/narrower.h"
 
 namespace mfi {
 
@@ -163,14 +164,21 @@ void copy_part(const Network& from, Network& to, size_t part) {
     if (part >= 1 && part <= from.stage_count()) {
       auto* all = std::get_if<BlocksArch>(&source.stages[0].body);
       const auto* kept = std::get_if<BlocksArch>(&target.stages[0].body);
-      if (all && kept) all->count = std::min(all->count, kept->count);
+      if (all && kept) {
+        all->count = std::min(all->count, kept->count);
+        if (!from.arch().folded) all->width = std::min(all->width, kept->width);
+      }
     }
     difference = first_difference(source, target);
   }
   if (!difference.empty())
     throw ShapeError("copy_part: " + part_name(to.arch(), part) + " differs between " + from.arch().name + " and " +
                      to.arch().name + ": " + difference);
-  copy_tensors(*from.part(part), *to.part(part));
+  const auto* blocks = dynamic_cast<const BlocksStage*>(from.part(part).get());
+  if (blocks)
+    copy_blocks(*blocks, dynamic_cast<BlocksStage&>(*to.part(part)));
+  else
+    copy_tensors(*from.part(part), *to.part(part));
 }
 
 std::shared_ptr<Network> clone_network(const Network& network) {

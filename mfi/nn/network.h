@@ -72,8 +72,8 @@ std::string part_name(const Arch& arch, size_t part);
 void initialise(torch::nn::Module& network, uint64_t seed);
 
 /// Copies part `part` of `from` (weights and statistics) into the same part of `to`, which must have
-/// the same Arch there, or a stage of fewer of its residual blocks: then it gets the first ones. Throws ShapeError
-/// naming the first difference.
+/// the same Arch there, or a stage of fewer of its residual blocks: then it gets the first ones; or of narrower blocks,
+/// as copy_blocks() says (mfi/nn/narrower.h). Throws ShapeError naming the first difference.
 void copy_part(const Network& from, Network& to, size_t part);
 
 /// Copies what `to` has, weights and statistics, from what `from` has under the same names. Everything must be there.

@@ -18,6 +18,12 @@ std::vector<std::string> all_from(const Arch& arch, const std::string& step) {
   return std::vector<std::string>(arch.stages.size() + 2, step);
 }
 
+// width 0: as it is.
+void keep_blocks(BlocksArch& blocks, int64_t count, int64_t width) {
+  blocks.count = count;
+  if (width > 0) blocks.width = width;
+}
+
 // Builds the list of steps; the members are what several of them need.
 class Planner {
  public:
@@ -32,7 +38,8 @@ class Planner {
         if (kept == 0)
           plan_.hybrid = with_flow_stage(plan_.hybrid, k, flow_arch(recipe, plan_.teacher, k));
         else
-          std::get<BlocksArch>(plan_.hybrid.stages[k].body).count = kept;
+          keep_blocks(std::get<BlocksArch>(plan_.hybrid.stages[k].body), kept,
+                      stage_entry(recipe.pipeline.block_width, k));
       }
       plan_.hybrid.name = "hybrid of " + plan_.teacher.name;
       plan_.meta = plan_.hybrid;
@@ -140,7 +147,8 @@ class Planner {
       }
   }
 
-  // Flow stages begin with starting weights, all else with the teacher's: of a stage of fewer blocks the first ones.
+  // Flow stages begin with starting weights, all else with the teacher's: of fewer blocks the first ones, of narrower
+  // ones the channels that bring most.
   void add_map(const std::string& prefix, const std::string& suffix, const ObjectiveSettings& objective) {
     auto& map =
         add(prefix + "map", "each stage as mapped, before any fine-tuning" + suffix, plan_.meta, "map", recipe_.map);

@@ -124,6 +124,25 @@ TEST(Plan, GoesTheShortWayWhereTheRecipeSaysHowManyBlocksStay) {
               ElementsAre("teacher", "teacher", "teacher", "teacher", "", "teacher"));
 }
 
+// Narrower blocks are mapped as fewer ones are, also where none of them goes.
+TEST(Plan, MapsStagesOfNarrowerBlocks) {
+  auto recipe = small_recipe();
+  auto& pipeline = recipe.pipeline;
+  const auto width = std::get<BlocksArch>(make_plan(recipe, 10).teacher.stages[1].body).width;
+  pipeline.blocks = std::vector<int64_t>{2, 2, 2, 1};
+  pipeline.block_width = {0, width / 2, 0, width};
+  recipe.controls.no_mapping = true;
+  const auto plan = make_plan(recipe, 10);
+  EXPECT_EQ(plan.hybrid.stages[0], plan.teacher.stages[0]);
+  EXPECT_EQ(std::get<BlocksArch>(plan.hybrid.stages[1].body).width, width / 2);
+  EXPECT_EQ(std::get<BlocksArch>(plan.hybrid.stages[3].body).width, width);
+  const auto& map = plan.step("map");
+  EXPECT_THAT(map.part_from, Each("teacher"));
+  EXPECT_THAT(map.learns, ElementsAre(Learns::nothing, Learns::nothing, Learns::all, Learns::nothing, Learns::all,
+                                      Learns::nothing));
+  EXPECT_THAT(plan.step("no-mapping").part_from, Each("teacher"));
+}
+
 TEST(Plan, PutsOneStageOfTheTeacherIntoEachIncubation) {
   const auto plan = make_plan(small_recipe(), 10);
   const auto& step = plan.step("incubate-2");

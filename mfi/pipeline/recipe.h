@@ -46,6 +46,7 @@ struct PipelineSettings {
   // Residual blocks that each stage keeps; 0: a flow stage. Then there is no meta model and no incubation. Empty: these
   // two decide.
   std::vector<int64_t> blocks;
+  std::vector<int64_t> block_width = {0};  // channels inside these, one entry a stage or one for all; 0: the teacher's
 };
 
 /// [controls]: what a sceptic would ask for.
@@ -62,7 +63,9 @@ struct ControlSettings {
 
 /// [search]: what mfi search tries in the stages' places, and how thoroughly.
 struct SearchSettings {
-  bool fewer_blocks = true;                                      // 1 block, 2 blocks, ... of the teacher's
+  bool fewer_blocks = true;  // 1 block, 2 blocks, ... of the teacher's
+  std::vector<int64_t> block_percent = {12, 25,
+                                        50};  // narrower blocks, of the channels inside the teacher's; 100: none
   FlowSettings::Texts flows = FlowSettings::Texts(1, "recipe");  // forms of flow stages (flow_settings.h)
   std::vector<int64_t> alignments = {1, 3};                      // of each of them: kernels of the alignment
   std::vector<int64_t> flow_percent = {5, 15, 40};  // sizes of a flow stage, of the parameters of the teacher's stage

@@ -15,8 +15,13 @@ namespace mfi {
 namespace {
 
 std::optional<RecipeProblem> check_blocks(const Recipe& recipe, const Arch& teacher) {
-  const auto& blocks = recipe.pipeline.blocks;
-  if (blocks.empty()) return std::nullopt;
+  const auto &blocks = recipe.pipeline.blocks, &widths = recipe.pipeline.block_width;
+  if (blocks.empty()) {
+    if (std::ranges::all_of(widths, [](int64_t width) { return width == 0; })) return std::nullopt;
+    return RecipeProblem{"pipeline.block_width", "pipeline.block_width is " + recipe_value_text(widths) +
+                                                     ", expected pipeline.blocks beside it: how many blocks of that "
+                                                     "width each stage keeps"};
+  }
   const auto problem = [](const std::string& text) {
     return RecipeProblem{"pipeline.blocks", "pipeline.blocks " + text};
   };
@@ -30,13 +35,20 @@ std::optional<RecipeProblem> check_blocks(const Recipe& recipe, const Arch& teac
                           teacher.name.c_str()));
   bool smaller = false;
   for (size_t stage = 0; stage < stages; ++stage) {
-    const auto kept = stage_entry(blocks, stage), all = std::get<BlocksArch>(teacher.stages[stage].body).count;
-    if (kept > all)
+    const auto& own = std::get<BlocksArch>(teacher.stages[stage].body);
+    const auto kept = stage_entry(blocks, stage), width = stage_entry(widths, stage);
+    if (kept > own.count)
       return problem(format("is %lld for stage %zu, which has %lld", static_cast<long long>(kept), stage + 1,
-                            static_cast<long long>(all)));
-    smaller = smaller || kept < all;
+                            static_cast<long long>(own.count)));
+    if (kept > 0 && width > own.width)
+      return RecipeProblem{"pipeline.block_width",
+                           format("pipeline.block_width is %lld for stage %zu, whose blocks have %lld channels inside",
+                                  static_cast<long long>(width), stage + 1, static_cast<long long>(own.width))};
+    smaller = smaller || kept < own.count || (width > 0 && width < own.width);
   }
-  if (!smaller) return problem("keeps every block of " + teacher.name + ", expected a stage with fewer, or with 0");
+  if (!smaller)
+    return problem("keeps every block of " + teacher.name +
+                   ", expected a stage with fewer, with 0, or with a smaller pipeline.block_width");
   return std::nullopt;
 }
 

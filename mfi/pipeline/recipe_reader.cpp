@@ -345,7 +345,7 @@ class Reader {
     if (is_blocks)
       pipeline.incubate = {}, pipeline.incubate_default = true;
     else
-      pipeline.blocks = {};
+      pipeline.blocks = {}, pipeline.block_width = {0};
     origins_.erase(other);
   }
 

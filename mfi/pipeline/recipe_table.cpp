@@ -289,6 +289,10 @@ void add_run(Table& table) {
                            "stage keeps, mapped where these are fewer than the teacher's; 0: a flow stage.");
   blocks.key.default_text = "as pipeline.incubate says";
   blocks.is_given = [](const Recipe& recipe) { return !recipe.pipeline.blocks.empty(); };
+  table.add(
+      "pipeline.block_width", MFI_FIELD(pipeline.block_width), integers_per_stage(0, 65536),
+      "Channels inside the residual blocks that a stage keeps, mapped where these are fewer than the teacher's, of "
+      "which those stay that bring most to the blocks' results; 0: all.");
 
   table.add("runtime.device", MFI_FIELD(runtime.device), one_of({"cpu", "cuda"}), "Where to compute.");
   table.add("runtime.precision", MFI_FIELD(runtime.precision), one_of({"bf16", "fp32"}),
@@ -406,6 +410,9 @@ void add_controls(Table& table) {
 void add_search(Table& table) {
   table.add("search.fewer_blocks", MFI_FIELD(search.fewer_blocks), either(),
             "Try 1, 2, ... of the teacher's residual blocks in each stage.");
+  table.add("search.block_percent", MFI_FIELD(search.block_percent), some_integers(1, 100),
+            "Narrower blocks to try, in percent of the channels inside the teacher's: all of a stage's, and with "
+            "search.fewer_blocks also half of them; [100]: none.");
   table.add("search.flows", MFI_FIELD(search.flows), some_choices(flow_form_names()),
             "Forms of flow stages to try: recipe is what [flow] says, the others have that velocity network and kernel "
             "instead.");

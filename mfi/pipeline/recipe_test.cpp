@@ -86,6 +86,7 @@ std::string model_file() {
 RecipeValue other_value(const RecipeEntry& entry) {
   if (entry.key.path == "pipeline.incubate") return Integers{4, 2};
   if (entry.key.path == "pipeline.blocks") return Integers{3, 2, 1, 0};
+  if (entry.key.path == "pipeline.block_width") return Integers{32, 64, 0, 0};
   if (entry.key.path == "network.model") return model_file();
   if (entry.key.path == "name") return std::string("another.name-2");
   if (entry.key.path == "objective.endpoint_steps") return std::vector<int64_t>{2, 4};
@@ -158,6 +159,7 @@ TEST_F(RecipeFile, KeepsEveryKeyThroughWritingAndReading) {
     const auto value = other_value(entry);
     ASSERT_NE(value, entry.default_value);
     if (entry.key.path == "network.fine_tune") recipe.network.model = model_file();
+    if (entry.key.path == "pipeline.block_width") recipe.pipeline.blocks = {3, 4, 6, 0};
     entry.set(recipe, value);
     const auto text = recipe_to_toml(recipe);
 
@@ -173,6 +175,7 @@ TEST_F(RecipeFile, SetsEveryKeyByOverride) {
     const auto value = other_value(entry);
     std::vector<std::string> overrides{entry.key.path + "=" + recipe_value_text(value)};
     if (entry.key.path == "network.fine_tune") overrides.push_back("network.model=" + model_file());
+    if (entry.key.path == "pipeline.block_width") overrides.push_back("pipeline.blocks=[3, 4, 6, 0]");
     const auto recipe = read("", overrides);
     EXPECT_EQ(entry.get(recipe), value) << entry.key.path;
   }
@@ -219,6 +222,13 @@ TEST_F(RecipeFile, RefusesBlocksThatTheTeacherHasNot) {
   EXPECT_THAT(refused("blocks = [3, 4]"), HasSubstr("pipeline.blocks has 2 entries, expected 1 or 4"));
   EXPECT_THAT(refused("blocks = [3, 4, 6, 3]"), HasSubstr("keeps every block of resnet34"));
   EXPECT_THAT(refused("blocks = [0]\nincubate = [1]"), HasSubstr("pipeline.incubate are both given"));
+}
+
+TEST_F(RecipeFile, RefusesWidthsOfBlocksThatNobodyCanGive) {
+  const auto refused = [&](const std::string& line) { return error_of("[pipeline]\n" + line + "\n"); };
+  EXPECT_THAT(refused("block_width = 8"), HasSubstr("pipeline.block_width is [8], expected pipeline.blocks beside it"));
+  EXPECT_THAT(refused("blocks = [3, 4, 6, 0]\nblock_width = [65, 0, 0, 0]"),
+              HasSubstr("pipeline.block_width is 65 for stage 1"));
 }
 
 TEST_F(RecipeFile, TakesOneValueWithoutBracketsForAllStages) {
@@ -298,7 +308,7 @@ TEST_F(ExtendingRecipe, LooksForAModelFromTheFolderOfTheFileThatNamesIt) {
 
 TEST_F(ExtendingRecipe, PutsAsideWhatExcludesItsOwnSettings) {
   write("incubate.toml", "[pipeline]\nincubate = [1]\n");
-  write("blocks.toml", "[pipeline]\nblocks = [1, 1, 1, 0]\n");
+  write("blocks.toml", "[pipeline]\nblocks = [1, 1, 1, 0]\nblock_width = [8, 0, 0, 0]\n");
   const auto blocks = read("extends = \"incubate.toml\"\n[pipeline]\nblocks = [2, 2, 2, 0]\n").pipeline;
   EXPECT_EQ(blocks.blocks, (Integers{2, 2, 2, 0}));
   EXPECT_TRUE(blocks.incubate_default);
@@ -306,6 +316,7 @@ TEST_F(ExtendingRecipe, PutsAsideWhatExcludesItsOwnSettings) {
                                read("extends = \"blocks.toml\"\n", {"pipeline.incubate=[2]"}).pipeline}) {
     EXPECT_EQ(incubate.incubate, Integers{2});
     EXPECT_TRUE(incubate.blocks.empty());
+    EXPECT_EQ(incubate.block_width, Integers{0});
   }
   EXPECT_EQ(read("extends = \"incubate.toml\"\n[pipeline]\nblocks = []\n").pipeline.incubate, Integers{1});
   EXPECT_THAT(error_of("[pipeline]\nincubate = [1]\nblocks = [1, 1, 1, 0]\n"), HasSubstr("are both given"));

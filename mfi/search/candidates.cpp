@@ -5,6 +5,7 @@
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
 #include "mfi/nn/cost.h"
+#include "mfi/nn/narrower.h"
 #include "mfi/pipeline/flow_settings.h"
 
 namespace mfi {
@@ -26,6 +27,32 @@ std::string flow_name(const FlowArch& flow) {
   if (flow.modules > 1) name += "x" + number(flow.modules);
   if (flow.steps != flow.modules) name += "-" + number(flow.steps) + "steps";
   if (flow.learns_steps()) name += "-learned";
+  return name;
+}
+
+// Fewer of them, and narrower ones: all, and half of them. The widths are multiples of 4, which the vectors of the
+// kernels like better.
+std::vector<BlocksArch> block_candidates(const SearchSettings& search, const BlocksArch& own) {
+  std::vector<BlocksArch> out;
+  const auto add = [&](int64_t count, int64_t width) {
+    auto blocks = own;
+    blocks.count = count;
+    blocks.width = width;
+    if (std::find(out.begin(), out.end(), blocks) == out.end()) out.push_back(blocks);
+  };
+  for (int64_t count = 1; search.fewer_blocks && count < own.count; ++count) add(count, own.width);
+  for (const auto percent : search.block_percent) {
+    const int64_t width = ((own.width * percent + 99) / 100 + 3) / 4 * 4;
+    if (width >= own.width) continue;
+    add(own.count, width);
+    if (search.fewer_blocks) add((own.count + 1) / 2, width);
+  }
+  return out;
+}
+
+std::string blocks_name(const BlocksArch& blocks, const BlocksArch& own) {
+  auto name = "blocks-" + std::to_string(blocks.count);
+  if (blocks.width != own.width) name += "-w" + std::to_string(blocks.width);
   return name;
 }
 
@@ -61,10 +88,10 @@ std::vector<std::vector<Candidate>> stage_candidates(const Recipe& recipe, const
     const auto parameters = [&](const StageArch& arch) { return stage_cost(arch, size).parameters; };
     std::vector<Candidate> candidates;
     const auto& blocks = std::get<BlocksArch>(own.body);
-    for (int64_t count = 1; recipe.search.fewer_blocks && count < blocks.count; ++count) {
+    for (const auto& fewer : block_candidates(recipe.search, blocks)) {
       auto arch = own;
-      std::get<BlocksArch>(arch.body).count = count;
-      candidates.push_back({"blocks-" + std::to_string(count), arch});
+      arch.body = fewer;
+      candidates.push_back({blocks_name(fewer, blocks), arch});
     }
     for (const auto& flow : flow_candidates(recipe, teacher, stage, parameters(own))) {
       auto arch = own;
@@ -80,8 +107,8 @@ std::vector<std::vector<Candidate>> stage_candidates(const Recipe& recipe, const
   }
   if (!any)
     throw RecipeError("search: no stage of " + teacher.name +
-                      " has a candidate; allow fewer_blocks or give "
-                      "larger flow_percent");
+                      " has a candidate; allow fewer_blocks, or give "
+                      "smaller block_percent or larger flow_percent");
   return out;
 }
 
@@ -102,7 +129,8 @@ CandidateSet::CandidateSet(const Network& teacher, std::vector<std::vector<Candi
   initialise(*this, seed);
   for (size_t stage = 0; stage < parts_.size(); ++stage)
     for (size_t i = 0; i < parts_[stage].size(); ++i)
-      if (!candidates_[stage][i].arch.is_flow()) copy_tensors(*teacher.stage(stage), *parts_[stage][i]);
+      if (auto* blocks = dynamic_cast<BlocksStage*>(parts_[stage][i].get()))
+        copy_blocks(dynamic_cast<const BlocksStage&>(*teacher.stage(stage)), *blocks);
 }
 
 std::vector<MappedStage> CandidateSet::mapped_stages() const {
@@ -136,6 +164,7 @@ Arch assembled_arch(const Arch& teacher, const std::vector<std::vector<Candidate
 
 Recipe recipe_of(Recipe recipe, const Arch& arch) {
   recipe.pipeline = {};
+  recipe.pipeline.block_width.clear();
   // A stage of blocks has entries too, which nothing reads.
   const auto& own = recipe.flow;
   FlowSettings flows;
@@ -147,7 +176,9 @@ Recipe recipe_of(Recipe recipe, const Arch& arch) {
     list->clear();
   for (size_t stage = 0; stage < arch.stages.size(); ++stage) {
     const auto* given = std::get_if<FlowArch>(&arch.stages[stage].body);
-    recipe.pipeline.blocks.push_back(given ? 0 : std::get<BlocksArch>(arch.stages[stage].body).count);
+    const auto* blocks = std::get_if<BlocksArch>(&arch.stages[stage].body);
+    recipe.pipeline.blocks.push_back(blocks ? blocks->count : 0);
+    recipe.pipeline.block_width.push_back(blocks ? blocks->width : 0);
     const auto flow = given ? *given : FlowArch{.hidden = 0};
     flows.velocity.push_back(velocity_name(flow.kind));
     flows.hidden.push_back(flow.hidden);

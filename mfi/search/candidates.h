@@ -15,21 +15,24 @@ namespace mfi {
 
 /// One way to build a stage.
 struct Candidate {
-  std::string name;  // "all" (the teacher's own), "blocks-2", "flow-h26", "flow-h26x2" (modules), "flow-h26-4steps"
+  // "all" (the teacher's own), "blocks-2", "blocks-2-w16" (channels inside), "flow-h26", "flow-h26x2" (modules),
+  // "flow-h26-4steps"
+  std::string name;
   StageArch arch;
 };
 
 /// Candidates of every stage of a network of residual blocks, by rising parameters; the last is the teacher's own
-/// stage. Fewer blocks, and flow stages of `search.flow_percent` of the stage's parameters, each with
-/// `search.alignments`, `search.modules` and `search.steps`, in all else as [flow] says. None comes twice; sizes that
-/// leave no room for a velocity network, or that are no smaller than the teacher's stage, are left out. Throws
-/// RecipeError when all that is left is the teacher.
+/// stage. Fewer blocks, narrower blocks of `search.block_percent` of the channels inside, and flow stages of
+/// `search.flow_percent` of the stage's parameters, each with `search.alignments`, `search.modules` and `search.steps`,
+/// in all else as [flow] says. None comes twice; sizes that leave no room for a velocity network, or that are no
+/// smaller than the teacher's stage, are left out. Throws RecipeError when all that is left is the teacher.
 std::vector<std::vector<Candidate>> stage_candidates(const Recipe& recipe, const Arch& teacher);
 
 /// All candidates but the teacher's own stages, side by side.
 class CandidateSet : public torch::nn::Module {
  public:
-  /// Starting weights: fewer blocks are the teacher's first ones, flow stages are drawn by seed.
+  /// Starting weights: fewer blocks are the teacher's first ones, narrower ones have its channels that bring most
+  /// (mfi/nn/narrower.h), flow stages are drawn by seed.
   CandidateSet(const Network& teacher, std::vector<std::vector<Candidate>> candidates, uint64_t seed);
 
   const std::vector<std::vector<Candidate>>& candidates() const { return candidates_; }

@@ -53,6 +53,7 @@ TEST(StageCandidates, AreFewerBlocksAndFlowStagesByRisingSizeAndTheTeachersOwnLa
 TEST(StageCandidates, AreWhatTheRecipeAsksFor) {
   auto wanted = recipe();
   wanted.search.fewer_blocks = false;
+  wanted.search.block_percent = {100};
   wanted.search.flows = {"depthwise-5", "bottleneck"};
   wanted.search.flow_percent = {30};
   wanted.search.alignments = {1, 3};
@@ -66,6 +67,28 @@ TEST(StageCandidates, AreWhatTheRecipeAsksFor) {
       EXPECT_EQ(candidate.name.find("dw5x5") != std::string::npos, flow->kind == VelocityKind::depthwise);
       EXPECT_EQ(candidate.name.find("-a3-") != std::string::npos, flow->alignment == 3);
     }
+}
+
+TEST(StageCandidates, AreNarrowerBlocksAllOfThemAndHalf) {
+  auto wanted = recipe();
+  wanted.network.width = 16;
+  wanted.search.flow_percent = {1};
+  wanted.search.block_percent = {25, 50, 100};
+  const auto teacher = resnet_arch("resnet34", 16, 10);
+  const auto all = stage_candidates(wanted, teacher);
+  EXPECT_THAT(names(all[2]), testing::IsSupersetOf({"blocks-6-w16", "blocks-3-w16", "blocks-6-w32", "blocks-3-w32"}));
+  const auto narrow = [](const std::vector<Candidate>& stage) {
+    return std::ranges::count_if(stage, [](const auto& each) { return each.name.find("-w") != std::string::npos; });
+  };
+  EXPECT_EQ(narrow(all[2]), 4);
+  for (const auto& candidate : all[2])
+    if (candidate.name == "blocks-3-w16") {
+      EXPECT_EQ(candidate.arch.body, (std::variant<BlocksArch, FlowArch>(BlocksArch{.width = 16, .count = 3})));
+    }
+  wanted.search.fewer_blocks = false;
+  EXPECT_EQ(narrow(stage_candidates(wanted, teacher)[2]), 2);
+  wanted.search.block_percent = {100};
+  EXPECT_EQ(narrow(stage_candidates(wanted, teacher)[2]), 0);
 }
 
 TEST(StageCandidates, LearnTheirStepsWhereTheyTakeSeveral) {
@@ -85,6 +108,7 @@ TEST(StageCandidates, LearnTheirStepsWhereTheyTakeSeveral) {
 TEST(StageCandidates, AreRefusedWhereThereIsNone) {
   auto wanted = recipe();
   wanted.search.fewer_blocks = false;
+  wanted.search.block_percent = {100};
   wanted.search.flow_percent = {1};
   wanted.network.width = 2;
   EXPECT_THROW(stage_candidates(wanted, resnet_arch("resnet18", 2, 10)), RecipeError);
