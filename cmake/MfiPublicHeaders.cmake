@@ -23,6 +23,7 @@ set(MFI_PUBLIC_HEADERS
   nn/flow_stage.h
   nn/fold.h
   nn/layers.h
+  nn/narrower.h
   nn/network.h
   nn/part.h
   flow/mean_velocity.h

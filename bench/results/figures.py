@@ -8,6 +8,7 @@ TEST, HELD_OUT = "test_top1_percent", "held_out_top1_percent"
 PER_SEED = ("seeds", "parameters", "macs", TEST, "test_loss", HELD_OUT, "seconds")  # of a row: a list, one entry a seed
 REGRESSION = "regression-hybrid"
 CONTROLS = ("no-mapping", REGRESSION, "smaller-resnet", "distilled-resnet")
+WITH_EVERY_HYBRID = CONTROLS[:2]  # the others are from scratch, and cost as much as the teacher
 MATCHES = {"params": "to its parameters", "macs": "to its MACs"}
 
 

@@ -55,29 +55,34 @@ class Plan:
         raise StudyError(f"experiments.toml: no size '{size}' in [sizes], but a study asks for it")
 
     def _front(self, dataset):
-        front = self.experiments["front"]
-        from_scratch_at = [self._trained_as(dataset, size) for size in front["controls_at"]]
-        longer_at = self._trained_as(dataset, front["teacher_longer_at"])
+        return self._of_sizes(dataset, self.experiments["front"])
+
+    def _whole(self, dataset):
+        whole = self.experiments["whole"]
+        peers_at = [self._trained_as(dataset, size) for size in whole["peers_at"]]
+        out = []
+        for run in self._of_sizes(dataset, whole):
+            size = run.at["size"]
+            out += [run] + (self._peers_of("whole", run, self._compared(dataset, size)) if size in peers_at else [])
+        return out
+
+    def _of_sizes(self, dataset, study):
+        """The networks of a study's sizes, each trained once; one seed after the other."""
+        from_scratch_at = [self._trained_as(dataset, size) for size in study.get("controls_at", [])]
+        longer_at = self._trained_as(dataset, study["teacher_longer_at"])
 
         def controls(size, seed):
-            from_scratch = size in from_scratch_at and seed in front["from_scratch_seeds"]
-            return (front["controls"] + (front["from_scratch"] if from_scratch else []) +
+            from_scratch = size in from_scratch_at and seed in study["from_scratch_seeds"]
+            return (study["controls"] + (study["from_scratch"] if from_scratch else []) +
                     (["teacher_longer"] if size == longer_at else []))
 
         return [self._front_task(dataset, size, seed, controls(size, seed)) for seed in self.seeds
-                for size in front["sizes"] if size == self._trained_as(dataset, size)]
+                for size in study["sizes"] if size == self._trained_as(dataset, size)]
 
-    def _whole(self, dataset):
-        whole, compared = self.experiments["whole"], self.experiments["peers"]["compared"]
-        out = []
-        for seed in self.seeds:
-            for size in whole["sizes"]:
-                if size != self._trained_as(dataset, size):
-                    continue
-                run = self._front_task(dataset, size, seed, whole["controls"])
-                changes = compared if (dataset, size) == (compared["dataset"], compared["size"]) else {}
-                out += [run] + (self._peers_of("whole", run, changes) if size in whole["peers_at"] else [])
-        return out
+    def _compared(self, dataset, size):
+        """What the peers of that size have beside or instead of the others' settings."""
+        compared = self.experiments["peers"]["compared"]
+        return compared if (dataset, size) == (compared["dataset"], self._trained_as(dataset, compared["size"])) else {}
 
     def _trained_as(self, dataset, size):
         """The size under whose name that network is trained."""
@@ -95,7 +100,8 @@ class Plan:
         return self.same[dataset]
 
     def _peers(self, dataset):
-        return [peers for run in self._front(dataset) for peers in self._peers_of("front", run)]
+        return [peers for run in self._front(dataset)
+                for peers in self._peers_of("front", run, self._compared(dataset, run.at["size"]))]
 
     def _ablation(self, dataset):
         ablation = self.experiments["ablation"]

@@ -67,10 +67,26 @@ def text_of(a_study):
 class FrontVerdict(unittest.TestCase):
     def test_holds_the_hybrid_against_its_teacher_trained_as_long(self):
         text = text_of(front(row("hybrid", 91.8, 92.0)))
-        self.assertIn("At 30 % of the parameters the hybrid reaches 91.90 %, 0.40 points behind teacher-longer, within "
-                      "chance.", text)
+        self.assertIn("At 30 % of the parameters and 40 % of the multiply-accumulates the hybrid reaches 91.90 %, 0.40 points behind "
+                      "teacher-longer, within chance.", text)
         text = text_of(front(row("hybrid", 89.9, 90.1)))
         self.assertIn("2.30 points behind teacher-longer, more than chance gives.", text)
+
+    def test_tells_networks_of_whole_blocks_from_the_others(self):
+        rows = [row("hybrid", 91.0), row("hybrid", 90.0, size="whole-0.3", parameters=280, blocks="whole"),
+                row("no-mapping", 89.9, size="whole-0.3", parameters=280, blocks="whole")]
+        text = text_of(front(*rows))
+        self.assertIn("At 30 % of the parameters and 40 % of the multiply-accumulates the hybrid reaches 91.00 %", text)
+        self.assertIn("At 28 % of the parameters and 40 % of the multiply-accumulates the hybrid of whole blocks reaches 90.00 %", text)
+        self.assertIn("Not run: regression-hybrid.", text)  # and no more: nothing else is made of them at most sizes
+        lines = tables.table(front(*rows)).splitlines()
+        self.assertIn("| whole-0.3 | regression-hybrid | mfi | - | - | - | - | - | not run | - |", lines)
+        self.assertFalse([line for line in lines if "| whole-0.3 | smaller-resnet" in line])
+        self.assertIn(">hybrid of whole blocks<", charts.chart(front(*rows)))
+        self.assertNotIn("whole blocks", charts.chart(front(row("hybrid", 91.0))))
+        of_both = study("depgraph", [TEACHER, *rows], published=[])
+        self.assertIn("| hybrid of whole blocks | mfi | 2.50 |", tables.table(of_both))
+        self.assertIn("Of whole blocks, with 2.50 times fewer multiply-accumulates the accuracy changes by -2.00", text_of(of_both))
 
     def test_takes_differences_over_the_seeds_that_both_have(self):
         other = row("no-mapping", 60.0, 91.0, 90.0) | {"seeds": [7, 1, 2]}
@@ -228,7 +244,7 @@ class Tables(unittest.TestCase):
         self.assertEqual([tuple(word.strip() for word in line.split("|")[1:-1])[:2] + (line.split("|")[9].strip(),)
                           for line in lines[4:]],
                          [("0.3", "hybrid", "91.00 %"), ("0.3", "no-mapping", "90.00 %"),
-                          ("0.3", "regression-hybrid", "no flow stage"), ("0.3", "smaller-resnet", "not run"), ("0.3", "distilled-resnet", "not run")])
+                          ("0.3", "smaller-resnet", "not run"), ("0.3", "distilled-resnet", "not run")])
         self.assertIn("| 0.3 | regression-hybrid | mfi | - | - | - | - | - | not run | - |", tables.table(front(*rows)))
 
     def test_have_as_many_columns_in_each_line(self):
@@ -423,7 +439,7 @@ class Pages(unittest.TestCase):
 
     def test_name_the_command_images_seeds_machine_version_and_chance(self):
         text = " ".join(pages.section(front(row("hybrid", 91.0, 91.2), peer("random", "macs", 50.0))).split())
-        self.assertIn("bench/results/study.py build/release/bin/mfi teacher search front peers --dataset cifar10 --seeds 0,1 "
+        self.assertIn("bench/results/study.py build/release/bin/mfi teacher search front peers whole --dataset cifar10 --seeds 0,1 "
                       "--data ~/data", text)
         self.assertIn("50,000 training images, 10,000 test images; seeds 0, 1 (mean, lowest to highest); CPU, 2 threads; mfi 0.1.0; "
                       "Torch-Pruning 1.6.1.", text)
@@ -456,7 +472,7 @@ class FromRunsToPages(unittest.TestCase):
         cls.folder_holder = tempfile.TemporaryDirectory()
         cls.folder = Path(cls.folder_holder.name)
         cls.environment = made_up_environment()
-        done = cls.call("study.py", HERE / "made_up_mfi.py", "teacher", "search", "front", "peers", "ablation", "epochs", "labels",
+        done = cls.call("study.py", HERE / "made_up_mfi.py", "teacher", "search", "front", "peers", "whole", "ablation", "epochs", "labels",
                         "depgraph", "--seeds", "0,1", "--out", cls.folder / "out", "--dataset", "cifar10")
         if done.returncode:
             raise AssertionError(done.stderr)
@@ -517,11 +533,11 @@ class FromRunsToPages(unittest.TestCase):
         self.assertEqual((found["machines"], found["versions"]), (["Made-up CPU, 2 threads"], ["mfi 9.9.9, LibTorch 9.9.9"]))
         self.assertEqual(Study(front_figures).find("teacher")["epochs"], 45)
         self.assertEqual(front_figures["chosen"]["0.3"]["target"], "params=0.3 macs=0.5")
-        self.assertEqual(front_figures["no_flow_stage"], ["0.6", "0.4"])
+        self.assertEqual(front_figures["no_flow_stage"], ["0.6", "0.4", "whole-0.6", "whole-0.4"])
         self.assertIsNone(Study(front_figures).find("regression-hybrid", size="0.4"))
         self.assertEqual(Study(self.figures(docs, "cifar10-ablation")).find("map", variant="logits")["epochs"], 46)
         epochs, labels = (Study(self.figures(docs, f"cifar10-{name}")) for name in ("epochs", "labels"))
-        self.assertEqual([(each["fine_tuning"], each["epochs"], each["seeds"]) for each in epochs.peers(size="0.2")],
+        self.assertEqual([(each["fine_tuning"], each["epochs"], each["seeds"]) for each in epochs.peers(size="whole-0.2")],
                          [(0, 46, [0]), (1, 47, [0]), (2, 48, [0]), (5, 51, [0]), (20, 66, [0])])
         self.assertEqual(len(labels.peers()), 6)
         self.assertEqual(labels.peers(labelled=0.01, distillation=0.0)[0]["epochs"], 45 + 1 + 650)
@@ -582,13 +598,14 @@ class FromRunsToPages(unittest.TestCase):
             self.report(docs)
             figures = self.figures(docs, "cifar10-front")
             self.assertIn(f"cifar10/search-0.3 ({why})", figures["missing"])
-            self.assertEqual({each.get("size") for each in figures["figures"]}, {None, "0.6", "0.4", "0.22", "0.2"})
-            self.assertEqual(list(figures["chosen"]), ["0.6", "0.4", "0.22", "0.2"])
-            self.assertIn(f"cifar10/search-0.3 ({why})", self.figures(docs, "cifar10-epochs")["missing"])
-            self.assertFalse([each for each in self.figures(docs, "cifar10-ablation")["missing"] if "search" in each])
+            sizes = ["0.6", "0.4", "0.22", "0.2", "whole-0.6", "whole-0.4", "whole-0.3", "whole-0.22", "whole-0.2"]
+            self.assertEqual({each.get("size") for each in figures["figures"]}, {None, *sizes})
+            self.assertEqual(list(figures["chosen"]), sizes)
+            for name in ("epochs", "ablation"):
+                self.assertFalse([each for each in self.figures(docs, f"cifar10-{name}")["missing"] if "search" in each])
 
     def test_leaves_a_table_alone_whose_runs_are_all_of_other_settings(self):
-        recipes = list((self.folder / "out/cifar10/front").glob("*/recipe.toml"))
+        recipes = [file for study in ("front", "whole") for file in (self.folder / f"out/cifar10/{study}").glob("*/recipe.toml")]
         for recipe in recipes:
             text = recipe.read_text()
             self.addCleanup(recipe.write_text, text)
@@ -597,7 +614,7 @@ class FromRunsToPages(unittest.TestCase):
         self.report(docs)
         self.assertIn(f"{pages.marker('front-cifar10')}\n\nNot run yet.", (docs / "results.md").read_text())
         epochs = Study(self.figures(docs, "cifar10-epochs"))
-        self.assertEqual({each["fine_tuning"] for each in epochs.peers()}, {0, 1, 2, 20})  # 5 are the front's
+        self.assertEqual({each["fine_tuning"] for each in epochs.peers()}, {0, 1, 2, 20})  # 5 are of whole
 
     def test_shows_a_size_while_its_last_controls_are_still_missing(self):
         out = self.folder / "partial"
@@ -646,7 +663,7 @@ class FromRunsToPages(unittest.TestCase):
         self.report(docs)
         text = (docs / "results.md").read_text().split(pages.marker("front-cifar10"))[1]
         text = text.split(pages.end_marker("front-cifar10"))[0]
-        self.assertEqual(len(re.findall(r"^\| (?!size)", text, re.M)), 2 + 4 * (5 + 2) + (5 + 12))
+        self.assertEqual(len(re.findall(r"^\| (?!size)", text, re.M)), 2 + 5 * (4 + 2) + 3 + 5 * 2 + 3 + 12)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ class ThePlan(unittest.TestCase):
             self.assertTrue(self.plan.tasks(study, folder)[0].recipe.is_file())
 
     def test_fine_tunes_only_sizes_that_are_searched(self):
-        for study, makes in (("front", "search"), ("ablation", "search"), ("epochs", "search"), ("labels", "search"),
+        for study, makes in (("front", "search"), ("whole", "search"), ("ablation", "search"), ("epochs", "search"), ("labels", "search"),
                              ("depgraph", "depgraph")):
             made = {task.folder / "sizes" / f"{task.size}.toml" for task in self.plan.tasks(makes, "cifar10")
                     if hasattr(task, "size")}
@@ -73,7 +73,7 @@ class ThePlan(unittest.TestCase):
 
     def test_trains_the_teacher_as_long_as_the_longest_fine_tuning(self):
         longer = [task.name for task in runs(self.plan.tasks("epochs", "cifar10")) if "teacher-longer" in task.steps and task.seed == 0]
-        self.assertEqual(longer, ["cifar10/front/0.3-s0", "cifar10/epochs/0.3-e20-s0"])
+        self.assertEqual(longer, ["cifar10/whole/whole-0.3-s0", "cifar10/epochs/whole-0.3-e20-s0"])
 
     def test_trains_resnets_from_scratch_where_the_front_says_so(self):
         front = self.plan.experiments["front"]
@@ -131,15 +131,15 @@ class ThePlan(unittest.TestCase):
 
     def test_has_control_and_peers_without_fine_tuning_too(self):
         for epochs in (0, 1):
-            self.assertEqual(self.task("epochs", f"cifar10/epochs/0.3-e{epochs}-s0").steps, ("map", "hybrid", "no-mapping"))
+            self.assertEqual(self.task("epochs", f"cifar10/epochs/whole-0.3-e{epochs}-s0").steps, ("map", "hybrid", "no-mapping"))
 
     def test_takes_the_fronts_run_where_it_is_the_same_training(self):
         epochs = [task.name for task in runs(self.plan.tasks("epochs", "cifar10")) if task.seed == 0]
-        self.assertIn("cifar10/front/0.3-s0", epochs)
-        self.assertNotIn("cifar10/epochs/0.3-e5-s0", epochs)
+        self.assertIn("cifar10/whole/whole-0.3-s0", epochs)
+        self.assertNotIn("cifar10/epochs/whole-0.3-e5-s0", epochs)
         labels = [task.name for task in runs(self.plan.tasks("labels", "cifar10")) if task.seed == 0]
         self.assertEqual(labels, [f"cifar10/labels/{name}-s0" for name in ("0.01-d0", "0.01-d0.9", "0.1-d0", "0.1-d0.9", "1-d0")] +
-                         ["cifar10/front/0.22-s0"])
+                         ["cifar10/whole/whole-0.22-s0"])
 
     def test_trains_on_as_many_batches_however_few_the_labels(self):
         for run in self.plan.experiments["labels"]["runs"]:
@@ -158,10 +158,24 @@ class ThePlan(unittest.TestCase):
 
     def test_compares_all_ways_of_pruning_at_one_size_and_shows_the_best_at_the_others(self):
         for dataset in ("cifar10", "cifar100"):
-            for task in self.plan.tasks("peers", dataset):
-                compared = (dataset, task.run.at["size"]) == ("cifar10", "0.22")
+            peers = [task for study in ("peers", "whole") for task in self.plan.tasks(study, dataset)
+                     if isinstance(task, PeersTask)]
+            self.assertEqual([task.run.at["size"] for task in peers], ["0.6", "0.4", "0.3", "0.22", "0.2", "whole-0.22"])
+            for task in peers:
+                compared = (dataset, task.run.at["size"]) == ("cifar10", "whole-0.22")
                 self.assertEqual(len(task.steps), 12 if compared else 2, task.name)
                 self.assertIn("group-norm-macs-local-ours-s0", task.steps)
+
+    def test_shows_what_narrower_blocks_are_worth(self):
+        front, whole = (runs(self.plan.tasks(study, "cifar10")) for study in ("front", "whole"))
+        self.assertEqual([task.at["size"] for task in whole], [f"whole-{task.at['size']}" for task in front])
+        for task, other in zip(whole, front):
+            self.assertEqual(task.at["blocks"], "whole")
+            self.assertEqual(task.search.targets, other.search.targets)
+            self.assertEqual(task.search.words, ("search.block_percent=[100]",))
+            self.assertIn("search.block_percent=[100]", task.search.commands(Options("mfi"))[0])
+            self.assertNotIn("blocks", other.at)
+            self.assertNotIn("--set", other.search.commands(Options("mfi"))[0])
 
     def test_prunes_with_one_seed(self):
         for study in ("peers", "epochs", "labels"):
@@ -178,10 +192,10 @@ class ThePlan(unittest.TestCase):
 
     # study.py makes the larger one of the two.
     def test_asks_for_no_peers_beside_the_fronts_where_runs_are_shared(self):
-        wanted = {task.name: set(task.steps) for task in self.plan.tasks("peers", "cifar10")}
+        wanted = {task.name: set(task.steps) for task in self.plan.tasks("whole", "cifar10") if isinstance(task, PeersTask)}
         shared = [task for study in ("epochs", "labels") for task in self.plan.tasks(study, "cifar10")
                   if isinstance(task, PeersTask) and task.name in wanted]
-        self.assertEqual(len(shared), 3)
+        self.assertEqual([task.name for task in shared], ["cifar10/whole/whole-0.22-s0/peers"])
         for task in shared:
             self.assertLess(set(task.steps), wanted[task.name], task.name)
 
@@ -226,7 +240,7 @@ class CarryingOut(InAFolder):
         done = self.study("search", "--dataset", "cifar10")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual([call[0] for call in self.calls()], ["search"] * len(read_experiments()["sizes"]))
-        for size, point in (("0.6", "point-5"), ("0.3", "point-3"), ("0.2", "point-1")):
+        for size, point in (("whole-0.6", "point-5"), ("whole-0.3", "point-3"), ("whole-0.2", "point-1")):
             kept = json.loads((self.out / f"cifar10/sizes/{size}.json").read_text())
             self.assertEqual(kept["chosen"]["name"], point)
             self.assertEqual((self.out / f"cifar10/sizes/{size}.toml").read_text(),
@@ -348,15 +362,16 @@ class CarryingOut(InAFolder):
                          {"cifar10/front/0.3-s0": "begun (cifar10/search-0.3 is begun (its teacher is begun))"})
 
     def test_does_not_mind_controls_that_another_study_has_added(self):
-        self.sized("0.3")
-        self.study(*self.FRONT)
-        of_epochs = ("epochs", "--dataset", "cifar10", "--seeds", "0", "--only", "front")
-        self.assertEqual(self.states(*of_epochs)["cifar10/front/0.3-s0"], "done")
+        self.sized("whole-0.3")
+        self.study("whole", "--dataset", "cifar10", "--seeds", "0", "--only", "whole-0.3-s0")
+        of_epochs = ("epochs", "--dataset", "cifar10", "--seeds", "0", "--only", "whole/")
+        self.assertEqual(self.states(*of_epochs)["cifar10/whole/whole-0.3-s0"], "done")
 
     def test_makes_a_run_that_two_studies_want_with_the_controls_of_both(self):
-        listed = self.study("epochs", "front", "--dataset", "cifar10", "--seeds", "0", "--only", "front/0.3", "--list").stdout
-        self.assertEqual(listed.count("cifar10/front/0.3-s0:"), 1)
-        self.assertIn("controls.distilled_resnet=true", listed)
+        listed = self.study("epochs", "whole", "--dataset", "cifar10", "--seeds", "0", "--only", "whole/whole-0.3-s0",
+                            "--skip", "peers", "--list").stdout
+        self.assertEqual(listed.count("cifar10/whole/whole-0.3-s0:"), 1)
+        self.assertIn("controls.regression=true", listed)
 
     def test_prunes_where_the_front_is_done(self):
         self.sized("0.3")
@@ -384,7 +399,7 @@ class CarryingOut(InAFolder):
         self.assertEqual(self.states(*peers), begun)
 
     def test_prunes_behind_the_runs_of_few_labels_and_epochs(self):
-        self.sized("0.22")
+        self.sized("whole-0.22")
         study = ("labels", "epochs", "--dataset", "cifar10", "--seeds", "0", "--only", "0.1-d0-s0")
         done = self.study(*study)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -395,28 +410,36 @@ class CarryingOut(InAFolder):
         self.assertEqual(self.states(*study)["cifar10/labels/0.1-d0-s0/peers"], "missing")
 
     def test_makes_peers_that_two_studies_want_once_and_all_of_them(self):
-        for studies in (("peers", "labels"), ("labels", "peers")):
-            listed = self.study(*studies, "--dataset", "cifar10", "--seeds", "0", "--only", "front/0.22-s0/peers", "--list").stdout
+        for studies in (("whole", "labels"), ("labels", "whole")):
+            listed = self.study(*studies, "--dataset", "cifar10", "--seeds", "0", "--only", "whole-0.22-s0/peers", "--list").stdout
             self.assertEqual(listed.count("run.sh"), 1)
             self.assertIn("--methods group-norm,bn-scale,random --match both", listed)
 
     def test_trains_a_network_once_that_was_chosen_for_two_sizes(self):
         self.study("search", "--dataset", "cifar10")
-        front = ("front", "peers", "--dataset", "cifar10", "--seeds", "0")
-        self.assertEqual(len(self.states(*front)), 10)
-        for kind in ("toml", "json"):
-            shutil.copy(self.out / f"cifar10/sizes/0.3.{kind}", self.out / f"cifar10/sizes/0.22.{kind}")
-        kept = self.out / "cifar10/sizes/0.22.json"
-        kept.write_text(kept.read_text().replace("params=0.3 macs=0.5", "params=0.22 macs=0.5"))
-        states = self.states(*front)
-        self.assertEqual(len(states), 8)
+        whole = ("whole", "--dataset", "cifar10", "--seeds", "0")
+        self.assertEqual(len(self.states(*whole)), 6)
+        self.choose_the_same("whole-0.3", "whole-0.22")
+        states = self.states(*whole)
+        self.assertEqual(len(states), 5)
         self.assertFalse([name for name in states if "0.22" in name])
-        listed = self.study("labels", *front, "--only", "0.3-s0", "--list").stdout
+        listed = self.study(*whole, "--only", "0.3-s0", "--list").stdout
         self.assertIn("--methods group-norm,bn-scale,random", listed)  # what is compared at 0.22
         labels = self.study("labels", "--seeds", "0", "--list", "--only", "labels/0.1-d0-s0").stdout
-        self.assertIn("sizes/0.3.toml", labels)
-        self.assertEqual(list(self.states("labels", "--seeds", "0", "--only", "front")), [
-            "cifar10/front/0.3-s0", "cifar10/front/0.3-s0/peers"])
+        self.assertIn("sizes/whole-0.3.toml", labels)
+        self.assertEqual(list(self.states("labels", "--seeds", "0", "--only", "whole")), [
+            "cifar10/whole/whole-0.3-s0", "cifar10/whole/whole-0.3-s0/peers"])
+
+    def test_trains_a_network_once_where_no_narrower_one_was_better(self):
+        self.study("search", "--dataset", "cifar10")
+        self.choose_the_same("0.22", "whole-0.22")
+        self.assertFalse([name for name in self.states("whole", "--dataset", "cifar10", "--seeds", "0") if "0.22" in name])
+        listed = self.study("peers", "--dataset", "cifar10", "--only", "0.22-s0", "--list").stdout
+        self.assertIn("--methods group-norm,bn-scale,random", listed)
+
+    def choose_the_same(self, size, other):
+        one, file = (self.out / f"cifar10/sizes/{each}.json" for each in (size, other))
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"chosen": json.loads(one.read_text())["chosen"]}))
 
     def test_trains_such_a_network_once_though_it_is_chosen_in_the_same_call(self):
         study = ("teacher", "search", "front", "--dataset", "cifar10", "--seeds", "0")
@@ -425,7 +448,7 @@ class CarryingOut(InAFolder):
         self.assertEqual([call[-1].rsplit("/")[-1] for call in self.calls() if "sizes" in call[1]],
                          ["0.6-s0", "0.4-s0", "0.3-s0", "0.22-s0"])
         epochs = self.states("epochs", "--dataset", "cifar10", "--seeds", "0", "--skip", "peers")
-        self.assertIn("cifar10/epochs/0.22-e1-s0", epochs)
+        self.assertIn("cifar10/epochs/whole-0.22-e1-s0", epochs)
         self.assertFalse([name for name in epochs if "/0.2-" in name])
 
     def test_says_when_no_run_has_such_a_seed(self):
@@ -434,14 +457,14 @@ class CarryingOut(InAFolder):
         self.assertIn("peers: no run with seeds 1, 2; experiments.toml says which seeds a study has", done.stderr)
 
     def test_lists_commands_that_a_shell_can_carry_out(self):
-        wanted = ("teacher", "search", "front", "peers", "labels", "--dataset", "cifar10", "--seeds", "0")
+        wanted = ("teacher", "search", "front", "peers", "whole", "labels", "--dataset", "cifar10", "--seeds", "0")
         listed = self.study(*wanted, "--list").stdout
         for line in listed.splitlines():
             if line.startswith("    "):
                 done = subprocess.run(["bash", "-c", line], cwd=SOURCE, env=self.environment, capture_output=True, text=True)
                 self.assertEqual(done.returncode, 0, f"{line}\n{done.stderr}")
         self.assertEqual(set(self.states(*wanted).values()), {"done"})
-        self.assertIn("26 runs: 26 done", self.study(*wanted, "--list").stdout)
+        self.assertIn("37 runs: 37 done", self.study(*wanted, "--list").stdout)
 
     def test_can_do_without_some_of_them(self):
         study = ("labels", "--dataset", "cifar10", "--seeds", "0", "--only", "0.1-d0-s0", "--skip", "peers")

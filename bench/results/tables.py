@@ -1,7 +1,7 @@
 """The table of each study, in Markdown."""
 import statistics
 
-from figures import CONTROLS, HELD_OUT, TEST, name_of, percents, top1
+from figures import CONTROLS, HELD_OUT, TEST, WITH_EVERY_HYBRID, name_of, percents, top1
 from text_table import accuracy_text, count_text, markdown_table, share_text
 
 
@@ -43,7 +43,7 @@ def _front(study):
             row = study.find(step, size=size)
             if row:
                 body.append(line(row))
-            elif hybrid and not study.has_no_sense(step, size) and "blocks" not in hybrid:
+            elif hybrid and not study.has_no_sense(step, size) and ("blocks" not in hybrid or step in WITH_EVERY_HYBRID):
                 body.append([size, step, "mfi"] + 5 * ["-"] + ["not run", "-"])
         body += [line(row) for row in sorted(study.peers(size=size), key=lambda row: row["match"] != "params")]
     return (("size", "network", "made by", "epochs", "parameters", "share", "MACs", "share", "test top-1", "seeds"),

@@ -2,7 +2,7 @@
 named."""
 import statistics
 
-from figures import CONTROLS, HELD_OUT, common_seeds, name_of, restricted, seeds_text, top1
+from figures import CONTROLS, HELD_OUT, WITH_EVERY_HYBRID, common_seeds, name_of, restricted, seeds_text, top1
 from tables import as_mapped, label_places, speedup
 
 
@@ -82,8 +82,8 @@ def _front_controls(study, hybrid, size):
             behind.append(f"{name} by {gap.points:.2f} points{_over(gap)}")
     not_run = [step for step in CONTROLS if not study.find(step, size=size) and not study.has_no_sense(step, size)]
     not_run += [] if study.peers(size=size) else ["Torch-Pruning"]
-    if "blocks" in hybrid:  # they are for comparing with networks of narrower blocks, and have few controls
-        not_run = []
+    if "blocks" in hybrid:  # they are to be held against networks of narrower blocks, and nothing more is asked of most
+        not_run = [step for step in not_run if step in WITH_EVERY_HYBRID]
     same = [step for step in CONTROLS if study.has_no_sense(step, size)]
     sentences = (("Better than the hybrid:", better), ("As good as it, within chance:", as_good),
                  ("Behind it by more than chance gives:", behind), ("Without a seed in common with it:", apart),
@@ -214,8 +214,8 @@ def _depgraph(study):
         if not hybrid:
             continue
         speed, change = speedup(study, hybrid), study.difference(hybrid, teacher)
-        kept = " of whole blocks" if "blocks" in hybrid else ""
-        text = (f"With {speed:.2f} times fewer multiply-accumulates{kept} the accuracy changes by {change.points:+.2f} points "
+        kept = "Of whole blocks, with" if "blocks" in hybrid else "With"
+        text = (f"{kept} {speed:.2f} times fewer multiply-accumulates the accuracy changes by {change.points:+.2f} points "
                 f"({_chance_words(change)})")
         near = min(study.value["published"], key=lambda each: abs(each["speedup"] - speed), default=None)
         if near:

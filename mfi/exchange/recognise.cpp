@@ -142,7 +142,7 @@ class Recogniser {
                       static_cast<long long>(expected[1] / shape[1])));
       if (shape != expected)
         refuse(name + layer + " is " + shape_text(shape) + ", expected " + shape_text(expected) +
-               " as in a plain ResNet");
+               (block == 0 ? " as in a plain ResNet" : " after its stage's first block"));
       require_norm(name + layer);
     };
     if (blocks.kind == BlockKind::basic) {

@@ -55,6 +55,9 @@ TEST(Recognise, KnowsBlocksThatArePrunedInside) {
   const auto found = recognise(shapes_of(arch), {});
   EXPECT_EQ(first_difference(found, arch), "");
   EXPECT_EQ(found.name, "narrow-resnet18-w8");
+  auto unlike = shapes_of(arch);
+  unlike["stage3.block1.conv1.conv.weight"][0] = 10;
+  EXPECT_HAS(refusal(unlike), "after its stage's first block");
 }
 
 TEST(Recognise, NamesWhatItDoesNotKnowByItsBlocks) {

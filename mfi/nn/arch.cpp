@@ -63,11 +63,14 @@ std::string usual_resnet_name(const Arch& arch) {
   const int64_t plain = arch.stages.front().out_channels / 4;  // a bottleneck's width in a network that is not wide
   if (first.kind == BlockKind::bottleneck && first.width != plain && plain > 0)
     name = format("wide-%s-%g", name.c_str(), static_cast<double>(first.width) / static_cast<double>(plain));
-  const bool narrow = std::ranges::any_of(arch.stages, [](const auto& stage) {
-    const auto& blocks = std::get<BlocksArch>(stage.body);
-    return blocks.kind == BlockKind::basic && blocks.width < stage.out_channels;
-  });
-  return narrow ? "narrow-" + name : name;
+  const auto inside = [&](auto compare) {
+    return std::ranges::any_of(arch.stages, [&](const auto& stage) {
+      const auto& blocks = std::get<BlocksArch>(stage.body);
+      return blocks.kind == BlockKind::basic && compare(blocks.width, stage.out_channels);
+    });
+  };
+  if (inside(std::less<>())) return "narrow-" + name;
+  return inside(std::greater<>()) ? "wide-" + name : name;
 }
 
 Arch resnet_arch(const std::string& name, int64_t width, int64_t classes) {

@@ -73,7 +73,7 @@ struct SearchSettings {
   std::vector<int64_t> steps = {1};                 // of each module
   double held_out = 0.1;                            // share of the training images that decide
   int64_t images = 2000;                            // of these, for scoring combinations
-  int64_t finalists = 10;                           // combinations that are fine-tuned
+  int64_t finalists = 16;                           // combinations that are fine-tuned
   int64_t epochs = 1;                               // of that
   double share = 0.25;                              // of the training images, for that
 };

@@ -89,7 +89,7 @@ std::optional<RecipeProblem> check_step_lengths(const Recipe& recipe, size_t sta
     if (stage_entry(recipe.flow.step_lengths, stage) != "learned") continue;
     asked = true;
     const auto& blocks = recipe.pipeline.blocks;
-    if (!blocks.empty() && blocks[stage] > 0) continue;
+    if (!blocks.empty() && stage_entry(blocks, stage) > 0) continue;
     if (flow_modules(recipe, stage, stages) > 1 || stage_entry(recipe.flow.steps, stage) > 1) return std::nullopt;
   }
   if (!asked || several(recipe.search.steps) || several(recipe.search.modules)) return std::nullopt;

@@ -339,14 +339,23 @@ class Reader {
     auto& pipeline = recipe_.pipeline;
     const bool is_blocks = path == "pipeline.blocks";
     if (!is_blocks && path != "pipeline.incubate") return;
+    if (is_blocks && pipeline.blocks.empty()) put_aside_width(origin);
     const auto other = origins_.find(is_blocks ? "pipeline.incubate" : "pipeline.blocks");
     if (other == origins_.end() || other->second.depth <= origin.depth) return;
     if (is_blocks && pipeline.blocks.empty()) return;
     if (is_blocks)
       pipeline.incubate = {}, pipeline.incubate_default = true;
     else
-      pipeline.blocks = {}, pipeline.block_width = {0};
+      pipeline.blocks = {}, put_aside_width(origin);
     origins_.erase(other);
+  }
+
+  // Without blocks there is nothing that has a width, but one that is given as near as this is a mistake to be told of.
+  void put_aside_width(const Origin& origin) {
+    const auto width = origins_.find("pipeline.block_width");
+    if (width == origins_.end() || width->second.depth <= origin.depth) return;
+    recipe_.pipeline.block_width = {0};
+    origins_.erase(width);
   }
 
   // What the recipe does not say of its pictures is as the given teacher was judged.

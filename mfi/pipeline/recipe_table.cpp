@@ -411,8 +411,8 @@ void add_search(Table& table) {
   table.add("search.fewer_blocks", MFI_FIELD(search.fewer_blocks), either(),
             "Try 1, 2, ... of the teacher's residual blocks in each stage.");
   table.add("search.block_percent", MFI_FIELD(search.block_percent), some_integers(1, 100),
-            "Narrower blocks to try, in percent of the channels inside the teacher's: all of a stage's, and with "
-            "search.fewer_blocks also half of them; [100]: none.");
+            "Narrower blocks to try, in percent of the channels inside the teacher's, up to a multiple of 16: all of a "
+            "stage's, and with search.fewer_blocks also half of them; [100]: none.");
   table.add("search.flows", MFI_FIELD(search.flows), some_choices(flow_form_names()),
             "Forms of flow stages to try: recipe is what [flow] says, the others have that velocity network and kernel "
             "instead.");

@@ -320,6 +320,9 @@ TEST_F(ExtendingRecipe, PutsAsideWhatExcludesItsOwnSettings) {
   }
   EXPECT_EQ(read("extends = \"incubate.toml\"\n[pipeline]\nblocks = []\n").pipeline.incubate, Integers{1});
   EXPECT_THAT(error_of("[pipeline]\nincubate = [1]\nblocks = [1, 1, 1, 0]\n"), HasSubstr("are both given"));
+  EXPECT_EQ(read("extends = \"blocks.toml\"\n[pipeline]\nblocks = []\n").pipeline.block_width, Integers{0});
+  EXPECT_THAT(error_of("extends = \"blocks.toml\"\n[pipeline]\nincubate = [2]\nblock_width = 8\n"),
+              HasSubstr("expected pipeline.blocks beside it"));
 }
 
 TEST_F(ExtendingRecipe, NamesTheOtherFileWhereTheMistakeIsThere) {

@@ -30,8 +30,11 @@ std::string flow_name(const FlowArch& flow) {
   return name;
 }
 
-// Fewer of them, and narrower ones: all, and half of them. The widths are multiples of 4, which the vectors of the
-// kernels like better.
+// A convolution of fewer channels than a vector holds takes longer for fewer products (mfi/ops), so narrower blocks
+// have a multiple of that.
+constexpr int64_t kVector = 16;
+
+// Fewer of them, and narrower ones: all, and half of them.
 std::vector<BlocksArch> block_candidates(const SearchSettings& search, const BlocksArch& own) {
   std::vector<BlocksArch> out;
   const auto add = [&](int64_t count, int64_t width) {
@@ -42,7 +45,7 @@ std::vector<BlocksArch> block_candidates(const SearchSettings& search, const Blo
   };
   for (int64_t count = 1; search.fewer_blocks && count < own.count; ++count) add(count, own.width);
   for (const auto percent : search.block_percent) {
-    const int64_t width = ((own.width * percent + 99) / 100 + 3) / 4 * 4;
+    const int64_t width = ((own.width * percent + 99) / 100 + kVector - 1) / kVector * kVector;
     if (width >= own.width) continue;
     add(own.count, width);
     if (search.fewer_blocks) add((own.count + 1) / 2, width);
@@ -162,7 +165,7 @@ Arch assembled_arch(const Arch& teacher, const std::vector<std::vector<Candidate
   return arch;
 }
 
-Recipe recipe_of(Recipe recipe, const Arch& arch) {
+Recipe recipe_of(Recipe recipe, const Arch& teacher, const Arch& arch) {
   recipe.pipeline = {};
   recipe.pipeline.block_width.clear();
   // A stage of blocks has entries too, which nothing reads.
@@ -178,7 +181,8 @@ Recipe recipe_of(Recipe recipe, const Arch& arch) {
     const auto* given = std::get_if<FlowArch>(&arch.stages[stage].body);
     const auto* blocks = std::get_if<BlocksArch>(&arch.stages[stage].body);
     recipe.pipeline.blocks.push_back(blocks ? blocks->count : 0);
-    recipe.pipeline.block_width.push_back(blocks ? blocks->width : 0);
+    const auto own_width = std::get<BlocksArch>(teacher.stages[stage].body).width;
+    recipe.pipeline.block_width.push_back(blocks && blocks->width != own_width ? blocks->width : 0);
     const auto flow = given ? *given : FlowArch{.hidden = 0};
     flows.velocity.push_back(velocity_name(flow.kind));
     flows.hidden.push_back(flow.hidden);

@@ -55,7 +55,8 @@ class CandidateSet : public torch::nn::Module {
 Arch assembled_arch(const Arch& teacher, const std::vector<std::vector<Candidate>>& candidates,
                     const std::vector<size_t>& choice);
 
-/// `recipe` with the choice as its pipeline.blocks and [flow], so that a run of it makes that network.
-Recipe recipe_of(Recipe recipe, const Arch& arch);
+/// `recipe` with the choice as its [pipeline] and [flow], so that a run of it makes that network, `arch`, of that
+/// teacher.
+Recipe recipe_of(Recipe recipe, const Arch& teacher, const Arch& arch);
 
 }  // namespace mfi

@@ -6,6 +6,7 @@
 
 #include "mfi/core/error.h"
 #include "mfi/nn/cost.h"
+#include "mfi/nn/narrower.h"
 #include "mfi/pipeline/plan.h"
 
 namespace mfi {
@@ -13,6 +14,7 @@ namespace {
 
 using testing::Contains;
 using testing::ElementsAre;
+using testing::UnorderedElementsAre;
 
 Recipe recipe() {
   Recipe out;
@@ -71,24 +73,29 @@ TEST(StageCandidates, AreWhatTheRecipeAsksFor) {
 
 TEST(StageCandidates, AreNarrowerBlocksAllOfThemAndHalf) {
   auto wanted = recipe();
-  wanted.network.width = 16;
+  wanted.network.width = 32;
   wanted.search.flow_percent = {1};
-  wanted.search.block_percent = {25, 50, 100};
-  const auto teacher = resnet_arch("resnet34", 16, 10);
-  const auto all = stage_candidates(wanted, teacher);
-  EXPECT_THAT(names(all[2]), testing::IsSupersetOf({"blocks-6-w16", "blocks-3-w16", "blocks-6-w32", "blocks-3-w32"}));
-  const auto narrow = [](const std::vector<Candidate>& stage) {
-    return std::ranges::count_if(stage, [](const auto& each) { return each.name.find("-w") != std::string::npos; });
+  const auto teacher = resnet_arch("resnet34", 32, 10);
+  const auto narrow = [&](size_t stage) {
+    std::vector<std::string> out;
+    const auto all = stage_candidates(wanted, teacher);
+    for (const auto& each : all[stage])
+      if (each.name.find("-w") != std::string::npos) out.push_back(each.name);
+    return out;
   };
-  EXPECT_EQ(narrow(all[2]), 4);
+  // 12, 25 and 50 % in whole vectors of 16: of 32 channels always 16.
+  EXPECT_THAT(narrow(0), UnorderedElementsAre("blocks-3-w16", "blocks-2-w16"));
+  EXPECT_THAT(narrow(2), UnorderedElementsAre("blocks-6-w16", "blocks-3-w16", "blocks-6-w32", "blocks-3-w32",
+                                              "blocks-6-w64", "blocks-3-w64"));
+  const auto all = stage_candidates(wanted, teacher);
   for (const auto& candidate : all[2])
     if (candidate.name == "blocks-3-w16") {
-      EXPECT_EQ(candidate.arch.body, (std::variant<BlocksArch, FlowArch>(BlocksArch{.width = 16, .count = 3})));
+      EXPECT_EQ(std::get<BlocksArch>(candidate.arch.body), (BlocksArch{.width = 16, .count = 3}));
     }
   wanted.search.fewer_blocks = false;
-  EXPECT_EQ(narrow(stage_candidates(wanted, teacher)[2]), 2);
+  EXPECT_THAT(narrow(0), ElementsAre("blocks-3-w16"));
   wanted.search.block_percent = {100};
-  EXPECT_EQ(narrow(stage_candidates(wanted, teacher)[2]), 0);
+  EXPECT_THAT(narrow(2), ElementsAre());
 }
 
 TEST(StageCandidates, LearnTheirStepsWhereTheyTakeSeveral) {
@@ -96,7 +103,8 @@ TEST(StageCandidates, LearnTheirStepsWhereTheyTakeSeveral) {
   wanted.search.steps = {1, 2};
   wanted.flow.step_lengths = {"learned"};
   size_t learned = 0;
-  for (const auto& candidate : stage_candidates(wanted, resnet_arch("resnet34", 8, 10))[3])
+  const auto all = stage_candidates(wanted, resnet_arch("resnet34", 8, 10));
+  for (const auto& candidate : all[3])
     if (const auto* flow = std::get_if<FlowArch>(&candidate.arch.body)) {
       EXPECT_EQ(flow->step_lengths == StepLengths::learned, flow->steps > 1) << candidate.name;
       EXPECT_EQ(candidate.name.ends_with("steps-learned"), flow->steps > 1) << candidate.name;
@@ -161,19 +169,52 @@ TEST(CandidateSet, BeginsWithTheTeachersFirstBlocks) {
   }
 }
 
+TEST(CandidateSet, BeginsNarrowerBlocksWithTheChannelsThatBringMost) {
+  Network teacher(resnet_arch("resnet18", 16, 10));
+  initialise(teacher, 1);
+  auto wanted = recipe();
+  wanted.network = {.arch = "resnet18", .width = 16};
+  const CandidateSet set(teacher, stage_candidates(wanted, teacher.arch()), 2);
+  bool found = false;
+  for (size_t i = 0; !set.is_teachers(1, i); ++i) {
+    if (set.candidates()[1][i].name != "blocks-2-w16") continue;
+    found = true;
+    auto expected = std::make_shared<BlocksStage>(set.candidates()[1][i].arch, /*folded=*/false);
+    copy_blocks(dynamic_cast<const BlocksStage&>(*teacher.stage(1)), *expected);
+    const auto weights = expected->named_parameters();
+    for (const auto& item : set.part(1, i)->named_parameters())
+      EXPECT_TRUE(torch::equal(item.value(), weights[item.key()])) << item.key();
+  }
+  EXPECT_TRUE(found);
+}
+
 // What a search finds is a recipe like any other.
 TEST(RecipeOfAChoice, PlansThatNetwork) {
   auto wanted = recipe();
   wanted.search.flows = {"recipe", "depthwise-5"};
   wanted.search.modules = {1, 2};
   wanted.flow.step_lengths = {"learned"};
-  const auto teacher = resnet_arch("resnet34", 8, 10);
+  wanted.network.width = 16;
+  const auto teacher = resnet_arch("resnet34", 16, 10);
   const auto all = stage_candidates(wanted, teacher);
+  bool narrower = false;
   for (const auto& choice : {std::vector<size_t>{0, 1, 2, 3}, {3, 2, 1, 0}, {all[0].size() - 1, 0, 4, 2}}) {
     const auto arch = assembled_arch(teacher, all, choice);
-    const auto plan = make_plan(recipe_of(wanted, arch), 10);
-    EXPECT_EQ(first_difference(plan.hybrid, arch), "");
+    const auto made = recipe_of(wanted, teacher, arch);
+    EXPECT_EQ(first_difference(make_plan(made, 10).hybrid, arch), "");
   }
+  std::vector<size_t> own;
+  for (const auto& stage : all) own.push_back(stage.size() - 1);
+  for (size_t i = 0; i + 1 < all[2].size(); ++i) {
+    if (!all[2][i].name.ends_with("-w32")) continue;
+    own[2] = i;
+    const auto arch = assembled_arch(teacher, all, own);
+    const auto made = recipe_of(wanted, teacher, arch);
+    EXPECT_EQ(first_difference(make_plan(made, 10).hybrid, arch), "");
+    EXPECT_THAT(made.pipeline.block_width, ElementsAre(0, 0, 32, 0)) << "the teacher's own widths are not the recipe's";
+    narrower = true;
+  }
+  EXPECT_TRUE(narrower);
 }
 
 }  // namespace

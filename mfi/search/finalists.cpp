@@ -22,6 +22,33 @@ std::vector<Choice> best_but_the_teacher(const ChoiceTable& table) {
   return out;
 }
 
+// `table` without the candidates that are not `some`, and which ones are left: [stage][index there] -> index in
+// `table`.
+ChoiceTable restricted(const ChoiceTable& table, const std::vector<std::vector<bool>>& some,
+                       std::vector<std::vector<size_t>>& left) {
+  left.assign(some.size(), {});
+  for (size_t stage = 0; stage < some.size(); ++stage)
+    for (size_t i = 0; i < some[stage].size(); ++i)
+      if (some[stage][i]) left[stage].push_back(i);
+  const auto pick = [&](const std::vector<double>& row, size_t stage) {
+    std::vector<double> out;
+    for (const auto i : left[stage]) out.push_back(row[i]);
+    return out;
+  };
+  ChoiceTable out;
+  for (size_t stage = 0; stage < left.size(); ++stage) out.damage.push_back(pick(table.damage[stage], stage));
+  for (size_t stage = 0; stage < table.pairs.size(); ++stage) {
+    out.pairs.emplace_back();
+    if (table.pairs[stage].empty()) continue;
+    for (const auto i : left[stage]) out.pairs.back().push_back(pick(table.pairs[stage][i], stage + 1));
+  }
+  for (const auto& cost : table.costs) {
+    out.costs.push_back({{}, cost.fixed, cost.budget});
+    for (size_t stage = 0; stage < left.size(); ++stage) out.costs.back().of.push_back(pick(cost.of[stage], stage));
+  }
+  return out;
+}
+
 double distance(const Choice& a, const Choice& b) { return std::abs(std::log(a.costs[0] / b.costs[0])); }
 
 }  // namespace
@@ -57,6 +84,24 @@ std::vector<Choice> finalists(const ChoiceTable& table, size_t count) {
     if (!farthest) break;
     out.push_back(*farthest);
   }
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.costs[0] < b.costs[0]; });
+  return out;
+}
+
+std::vector<Choice> finalists_of_both(const ChoiceTable& table, const std::vector<std::vector<bool>>& some,
+                                      size_t count) {
+  const bool all_are = std::ranges::all_of(
+      some, [](const auto& stage) { return std::ranges::all_of(stage, [](bool is_one) { return is_one; }); });
+  if (all_are) return finalists(table, count);
+  std::vector<std::vector<size_t>> left;
+  std::vector<Choice> out;
+  for (auto choice : finalists(restricted(table, some, left), count / 2)) {
+    for (size_t stage = 0; stage < left.size(); ++stage)
+      choice.candidates[stage] = left[stage][choice.candidates[stage]];
+    out.push_back(choice);
+  }
+  for (const auto& choice : finalists(table, count - out.size()))
+    if (!taken(out, choice)) out.push_back(choice);
   std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.costs[0] < b.costs[0]; });
   return out;
 }

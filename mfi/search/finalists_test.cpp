@@ -70,5 +70,49 @@ TEST(Finalists, AreNoMoreThanThereAre) {
   EXPECT_EQ(finalists(small, 8).size(), 2u);
 }
 
+// Candidates 1 and 3 of each stage are as if they were free of damage, so that by damage alone nothing else is chosen.
+TEST(FinalistsOfBoth, AreHalfOfThoseThatDamageWouldNotChoose) {
+  auto limited = table();
+  limited.costs[0].budget = 120;
+  std::vector<std::vector<bool>> some;
+  for (auto& stage : limited.damage) {
+    stage[1] = stage[3] = 1e-3;
+    some.push_back({true, false, true, false, true});
+  }
+  const auto is_of_some = [&](const Choice& choice) {
+    for (size_t stage = 0; stage < some.size(); ++stage)
+      if (!some[stage][choice.candidates[stage]]) return false;
+    return true;
+  };
+  EXPECT_LT(std::ranges::count_if(finalists(limited, 8), is_of_some), 4) << "then there is nothing to mend";
+  const auto found = finalists_of_both(limited, some, 8);
+  EXPECT_GE(std::ranges::count_if(found, is_of_some), 4);
+  for (const auto& choice : found) {
+    const auto same = evaluate_choice(limited, choice.candidates);
+    EXPECT_EQ(choice.damage, same.damage);
+    EXPECT_EQ(choice.costs, same.costs);
+  }
+  for (size_t i = 1; i < found.size(); ++i) EXPECT_LE(found[i - 1].costs[0], found[i].costs[0]);
+}
+
+TEST(FinalistsOfBoth, AreTheFinalistsWhereThereIsOneKind) {
+  const std::vector<std::vector<bool>> all(4, std::vector<bool>(5, true));
+  const auto one = finalists_of_both(table(), all, 8), other = finalists(table(), 8);
+  ASSERT_EQ(one.size(), other.size());
+  for (size_t i = 0; i < one.size(); ++i) EXPECT_EQ(one[i].candidates, other[i].candidates);
+}
+
+TEST(FinalistsOfBoth, KeepWhatNeighboursDoToEachOther) {
+  auto paired = table();
+  for (size_t stage = 0; stage + 1 < 4; ++stage) {
+    paired.pairs.emplace_back(5, std::vector<double>(5, 0.0));
+    for (size_t a = 0; a < 5; ++a)
+      for (size_t b = 0; b < 5; ++b) paired.pairs[stage][a][b] = static_cast<double>(10 * a + b);
+  }
+  const std::vector<std::vector<bool>> some(4, {false, true, true, false, true});
+  for (const auto& choice : finalists_of_both(paired, some, 6))
+    EXPECT_DOUBLE_EQ(choice.damage, evaluate_choice(paired, choice.candidates).damage);
+}
+
 }  // namespace
 }  // namespace mfi

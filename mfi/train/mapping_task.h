@@ -27,7 +27,7 @@ struct MappingSettings {
 struct MappedStage {
   std::string name;            // of its losses, its metrics and, with a dot behind, its parameters: "stage2"
   size_t stage = 0;            // of the teacher, from 0
-  std::shared_ptr<Part> part;  // a FlowStage, or a BlocksStage of fewer blocks than the teacher's
+  std::shared_ptr<Part> part;  // a FlowStage, or a BlocksStage of fewer or narrower blocks
 };
 
 /// The stages of `student` that are flow or of other blocks than the teacher's, by their parts' names. Throws
