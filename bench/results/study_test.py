@@ -175,7 +175,7 @@ class ThePlan(unittest.TestCase):
             self.assertEqual(task.search.words, ("search.block_percent=[100]",))
             self.assertIn("search.block_percent=[100]", task.search.commands(Options("mfi"))[0])
             self.assertNotIn("blocks", other.at)
-            self.assertNotIn("--set", other.search.commands(Options("mfi"))[0])
+            self.assertEqual(other.search.words, ("hybrid.distillation=0.9", "hybrid.temperature=4"))
 
     def test_prunes_with_one_seed(self):
         for study in ("peers", "epochs", "labels"):
