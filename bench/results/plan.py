@@ -68,7 +68,7 @@ class Plan:
 
     def _of_sizes(self, dataset, study):
         """The networks of a study's sizes, each trained once; one seed after the other."""
-        from_scratch_at = [self._trained_as(dataset, size) for size in study.get("controls_at", [])]
+        from_scratch_at = [self._trained_as(dataset, size) for size in study["controls_at"]]
         longer_at = self._trained_as(dataset, study["teacher_longer_at"])
 
         def controls(size, seed):

@@ -663,7 +663,7 @@ class FromRunsToPages(unittest.TestCase):
         self.report(docs)
         text = (docs / "results.md").read_text().split(pages.marker("front-cifar10"))[1]
         text = text.split(pages.end_marker("front-cifar10"))[0]
-        self.assertEqual(len(re.findall(r"^\| (?!size)", text, re.M)), 2 + 5 * (4 + 2) + 3 + 5 * 2 + 3 + 12)
+        self.assertEqual(len(re.findall(r"^\| (?!size)", text, re.M)), 2 + 5 * (4 + 2) + 3 + 5 * 2 + 3 + 1 + 2 + 12)
 
 
 if __name__ == "__main__":

@@ -160,7 +160,7 @@ class ThePlan(unittest.TestCase):
         for dataset in ("cifar10", "cifar100"):
             peers = [task for study in ("peers", "whole") for task in self.plan.tasks(study, dataset)
                      if isinstance(task, PeersTask)]
-            self.assertEqual([task.run.at["size"] for task in peers], ["0.6", "0.4", "0.3", "0.22", "0.2", "whole-0.22"])
+            self.assertEqual([task.run.at["size"] for task in peers], ["0.6", "0.4", "0.3", "0.22", "0.2", "whole-0.3", "whole-0.22"])
             for task in peers:
                 compared = (dataset, task.run.at["size"]) == ("cifar10", "whole-0.22")
                 self.assertEqual(len(task.steps), 12 if compared else 2, task.name)
@@ -195,7 +195,7 @@ class ThePlan(unittest.TestCase):
         wanted = {task.name: set(task.steps) for task in self.plan.tasks("whole", "cifar10") if isinstance(task, PeersTask)}
         shared = [task for study in ("epochs", "labels") for task in self.plan.tasks(study, "cifar10")
                   if isinstance(task, PeersTask) and task.name in wanted]
-        self.assertEqual([task.name for task in shared], ["cifar10/whole/whole-0.22-s0/peers"])
+        self.assertEqual([task.name for task in shared], [f"cifar10/whole/whole-{size}-s0/peers" for size in ("0.3", "0.22")])
         for task in shared:
             self.assertLess(set(task.steps), wanted[task.name], task.name)
 
@@ -418,7 +418,7 @@ class CarryingOut(InAFolder):
     def test_trains_a_network_once_that_was_chosen_for_two_sizes(self):
         self.study("search", "--dataset", "cifar10")
         whole = ("whole", "--dataset", "cifar10", "--seeds", "0")
-        self.assertEqual(len(self.states(*whole)), 6)
+        self.assertEqual(len(self.states(*whole)), 7)
         self.choose_the_same("whole-0.3", "whole-0.22")
         states = self.states(*whole)
         self.assertEqual(len(states), 5)
@@ -464,7 +464,7 @@ class CarryingOut(InAFolder):
                 done = subprocess.run(["bash", "-c", line], cwd=SOURCE, env=self.environment, capture_output=True, text=True)
                 self.assertEqual(done.returncode, 0, f"{line}\n{done.stderr}")
         self.assertEqual(set(self.states(*wanted).values()), {"done"})
-        self.assertIn("37 runs: 37 done", self.study(*wanted, "--list").stdout)
+        self.assertIn("38 runs: 38 done", self.study(*wanted, "--list").stdout)
 
     def test_can_do_without_some_of_them(self):
         study = ("labels", "--dataset", "cifar10", "--seeds", "0", "--only", "0.1-d0-s0", "--skip", "peers")
