@@ -92,7 +92,7 @@ std::vector<Choice> finalists_of_both(const ChoiceTable& table, const std::vecto
                                       size_t count) {
   const bool all_are = std::ranges::all_of(
       some, [](const auto& stage) { return std::ranges::all_of(stage, [](bool is_one) { return is_one; }); });
-  if (all_are) return finalists(table, count);
+  if (all_are || count < 2) return finalists(table, count);
   std::vector<std::vector<size_t>> left;
   std::vector<Choice> out;
   for (auto choice : finalists(restricted(table, some, left), count / 2)) {

@@ -95,6 +95,15 @@ TEST(FinalistsOfBoth, AreHalfOfThoseThatDamageWouldNotChoose) {
   for (size_t i = 1; i < found.size(); ++i) EXPECT_LE(found[i - 1].costs[0], found[i].costs[0]);
 }
 
+TEST(FinalistsOfBoth, AreTheBestWithinTheBudgetWhereThereIsRoomForOne) {
+  auto limited = table();
+  limited.costs[0].budget = 80;
+  const std::vector<std::vector<bool>> some(4, {true, false, true, false, true});
+  const auto found = finalists_of_both(limited, some, 1);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].candidates, best_choices(limited).back().candidates);
+}
+
 TEST(FinalistsOfBoth, AreTheFinalistsWhereThereIsOneKind) {
   const std::vector<std::vector<bool>> all(4, std::vector<bool>(5, true));
   const auto one = finalists_of_both(table(), all, 8), other = finalists(table(), 8);
