@@ -3,7 +3,7 @@ import math
 import statistics
 
 import svg
-from figures import top1
+from figures import is_of_whole_blocks, top1
 from line_chart import Level, Panel, Series, draw
 
 BAND = 0.2  # points beside teacher-longer within which a smaller network counts as good as it
@@ -41,7 +41,7 @@ def _front_panel(study, key, match, label):
     """Of the pruned networks those that were pruned to what this panel is over."""
     series = []
     for step, (shape, colour, hollow) in LOOKS.items():
-        narrower = [row for row in study.all(step) if "blocks" not in row]
+        narrower = [row for row in study.all(step) if not is_of_whole_blocks(row)]
         series.append(Series(step, shape, colour, _over(key, narrower), hollow))
         if step == "hybrid":
             series.append(Series("hybrid of whole blocks", shape, svg.lighter(colour), _over(key, study.all(step, blocks="whole"))))

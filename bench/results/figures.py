@@ -45,6 +45,11 @@ class Difference:
     over: str  # these seeds, where one of the rows has others too; else ""
 
 
+def is_of_whole_blocks(row):
+    """Whether its network was chosen without narrower blocks."""
+    return "blocks" in row
+
+
 def name_of(row):
     return f"{row['method']} {row['scope']} {MATCHES[row['match']]}" if "method" in row else row["step"]
 
@@ -97,6 +102,12 @@ class Study:
     def has_no_sense(self, step, size):
         """Whether it would be the hybrid itself: mapping by regression is what stages of blocks have anyway."""
         return step == REGRESSION and size in self.value["no_flow_stage"]
+
+    def not_run(self, size):
+        """Controls that belong beside the hybrid of that size and are not there. Networks of whole blocks are to be held against
+        those of narrower ones: what trains from scratch is asked for beside few of them."""
+        wanted = WITH_EVERY_HYBRID if is_of_whole_blocks(self.find("hybrid", size=size)) else CONTROLS
+        return [step for step in wanted if not self.find(step, size=size) and not self.has_no_sense(step, size)]
 
     def variants(self, group, step):
         """Of an ablation: what is in a group, and the base that they all change, in the runs' order."""

@@ -55,18 +55,18 @@ class Plan:
         raise StudyError(f"experiments.toml: no size '{size}' in [sizes], but a study asks for it")
 
     def _front(self, dataset):
-        return self._of_sizes(dataset, self.experiments["front"])
+        return self._of_sizes(dataset, self.experiments["front"], {})
 
     def _whole(self, dataset):
         whole = self.experiments["whole"]
         peers_at = [self._trained_as(dataset, size) for size in whole["peers_at"]]
         out = []
-        for run in self._of_sizes(dataset, whole):
+        for run in self._of_sizes(dataset, whole, WHOLE):
             size = run.at["size"]
             out += [run] + (self._peers_of("whole", run, self._compared(dataset, size)) if size in peers_at else [])
         return out
 
-    def _of_sizes(self, dataset, study):
+    def _of_sizes(self, dataset, study, at):
         """The networks of a study's sizes, each trained once; one seed after the other."""
         from_scratch_at = [self._trained_as(dataset, size) for size in study["controls_at"]]
         longer_at = self._trained_as(dataset, study["teacher_longer_at"])
@@ -76,7 +76,7 @@ class Plan:
             return (study["controls"] + (study["from_scratch"] if from_scratch else []) +
                     (["teacher_longer"] if size == longer_at else []))
 
-        return [self._front_task(dataset, size, seed, controls(size, seed)) for seed in self.seeds
+        return [self._front_task(dataset, size, seed, controls(size, seed), at) for seed in self.seeds
                 for size in study["sizes"] if size == self._trained_as(dataset, size)]
 
     def _compared(self, dataset, size):
@@ -160,7 +160,7 @@ class Plan:
 
     def _search_task(self, folder, recipe, size, asked):
         return SearchTask(f"{folder}/search-{size}", self.out / folder, SOURCE / recipe, size, tuple(asked["targets"]),
-                          self._teacher_task(folder, recipe), tuple(asked.get("set", ())))
+                          self._teacher_task(folder, recipe), tuple(asked.get("set", self.experiments["hybrid"]["set"])))
 
     def _peers_of(self, study, run, changes=None):
         """Of a run with a seed that has peers, one task."""
@@ -168,11 +168,11 @@ class Plan:
         return [PeersTask(f"{run.name}/peers", run, tuple(peers["methods"]), tuple(peers["match"]), tuple(peers["scopes"]),
                           peers["recipe"], peers["precision"], needs=study)] if run.seed in peers["seeds"] else []
 
-    def _front_task(self, dataset, size, seed, controls, at=None):
+    def _front_task(self, dataset, size, seed, controls, at):
         search = self._search_of(dataset, size)
-        whole = search.size in self.experiments["whole"]["sizes"]
-        return self._run(f"{dataset}/{'whole' if whole else 'front'}/{search.size}-s{seed}", search, seed,
-                         self.experiments["hybrid"]["epochs"], [], controls, at if at is not None else WHOLE if whole else {})
+        study = "whole" if search.size in self.experiments["whole"]["sizes"] else "front"
+        return self._run(f"{dataset}/{study}/{search.size}-s{seed}", search, seed, self.experiments["hybrid"]["epochs"], [],
+                         controls, at)
 
     def _shared_with_front(self, name, dataset, size, seed, epochs, settings, controls, at):
         """The front's run where it is the same training: its steps are made once."""

@@ -1,7 +1,7 @@
 """The table of each study, in Markdown."""
 import statistics
 
-from figures import CONTROLS, HELD_OUT, TEST, WITH_EVERY_HYBRID, name_of, percents, top1
+from figures import CONTROLS, HELD_OUT, TEST, is_of_whole_blocks, name_of, percents, top1
 from text_table import accuracy_text, count_text, markdown_table, share_text
 
 
@@ -39,11 +39,12 @@ def _front(study):
     for size in study.sizes():
         hybrid = study.find("hybrid", size=size)
         body += [line(hybrid)] if hybrid else []
+        not_run = study.not_run(size) if hybrid else []
         for step in CONTROLS:
             row = study.find(step, size=size)
             if row:
                 body.append(line(row))
-            elif hybrid and not study.has_no_sense(step, size) and ("blocks" not in hybrid or step in WITH_EVERY_HYBRID):
+            elif step in not_run:
                 body.append([size, step, "mfi"] + 5 * ["-"] + ["not run", "-"])
         body += [line(row) for row in sorted(study.peers(size=size), key=lambda row: row["match"] != "params")]
     return (("size", "network", "made by", "epochs", "parameters", "share", "MACs", "share", "test top-1", "seeds"),
@@ -145,7 +146,7 @@ def _depgraph(study):
     for row in [study.find("teacher-longer")] + [study.find(step, size=size) for size in study.sizes()
                                                  for step in ("hybrid", "no-mapping")]:
         if row and teacher:
-            name = row["step"] + (" of whole blocks" if "blocks" in row else "")
+            name = row["step"] + (" of whole blocks" if is_of_whole_blocks(row) else "")
             body.append([name, "mfi", f"{speedup(study, row):.2f}", f"{top1(teacher):.2f} %", _accuracy(row),
                          f"{study.difference(row, teacher).points:+.2f}", str(len(row["seeds"]))])
     for each in study.value["published"]:

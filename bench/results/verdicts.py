@@ -2,7 +2,7 @@
 named."""
 import statistics
 
-from figures import CONTROLS, HELD_OUT, WITH_EVERY_HYBRID, common_seeds, name_of, restricted, seeds_text, top1
+from figures import CONTROLS, HELD_OUT, common_seeds, is_of_whole_blocks, name_of, restricted, seeds_text, top1
 from tables import as_mapped, label_places, speedup
 
 
@@ -57,7 +57,7 @@ def _front(study):
         if teacher:
             parameters, macs = (f"{100 * hybrid[key][0] / teacher[key][0]:.0f} %" for key in ("parameters", "macs"))
             where = f"At {parameters} of the parameters and {macs} of the multiply-accumulates"
-        text = f"{where} the hybrid{' of whole blocks' if 'blocks' in hybrid else ''} reaches {top1(hybrid):.2f} %"
+        text = f"{where} the hybrid{' of whole blocks' if is_of_whole_blocks(hybrid) else ''} reaches {top1(hybrid):.2f} %"
         if longer:
             text += f", {_versus(study, hybrid, longer, 'teacher-longer')}."
         elif teacher:
@@ -80,10 +80,8 @@ def _front_controls(study, hybrid, size):
             as_good.append(f"{name} ({gap.points:.2f} points behind{_over(gap)})" if gap.points else f"{name}{_over(gap)}")
         else:
             behind.append(f"{name} by {gap.points:.2f} points{_over(gap)}")
-    not_run = [step for step in CONTROLS if not study.find(step, size=size) and not study.has_no_sense(step, size)]
-    not_run += [] if study.peers(size=size) else ["Torch-Pruning"]
-    if "blocks" in hybrid:  # they are to be held against networks of narrower blocks, and nothing more is asked of most
-        not_run = [step for step in not_run if step in WITH_EVERY_HYBRID]
+    not_run = study.not_run(size)
+    not_run += [] if study.peers(size=size) or is_of_whole_blocks(hybrid) else ["Torch-Pruning"]
     same = [step for step in CONTROLS if study.has_no_sense(step, size)]
     sentences = (("Better than the hybrid:", better), ("As good as it, within chance:", as_good),
                  ("Behind it by more than chance gives:", behind), ("Without a seed in common with it:", apart),
@@ -214,7 +212,7 @@ def _depgraph(study):
         if not hybrid:
             continue
         speed, change = speedup(study, hybrid), study.difference(hybrid, teacher)
-        kept = "Of whole blocks, with" if "blocks" in hybrid else "With"
+        kept = "Of whole blocks, with" if is_of_whole_blocks(hybrid) else "With"
         text = (f"{kept} {speed:.2f} times fewer multiply-accumulates the accuracy changes by {change.points:+.2f} points "
                 f"({_chance_words(change)})")
         near = min(study.value["published"], key=lambda each: abs(each["speedup"] - speed), default=None)

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "mfi/nn/network.h"
+
 namespace mfi {
 namespace {
 
@@ -54,19 +56,13 @@ void copy_conv(const ConvNorm& from, ConvNorm& to, const ConvNorm* before, const
   to.norm->running_mean.copy_((from.norm->running_mean.to(torch::kFloat64) - taken).index_select(0, out));
 }
 
-void copy_module(const torch::nn::Module& from, torch::nn::Module& to) {
-  const auto parameters = from.named_parameters(), buffers = from.named_buffers();
-  for (auto& item : to.named_parameters()) item.value().copy_(parameters[item.key()]);
-  for (auto& item : to.named_buffers()) item.value().copy_(buffers[item.key()]);
-}
-
 void copy_block(const ResidualBlock& from, ResidualBlock& to) {
   const auto &all = from.convs(), &kept = to.convs();
   bool narrower = false;
   for (size_t i = 0; i < all.size(); ++i)
     narrower = narrower || all[i]->conv->shape().out != kept[i]->conv->shape().out;
-  if (!narrower) return copy_module(from, to);
-  if (from.shortcut()) copy_module(*from.shortcut(), *to.shortcut());
+  if (!narrower) return copy_tensors(from, to);
+  if (from.shortcut()) copy_tensors(*from.shortcut(), *to.shortcut());
   const auto everything = [&](int64_t channels) {
     return torch::arange(channels, torch::dtype(torch::kInt64).device(all[0]->conv->weight.device()));
   };

@@ -60,6 +60,9 @@ void make_odd_channels_constant(const BlocksStage& stage) {
     }
 }
 
+// At the edges the padding's zeros are no channel's constant.
+torch::Tensor inside(const torch::Tensor& y) { return y.slice(2, 2, -2).slice(3, 2, -2); }
+
 TEST(ChannelContributions, AreTheVarianceThatAChannelGivesTheResult) {
   const auto stage = trained_stage(stage_of(BlockKind::basic, 6, 1));
   const auto &conv = *stage->blocks()[0]->convs()[0], &next = *stage->blocks()[0]->convs()[1];
@@ -86,7 +89,6 @@ TEST_P(NarrowerBlocksOfKind, LoseNothingWhereWhatGoesIsConstant) {
   make_odd_channels_constant(*all);
   const auto kept = narrowed(*all, stage_of(GetParam(), 4, 1));
   const auto x = torch::randn({2, 8, 24, 24}).contiguous(torch::MemoryFormat::ChannelsLast);
-  const auto inside = [](const torch::Tensor& y) { return y.slice(2, 2, -2).slice(3, 2, -2); };
   const auto expected = inside(all->forward(x)), found = inside(kept->forward(x));
   EXPECT_GT(expected.abs().mean().item<float>(), 0.1) << "a comparison of nothing";
   EXPECT_LT((found - expected).abs().max().item<float>(), 1e-4);  // float32 sums in another order
@@ -142,7 +144,6 @@ TEST(NarrowerBlocks, KeepAPaddedShortcut) {
   std::get<BlocksArch>(arch.body).width = 4;
   const auto kept = narrowed(*all, arch);
   const auto x = torch::randn({1, 8, 24, 24}).contiguous(torch::MemoryFormat::ChannelsLast);
-  const auto inside = [](const torch::Tensor& y) { return y.slice(2, 2, -2).slice(3, 2, -2); };
   EXPECT_LT((inside(all->forward(x)) - inside(kept->forward(x))).abs().max().item<float>(), 1e-4);
 }
 

@@ -115,6 +115,19 @@ std::vector<std::vector<Candidate>> stage_candidates(const Recipe& recipe, const
   return out;
 }
 
+std::vector<std::vector<bool>> without_narrower_blocks(const std::vector<std::vector<Candidate>>& candidates) {
+  std::vector<std::vector<bool>> out;
+  for (const auto& stage : candidates) {
+    const auto own_width = std::get<BlocksArch>(stage.back().arch.body).width;
+    out.emplace_back();
+    for (const auto& candidate : stage) {
+      const auto* blocks = std::get_if<BlocksArch>(&candidate.arch.body);
+      out.back().push_back(!blocks || blocks->width == own_width);
+    }
+  }
+  return out;
+}
+
 CandidateSet::CandidateSet(const Network& teacher, std::vector<std::vector<Candidate>> candidates, uint64_t seed)
     : candidates_(std::move(candidates)) {
   parts_.resize(candidates_.size());

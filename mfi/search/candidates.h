@@ -28,6 +28,9 @@ struct Candidate {
 /// smaller than the teacher's stage, are left out. Throws RecipeError when all that is left is the teacher.
 std::vector<std::vector<Candidate>> stage_candidates(const Recipe& recipe, const Arch& teacher);
 
+/// [stage][candidate]: whether it is anything but narrower blocks.
+std::vector<std::vector<bool>> without_narrower_blocks(const std::vector<std::vector<Candidate>>& candidates);
+
 /// All candidates but the teacher's own stages, side by side.
 class CandidateSet : public torch::nn::Module {
  public:

@@ -119,7 +119,10 @@ class Search {
     const auto divergences = scores(set);
     fill_candidates(set, divergences, out);
     const auto table = choice_table(out, divergences);
-    const auto chosen = finalists_of_both(table, of_whole_blocks(set), static_cast<size_t>(recipe_.search.finalists));
+    // Narrower blocks do less damage as mapped, but whole ones gain more by a fine-tuning, so the damage before it does
+    // not say which of them to prefer.
+    const auto count = static_cast<size_t>(recipe_.search.finalists);
+    const auto chosen = finalists_of_both(table, without_narrower_blocks(set.candidates()), count);
     if (chosen.empty()) refuse_target(table);
     out.teacher_held_out_percent = accuracy(*teacher_);
     std::vector<size_t> everything;
@@ -359,21 +362,6 @@ class Search {
     throw RecipeError("--target: no combination of candidates is within it; the smallest of all have " +
                       join(least, " and ") +
                       " of the teacher's. Smaller search.flow_percent or search.block_percent make smaller candidates");
-  }
-
-  // Candidates other than narrower blocks. Narrower ones do less damage as mapped, but whole ones gain more by a
-  // fine-tuning, so the damage before it does not say which of them to prefer.
-  std::vector<std::vector<bool>> of_whole_blocks(const CandidateSet& set) const {
-    std::vector<std::vector<bool>> out;
-    for (const auto& stage : set.candidates()) {
-      const auto own_width = std::get<BlocksArch>(stage.back().arch.body).width;
-      out.emplace_back();
-      for (const auto& candidate : stage) {
-        const auto* blocks = std::get_if<BlocksArch>(&candidate.arch.body);
-        out.back().push_back(!blocks || blocks->width == own_width);
-      }
-    }
-    return out;
   }
 
   double accuracy(const Network& network) const {
