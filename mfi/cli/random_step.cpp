@@ -28,12 +28,13 @@ TrainingStep::TrainingStep(std::unique_ptr<Task> task, const StepSettings& setti
 
 void TrainingStep::operator()(const Batch& batch) {
   for (auto& optimiser : optimisers_) optimiser.zero_grad();
-  const auto losses = task_->step(batch, {0, steps_++}).losses;
-  torch::Tensor total = losses.at(0);
-  for (size_t i = 1; i < losses.size(); ++i) total = total + losses[i];
-  total.backward();
+  torch::Tensor last;
+  task_->losses(batch, {0, steps_++}, [&](const torch::Tensor& loss) {
+    loss.backward();
+    last = loss.detach();
+  });
   for (auto& optimiser : optimisers_) optimiser.step(learning_rate_);
-  total.item<float>();  // waits for a GPU
+  last.item<float>();  // waits for a GPU
 }
 
 }  // namespace mfi

@@ -111,7 +111,7 @@ torch::Tensor ClassificationTask::loss_by_teacher(const torch::Tensor& logits, c
   return loss;
 }
 
-StepLosses ClassificationTask::step(const Batch& batch, const StepPosition&) {
+int64_t ClassificationTask::losses(const Batch& batch, const StepPosition&, const LossSink& take) {
   std::vector<torch::Tensor> stages;
   const auto logits = forward(batch.images, stages);
   auto loss =
@@ -120,9 +120,10 @@ StepLosses ClassificationTask::step(const Batch& batch, const StepPosition&) {
   if (teacher_) {
     loss = (1 - settings_.distillation) * loss + loss_by_teacher(logits, stages, batch);
   }
+  take(loss);
   torch::NoGradGuard no_grad;
   const bool all_labelled = !batch.labels.eq(kNoLabel).any().item<bool>();
-  return {{loss}, all_labelled ? logits.argmax(1).eq(batch.labels).sum().item<int64_t>() : -1};
+  return all_labelled ? logits.argmax(1).eq(batch.labels).sum().item<int64_t>() : -1;
 }
 
 Metrics ClassificationTask::evaluate(const Dataset& data) {

@@ -42,7 +42,7 @@ class ClassificationTask : public Task {
   torch::nn::Module& student() override { return *network_; }
   std::vector<ParameterSet> parameter_sets() override;
   void set_training_mode() override;
-  StepLosses step(const Batch& batch, const StepPosition& position) override;
+  int64_t losses(const Batch& batch, const StepPosition& position, const LossSink& take) override;
   Metrics evaluate(const Dataset& data) override;
 
  private:

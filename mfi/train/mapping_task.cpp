@@ -158,7 +158,7 @@ ObjectiveValue MappingTask::stage_loss(size_t index, const torch::Tensor& x, con
   return value;
 }
 
-StepLosses MappingTask::step(const Batch& batch, const StepPosition& position) {
+int64_t MappingTask::losses(const Batch& batch, const StepPosition& position, const LossSink& take) {
   const auto features = teacher_features(batch.images);
   std::vector<torch::Tensor> targets;
   for (const auto& mapped : stages_) targets.push_back(features[mapped.stage + 1]);
@@ -179,7 +179,6 @@ StepLosses MappingTask::step(const Batch& batch, const StepPosition& position) {
   auto own = features[0].index_select(0, own_samples);
   size_t own_stage = 0;
 
-  StepLosses out;
   for (size_t i = 0; i < stages_.size(); ++i) {
     const size_t stage = stages_[i].stage;
     auto input = features[stage];
@@ -199,9 +198,9 @@ StepLosses MappingTask::step(const Batch& batch, const StepPosition& position) {
       own = value.output.detach().index_select(0, own_samples).contiguous(torch::MemoryFormat::ChannelsLast);
       own_stage = stage + 1;
     }
-    out.losses.push_back(value.loss);
+    take(value.loss);
   }
-  return out;
+  return -1;
 }
 
 Metrics MappingTask::evaluate(const Dataset& data) {

@@ -64,7 +64,7 @@ class MappingTask : public Task {
 
   /// One loss a set. The times drawn depend on the seed, the position and the teacher's stage only. With several
   /// processes these are the losses of this one's share, by the times and scales of the whole batch.
-  StepLosses step(const Batch& batch, const StepPosition& position) override;
+  int64_t losses(const Batch& batch, const StepPosition& position, const LossSink& take) override;
 
   /// With the student in eval mode, for every mapped stage, NAME its name:
   ///   NAME_error_1step, _2steps, _4steps  ||z0_hat - z0|| / ||z0||, norms over the whole dataset, of

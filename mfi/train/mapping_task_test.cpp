@@ -188,6 +188,36 @@ TEST(MappingTask, AimsAtTheSameTargetsAfterTraining) {
   EXPECT_EQ(metric(task.evaluate(data), "teacher_percent"), before);
 }
 
+TEST(MappingTask, HandsOnALossBeforeItMakesTheNext) {
+  // As a trainer takes them, each with its gradient at once; and all gradients together.
+  const auto gradients = [](bool at_once) {
+    const auto student = make_student();
+    MappingTask task(*make_teacher(), student, make_settings());
+    task.set_training_mode();
+    if (at_once) {
+      std::vector<bool> first_has_none;
+      task.losses(make_batch(), {}, [&](const torch::Tensor& loss) {
+        const auto& last = task.parameter_sets().back().parameters;
+        first_has_none.push_back(!last[0].second.grad().defined());
+        loss.backward();
+      });
+      EXPECT_EQ(first_has_none, std::vector<bool>(task.parameter_sets().size(), true));
+    } else {
+      torch::Tensor total = torch::zeros({});
+      for (const auto& loss : task.step(make_batch(), {}).losses) total = total + loss;
+      total.backward();
+    }
+    std::vector<torch::Tensor> out;
+    for (const auto& set : task.parameter_sets())
+      for (const auto& [name, parameter] : set.parameters) out.push_back(parameter.grad());
+    return out;
+  };
+  const auto once = gradients(true), together = gradients(false);
+  ASSERT_EQ(once.size(), together.size());
+  ASSERT_FALSE(once.empty());
+  for (size_t i = 0; i < once.size(); ++i) EXPECT_TRUE(torch::equal(once[i], together[i])) << i;
+}
+
 TEST(MappingTask, RepeatsAStepAtTheSamePosition) {
   MappingTask task(*make_teacher(), make_student(), make_settings());
   task.set_training_mode();

@@ -63,14 +63,13 @@ StageFeatures StageMappingTask::features(const torch::Tensor& images) const {
   return out;
 }
 
-StepLosses StageMappingTask::step(const Batch& batch, const StepPosition& position) {
+int64_t StageMappingTask::losses(const Batch& batch, const StepPosition& position, const LossSink& take) {
   const auto [x, z0] = features(batch.images);
   const auto whole = whole_batches({z0}, batch.whole, settings_.processes)[0];
   const RandomStream random(settings_.seed ^ kTimeDraws, static_cast<uint64_t>(position.epoch),
                             static_cast<uint64_t>(position.batch));
-  StepLosses out;
-  out.losses.push_back(mapping_objective(*stage_, x, z0, settings_.objective, random, whole).loss);
-  return out;
+  take(mapping_objective(*stage_, x, z0, settings_.objective, random, whole).loss);
+  return -1;
 }
 
 Metrics StageMappingTask::evaluate(const Dataset& data) {

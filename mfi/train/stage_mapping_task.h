@@ -46,7 +46,7 @@ class StageMappingTask : public Task {
 
   /// The times drawn depend on the seed and the position only. Throws ShapeError when the teacher's features do not
   /// fit the stage.
-  StepLosses step(const Batch& batch, const StepPosition& position) override;
+  int64_t losses(const Batch& batch, const StepPosition& position, const LossSink& take) override;
 
   /// error_1step, error_2steps and error_4steps of the stage in eval mode: ||z0_hat - z0|| / ||z0||, norms over the
   /// whole dataset, of its output in so many steps against the teacher's; only for multiples of its modules. 1 is what

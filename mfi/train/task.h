@@ -3,6 +3,7 @@
 
 #include "mfi/core/torch.h"
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct StepPosition {
   double done = 0;    // share of the training behind it, [0, 1)
 };
 
+/// Takes the loss of one parameter set, a scalar with its graph: for its gradient, with which the graph goes.
+using LossSink = std::function<void(const torch::Tensor& loss)>;
+
 /// What one step gives.
 struct StepLosses {
   std::vector<torch::Tensor> losses;  // one scalar for each parameter set, with graph
@@ -44,8 +48,16 @@ class Task {
   /// Puts modules into training mode, frozen parts left in eval mode.
   virtual void set_training_mode() = 0;
 
-  /// Forward pass and losses of one batch.
-  virtual StepLosses step(const Batch& batch, const StepPosition& position) = 0;
+  /// Forward pass of one batch. Hands on the loss of each parameter set, in their order, and makes the next one only
+  /// after that, so that what many sets need for their gradients is not all held at once. Returns StepLosses::correct.
+  virtual int64_t losses(const Batch& batch, const StepPosition& position, const LossSink& take) = 0;
+
+  /// The same, all losses with their graphs.
+  StepLosses step(const Batch& batch, const StepPosition& position) {
+    StepLosses out;
+    out.correct = losses(batch, position, [&](const torch::Tensor& loss) { out.losses.push_back(loss); });
+    return out;
+  }
 
   /// Metrics of the student as it is now, on held-out images. Leaves weights and statistics alone.
   virtual Metrics evaluate(const Dataset& data) = 0;

@@ -82,15 +82,18 @@ class Training {
         schedule_(job.settings, loader_.batches_per_epoch()),
         device_(job.processes ? job.processes->device(job.runtime.device) : torch::Device(job.runtime.device)),
         states_(job.folder) {
-    for (const auto& set : task.parameter_sets()) {
+    const auto sets = task.parameter_sets();
+    for (const auto& set : sets) {
       set_names_.push_back(set.name);
       optimisers_.emplace_back(set, job.settings);
       parameters_.insert(parameters_.end(), set.parameters.begin(), set.parameters.end());
     }
     for (const auto& item : task.student().named_buffers()) statistics_.emplace_back(item.key(), item.value());
     if (job.processes) {
+      // It expects the last ones first, while the sets' losses are taken one after the other.
       std::vector<torch::Tensor> parameters;
-      for (const auto& [name, parameter] : parameters_) parameters.push_back(parameter);
+      for (auto set = sets.rbegin(); set != sets.rend(); ++set)
+        for (const auto& [name, parameter] : set->parameters) parameters.push_back(parameter);
       exchange_.emplace(parameters, *job.processes);
     }
     if (job.settings.ema > 0) average_.emplace(task.student(), job.settings.ema);
@@ -345,20 +348,16 @@ class Training {
     const double batches = static_cast<double>(loader_.batches_per_epoch());
     const double done = (static_cast<double>(position_.epoch) + static_cast<double>(position_.batch) / batches) /
                         static_cast<double>(job_.settings.epochs);
-    const auto result = task_.step(batch, {position_.epoch, position_.batch, done});
-    StepValues values{{}, result.correct};
-    torch::Tensor total;
-    for (const auto& loss : result.losses) {
-      values.losses.push_back(loss.item<double>());
-      total = total.defined() ? total + loss : loss;
-    }
-    if (job_.processes) {
-      backward_together(total, batch, values);
-      require_finite_losses(values, batch);
-    } else {
-      require_finite_losses(values, batch);
-      total.backward();
-    }
+    const double share = static_cast<double>(batch.labels.size(0)) / static_cast<double>(batch.whole);
+    std::vector<torch::Tensor> losses;
+    StepValues values{{}, -1};
+    values.correct = task_.losses(batch, {position_.epoch, position_.batch, done}, [&](const torch::Tensor& loss) {
+      losses.push_back(loss.detach());
+      (job_.processes ? loss * share : loss).backward();
+    });
+    for (const auto& loss : losses) values.losses.push_back(loss.item<double>());
+    if (job_.processes) add_up(values, share);
+    require_finite_losses(values, batch);
     require_finite_gradients(batch);
     for (auto& optimiser : optimisers_) optimiser.step(rate_of(position_.batch));
     if (lookahead_) lookahead_->update();
@@ -366,17 +365,15 @@ class Training {
     return values;
   }
 
-  // The backward pass of this process's share, so that gradients and values become those of the whole batch.
-  void backward_together(const torch::Tensor& loss, const Batch& batch, StepValues& values) {
-    const double weight = static_cast<double>(batch.labels.size(0)) / static_cast<double>(batch.whole);
+  // Behind the backward pass of this process's share of a batch: gradients and values become those of the whole one.
+  void add_up(StepValues& values, double share) {
     // Beside the values, whether anybody has been asked to stop: all have to do so behind the same batch.
     const int stop = stop_asked_for();
     std::vector<double> numbers{stop == SIGINT ? 1.0 : 0.0, stop != SIGINT && stop != 0 ? 1.0 : 0.0,
                                 static_cast<double>(values.correct), values.correct < 0 ? 1.0 : 0.0};
-    for (const double value : values.losses) numbers.push_back(weight * value);
+    for (const double value : values.losses) numbers.push_back(share * value);
     const auto sums = torch::tensor(numbers, torch::kFloat64);
     const auto pending = job_.processes->sum_later(sums);
-    (loss * weight).backward();
     exchange_->finish();
     job_.processes->wait(pending);
     const auto* sum = sums.const_data_ptr<double>();

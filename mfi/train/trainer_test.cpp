@@ -74,18 +74,18 @@ class PoisonedTask : public ClassificationTask {
   int64_t times = 1;  // how often it does so
   int64_t at = -1;    // which image of the batch, of an input
 
-  StepLosses step(const Batch& batch, const StepPosition& position) override {
+  int64_t losses(const Batch& batch, const StepPosition& position, const LossSink& take) override {
     const bool now = times > 0 && position.epoch == epoch_ && position.batch == batch_;
     if (now && poison_ == Poison::input) batch.images[at].fill_(std::numeric_limits<float>::infinity());
-    auto out = ClassificationTask::step(batch, position);
-    if (!now) return out;
+    if (!now) return ClassificationTask::losses(batch, position, take);
     --times;
     const double nan = std::numeric_limits<double>::quiet_NaN();
-    if (poison_ == Poison::loss) out.losses[0] = out.losses[0] * nan;
-    // The loss stays what it is; its gradient does not.
-    if (poison_ == Poison::gradient) out.losses[0].register_hook([=](torch::Tensor g) { return g * nan; });
-    if (poison_ == Poison::statistic) student().buffers()[1].fill_(nan);
-    return out;
+    return ClassificationTask::losses(batch, position, [&](const torch::Tensor& loss) {
+      // The loss stays what it is; its gradient does not.
+      if (poison_ == Poison::gradient) loss.register_hook([=](torch::Tensor g) { return g * nan; });
+      take(poison_ == Poison::loss ? loss * nan : loss);
+      if (poison_ == Poison::statistic) student().buffers()[1].fill_(nan);
+    });
   }
 
  private:

@@ -94,11 +94,11 @@ TEST(SmallerImages, AreMeansOfWhatTheyCover) {
 class Watching : public ClassificationTask {
  public:
   using ClassificationTask::ClassificationTask;
-  StepLosses step(const Batch& batch, const StepPosition& position) override {
+  int64_t losses(const Batch& batch, const StepPosition& position, const LossSink& take) override {
     sides.push_back(batch.images.size(2));
     full_sides.push_back(batch.full_size.defined() ? batch.full_size.size(2) : 0);
     done.push_back(position.done);
-    return ClassificationTask::step(batch, position);
+    return ClassificationTask::losses(batch, position, take);
   }
   std::vector<int64_t> sides, full_sides;
   std::vector<double> done;
