@@ -198,11 +198,13 @@ class Scratch:
             shutil.copytree(self.path("runs/NAME"), self.path(f"runs/{name}-standin"))
 
     def put_stand_ins(self):
-        """The runs that the pages speak of, as the real commands would have left them."""
+        """The runs that the pages speak of, as the real commands would have left them. One that a page has searched in stays:
+        its teacher belongs to what was found."""
         for name in STAND_INS:
             target, source = self.path(f"runs/{name}"), self.path(f"runs/{name}-standin")
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(source, target)
+            if not (target / "search").exists():
+                shutil.rmtree(target, ignore_errors=True)
+                shutil.copytree(source, target)
 
     def run(self, words):
         line = " ".join(word if word.startswith("~") or "*" in word else shlex.quote(word) for word in words)

@@ -52,7 +52,7 @@ void search(const SearchArguments& arguments) {
   const auto page = write_report(report);
   if (arguments.progress == "none" || arguments.progress == "json" || results.points.empty()) return;
   const auto* chosen = results.chosen();
-  const auto recipe_file = options.run.out / "search" / ((chosen ? *chosen : results.points.back()).name + ".toml");
+  const auto recipe_file = options.run.out / "search" / ((chosen ? "chosen" : results.points.back().name) + ".toml");
   std::cerr << "'mfi run " << recipe_file.string() << "' makes " << (chosen ? "it" : "the largest of them")
             << " with all training images.\n"
             << page.string() << " shows all of them.\n";

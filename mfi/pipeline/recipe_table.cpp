@@ -244,8 +244,8 @@ void add_run(Table& table) {
             "Where stride or channels change: a 1x1 convolution (option B of He et al.), or padding with zeros (A).");
   table.add("network.model", MFI_FIELD(network.model), any_text(),
             "Model file (mfi import makes one) to take as the teacher, trained as it is; then the keys above and "
-            "[teacher] do not matter, and pictures are sized as for it where [data] does not say. A path from the "
-            "recipe's folder.");
+            "[teacher] do not matter, and pictures are sized as for it where [data] does not say. In the file a "
+            "path from the recipe's folder, with --set one from where you stand.");
 
   table.add(
       "network.fine_tune", MFI_FIELD(network.fine_tune), either(),

@@ -80,7 +80,9 @@ class Runner {
     if (!learns && recipe.data.unlabelled.empty()) folder_->remember_unlabelled();
     folder_->read_records(options.force);
     ask_before_replacing();
-    folder_->write_recipe();
+    leaves_files_ = options.leave_files_if_done && folder_->done(plan_.step(options.only)) &&
+                    fs::exists(options.out / "results.json");
+    if (!leaves_files_) folder_->write_recipe();
   }
 
   RunResults run() {
@@ -188,7 +190,7 @@ class Runner {
                           " with these settings and data; first run " + (missing.size() == 1 ? "it" : "them") +
                           " with --only " + missing.front() + ", or all steps without --only");
     run_unless_done(step);
-    folder_->write_results_of_all();
+    if (!leaves_files_) folder_->write_results_of_all();
   }
 
   const Recipe& recipe_;
@@ -198,6 +200,7 @@ class Runner {
   std::optional<RunLock> lock_;
   DataSplits data_;
   std::optional<RunFolder> folder_;
+  bool leaves_files_ = false;
 };
 
 }  // namespace

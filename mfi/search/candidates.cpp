@@ -209,6 +209,10 @@ Recipe recipe_of(Recipe recipe, const Arch& teacher, const Arch& arch) {
     flows.step_lengths.push_back(flow.learns_steps() ? "learned" : "equal");
   }
   recipe.flow = flows;
+  // Controls that were meant for the recipe's own hybrid: one as wide may be larger than this network, and without a
+  // flow stage the mapping is a regression anyway.
+  recipe.controls.smaller_width = 0;
+  recipe.controls.regression = recipe.controls.regression && std::ranges::any_of(arch.stages, &StageArch::is_flow);
   return recipe;
 }
 

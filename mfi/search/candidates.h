@@ -59,7 +59,7 @@ Arch assembled_arch(const Arch& teacher, const std::vector<std::vector<Candidate
                     const std::vector<size_t>& choice);
 
 /// `recipe` with the choice as its [pipeline] and [flow], so that a run of it makes that network, `arch`, of that
-/// teacher.
+/// teacher. Of its controls smaller_width is 0 then, and regression off where there is no flow stage.
 Recipe recipe_of(Recipe recipe, const Arch& teacher, const Arch& arch);
 
 }  // namespace mfi

@@ -162,11 +162,15 @@ TEST(CandidateSet, BeginsWithTheTeachersFirstBlocks) {
   auto wanted = recipe();
   wanted.network.arch = "resnet18";
   const CandidateSet set(teacher, stage_candidates(wanted, teacher.arch()), 2);
+  bool found = false;
   for (size_t i = 0; !set.is_teachers(1, i); ++i) {
     if (set.candidates()[1][i].name != "blocks-1") continue;
+    found = true;
     const auto kept = set.part(1, i)->named_parameters(), all = teacher.stage(1)->named_parameters();
+    ASSERT_FALSE(kept.is_empty());
     for (const auto& item : kept) EXPECT_TRUE(torch::equal(item.value(), all[item.key()])) << item.key();
   }
+  EXPECT_TRUE(found);
 }
 
 TEST(CandidateSet, BeginsNarrowerBlocksWithTheChannelsThatBringMost) {
@@ -215,6 +219,22 @@ TEST(RecipeOfAChoice, PlansThatNetwork) {
     narrower = true;
   }
   EXPECT_TRUE(narrower);
+}
+
+TEST(RecipeOfAChoice, HasControlsThatFitTheNetwork) {
+  auto wanted = recipe();
+  wanted.network.width = 16;
+  wanted.controls = {.no_mapping = true, .regression = true, .smaller_resnet = true, .smaller_width = 12};
+  const auto teacher = resnet_arch("resnet34", 16, 10);
+  const auto all = stage_candidates(wanted, teacher);
+  std::vector<size_t> smallest(4, 0), own;
+  for (const auto& stage : all) own.push_back(stage.size() - 1);
+  const auto flow = recipe_of(wanted, teacher, assembled_arch(teacher, all, smallest)).controls;
+  EXPECT_EQ(flow.smaller_width, 0);
+  EXPECT_TRUE(flow.no_mapping && flow.regression && flow.smaller_resnet);
+  ASSERT_EQ(all[3][own[3] - 1].name.rfind("blocks-", 0), 0u);
+  --own[3];
+  EXPECT_FALSE(recipe_of(wanted, teacher, assembled_arch(teacher, all, own)).controls.regression);
 }
 
 }  // namespace

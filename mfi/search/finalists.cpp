@@ -51,17 +51,14 @@ ChoiceTable restricted(const ChoiceTable& table, const std::vector<std::vector<b
 
 double distance(const Choice& a, const Choice& b) { return std::abs(std::log(a.costs[0] / b.costs[0])); }
 
-}  // namespace
-
-std::vector<Choice> finalists(const ChoiceTable& table, size_t count) {
+// `out`, filled up to `count` with the finalists of the table that it does not hold yet.
+void add_finalists(const ChoiceTable& table, size_t count, std::vector<Choice>& out) {
   const bool has_budget =
       std::any_of(table.costs.begin(), table.costs.end(), [](const auto& cost) { return cost.budget.has_value(); });
-  std::vector<Choice> out;
-  if (has_budget) {
-    const auto within = best_but_the_teacher(table);
-    if (within.empty()) return {};
-    for (size_t i = within.size(); i > 0 && 2 * out.size() < count; --i) out.push_back(within[i - 1]);
-  }
+  const size_t next_to_it = has_budget ? out.size() + (count - out.size() + 1) / 2 : out.size();
+  const auto within = has_budget ? best_but_the_teacher(table) : std::vector<Choice>{};
+  for (size_t i = within.size(); i > 0 && out.size() < next_to_it; --i)
+    if (!taken(out, within[i - 1])) out.push_back(within[i - 1]);
   // Over the first cost alone, whatever the others are.
   auto everywhere = table;
   everywhere.costs.resize(1);
@@ -84,8 +81,22 @@ std::vector<Choice> finalists(const ChoiceTable& table, size_t count) {
     if (!farthest) break;
     out.push_back(*farthest);
   }
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.costs[0] < b.costs[0]; });
-  return out;
+}
+
+bool any_within(const ChoiceTable& table) { return !best_but_the_teacher(table).empty(); }
+
+std::vector<Choice> by_cost(std::vector<Choice> choices) {
+  std::stable_sort(choices.begin(), choices.end(),
+                   [](const auto& a, const auto& b) { return a.costs[0] < b.costs[0]; });
+  return choices;
+}
+
+}  // namespace
+
+std::vector<Choice> finalists(const ChoiceTable& table, size_t count) {
+  std::vector<Choice> out;
+  if (any_within(table)) add_finalists(table, count, out);
+  return by_cost(std::move(out));
 }
 
 std::vector<Choice> finalists_of_both(const ChoiceTable& table, const std::vector<std::vector<bool>>& some,
@@ -93,17 +104,16 @@ std::vector<Choice> finalists_of_both(const ChoiceTable& table, const std::vecto
   const bool all_are = std::ranges::all_of(
       some, [](const auto& stage) { return std::ranges::all_of(stage, [](bool is_one) { return is_one; }); });
   if (all_are || count < 2) return finalists(table, count);
+  if (!any_within(table)) return {};
   std::vector<std::vector<size_t>> left;
   std::vector<Choice> out;
-  for (auto choice : finalists(restricted(table, some, left), count / 2)) {
-    for (size_t stage = 0; stage < left.size(); ++stage)
-      choice.candidates[stage] = left[stage][choice.candidates[stage]];
-    out.push_back(choice);
+  for (const auto& choice : finalists(restricted(table, some, left), count / 2)) {
+    auto candidates = choice.candidates;
+    for (size_t stage = 0; stage < left.size(); ++stage) candidates[stage] = left[stage][candidates[stage]];
+    out.push_back(evaluate_choice(table, candidates));
   }
-  for (const auto& choice : finalists(table, count - out.size()))
-    if (!taken(out, choice)) out.push_back(choice);
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.costs[0] < b.costs[0]; });
-  return out;
+  add_finalists(table, count, out);
+  return by_cost(std::move(out));
 }
 
 }  // namespace mfi

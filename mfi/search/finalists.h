@@ -14,8 +14,8 @@ namespace mfi {
 /// far, the cheapest among them. Without budgets the spread alone decides. Empty where no choice is within the budgets.
 std::vector<Choice> finalists(const ChoiceTable& table, size_t count);
 
-/// The same, half of them from choices of `some` candidates alone ([stage][candidate], true for the teacher's own),
-/// where these are not all: for damage that is no fair measure between these and the others.
+/// The same, the first half of them from choices of `some` candidates alone ([stage][candidate], true for the teacher's
+/// own), where these are not all: for damage that is no fair measure between these and the others.
 std::vector<Choice> finalists_of_both(const ChoiceTable& table, const std::vector<std::vector<bool>>& some,
                                       size_t count);
 

@@ -86,6 +86,7 @@ TEST(FinalistsOfBoth, AreHalfOfThoseThatDamageWouldNotChoose) {
   };
   EXPECT_LT(std::ranges::count_if(finalists(limited, 8), is_of_some), 4) << "then there is nothing to mend";
   const auto found = finalists_of_both(limited, some, 8);
+  EXPECT_EQ(found.size(), 8u);
   EXPECT_GE(std::ranges::count_if(found, is_of_some), 4);
   for (const auto& choice : found) {
     const auto same = evaluate_choice(limited, choice.candidates);
@@ -104,6 +105,22 @@ TEST(FinalistsOfBoth, AreTheBestWithinTheBudgetWhereThereIsRoomForOne) {
   EXPECT_EQ(found[0].candidates, best_choices(limited).back().candidates);
 }
 
+// Where damage alone chooses nothing else than these, both halves would be the same.
+TEST(FinalistsOfBoth, AreNoFewerWhereBothHalvesWouldBeTheSame) {
+  auto limited = table();
+  limited.costs[0].budget = 80;
+  std::vector<std::vector<bool>> some;
+  for (auto& stage : limited.damage) {
+    stage[1] = 1e6;
+    some.push_back({true, false, true, true, true});
+  }
+  const auto found = finalists_of_both(limited, some, 12);
+  EXPECT_EQ(found.size(), 12u);
+  for (size_t i = 1; i < found.size(); ++i) EXPECT_NE(found[i].candidates, found[i - 1].candidates);
+  limited.costs[0].budget = 3;
+  EXPECT_THAT(finalists_of_both(limited, some, 12), IsEmpty());
+}
+
 TEST(FinalistsOfBoth, AreTheFinalistsWhereThereIsOneKind) {
   const std::vector<std::vector<bool>> all(4, std::vector<bool>(5, true));
   const auto one = finalists_of_both(table(), all, 8), other = finalists(table(), 8);
@@ -116,11 +133,12 @@ TEST(FinalistsOfBoth, KeepWhatNeighboursDoToEachOther) {
   for (size_t stage = 0; stage + 1 < 4; ++stage) {
     paired.pairs.emplace_back(5, std::vector<double>(5, 0.0));
     for (size_t a = 0; a < 5; ++a)
-      for (size_t b = 0; b < 5; ++b) paired.pairs[stage][a][b] = static_cast<double>(10 * a + b);
+      for (size_t b = 0; b < 5; ++b) paired.pairs[stage][a][b] = static_cast<double>(10 * a + b) / 100;
   }
   const std::vector<std::vector<bool>> some(4, {false, true, true, false, true});
-  for (const auto& choice : finalists_of_both(paired, some, 6))
-    EXPECT_DOUBLE_EQ(choice.damage, evaluate_choice(paired, choice.candidates).damage);
+  const auto found = finalists_of_both(paired, some, 6);
+  ASSERT_EQ(found.size(), 6u);
+  for (const auto& choice : found) EXPECT_DOUBLE_EQ(choice.damage, evaluate_choice(paired, choice.candidates).damage);
 }
 
 }  // namespace

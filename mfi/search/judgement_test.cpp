@@ -36,6 +36,18 @@ TEST(Judge, DrawsTheFrontOverTheFirstTargetsCost) {
   EXPECT_THAT(names(by_macs, &SearchPoint::on_front), ElementsAre("a", "b"));
 }
 
+TEST(Judge, AllowsADropThatIsJustAsLarge) {
+  SearchResults results;
+  results.teacher.held_out_percent = 63.0;
+  results.points = {{"a", {}, 500, 20, 9, 0.2, 62.4}};
+  ASSERT_GT(63.0 - 62.4, 0.6) << "as numbers";
+  judge(results, {}, 0.6);
+  EXPECT_TRUE(results.chosen());
+  results.points[0].chosen = false;
+  judge(results, {}, 0.59);
+  EXPECT_FALSE(results.chosen());
+}
+
 TEST(Judge, ChoosesTheMostAccurateWithinAllTargets) {
   auto results = made_up();
   judge(results, {{SearchTarget::Kind::parameters, 0.3}}, std::nullopt);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
@@ -15,6 +16,7 @@
 #include "mfi/pipeline/recipe_table.h"
 #include "mfi/pipeline/run_folder.h"
 #include "mfi/search/candidates.h"
+#include "mfi/search/choice_costs.h"
 #include "mfi/search/finalists.h"
 #include "mfi/search/measured_times.h"
 #include "mfi/search/scoring.h"
@@ -97,6 +99,7 @@ class Search {
         dtype_(activation_type(recipe.runtime)) {
     if (recipe.data.labelled < 1)
       throw RecipeError("data.labelled is below 1: a search fine-tunes and judges by labels, expected 1");
+    refuse_at_once();
     train_teacher();
     make_folder(folder_);
     lock_.emplace(folder_, LockOptions{.patience_seconds = 0.2});
@@ -122,8 +125,9 @@ class Search {
     // Narrower blocks do less damage as mapped, but whole ones gain more by a fine-tuning, so the damage before it does
     // not say which of them to prefer.
     const auto count = static_cast<size_t>(recipe_.search.finalists);
+    if (!options_.targets.empty()) require_reachable(table.costs, options_.targets);
     const auto chosen = finalists_of_both(table, without_narrower_blocks(set.candidates()), count);
-    if (chosen.empty()) refuse_target(table);
+    if (chosen.empty()) throw RecipeError("--target: within it there is nothing but the teacher itself");
     out.teacher_held_out_percent = accuracy(*teacher_);
     std::vector<size_t> everything;
     for (const auto& stage : set.candidates()) everything.push_back(stage.size() - 1);
@@ -138,7 +142,7 @@ class Search {
       }
     }
     judge(out, options_.targets, options_.max_drop);
-    write_recipes(set, chosen, out.points);
+    write_recipes(set, chosen, out);
     write_search_results(folder_, out);
     return out;
   }
@@ -146,9 +150,23 @@ class Search {
  private:
   fs::path teacher_file() const { return options_.run.out / "teacher/model.safetensors"; }
 
+  // What can be known before hours of training.
+  void refuse_at_once() {
+    const auto candidates = stage_candidates(recipe_, plan_.teacher);
+    auto countable = options_.targets;
+    std::erase_if(countable, [](const auto& target) { return target.kind == SearchTarget::Kind::latency; });
+    if (!countable.empty())
+      require_reachable(choice_costs(plan_.teacher, candidate_costs(plan_.teacher, candidates), countable), countable);
+    if (recipe_.hybrid.distillation == 0)
+      observer_.on_message(
+          "hybrid.distillation is 0: combinations are judged after a short fine-tuning by labels alone, which undoes "
+          "much of what was mapped; with 0.9 it holds (docs/search.md)");
+  }
+
   void train_teacher() {
     auto options = options_.run;
     options.only = "teacher";
+    options.leave_files_if_done = true;  // of a whole run, maybe, with other settings for its hybrid
     const auto results = run_pipeline(recipe_, options, observer_);
     if (const auto* teacher = results.find("teacher")) require_own_model(teacher_file(), *teacher);
   }
@@ -216,7 +234,6 @@ class Search {
   }
 
   void map(CandidateSet& set) {
-    const auto file = folder_ / "candidates.safetensors", done = folder_ / "candidates.json";
     std::string archs;
     for (const auto& stage : set.candidates())
       for (const auto& candidate : stage) {
@@ -226,6 +243,9 @@ class Search {
       }
     const auto fingerprint =
         sha256_text(identity_ + archs + section_text(recipe_, "map") + section_text(recipe_, "objective"));
+    // By what they are: another [search] makes others, and may be taken back.
+    mapped_ = folder_ / ("candidates-" + fingerprint.substr(0, 16));
+    const auto file = mapped_ / "candidates.safetensors", done = mapped_ / "result.json";
     const bool was_done = fs::exists(file) && record(done, fingerprint).has_value();
     step("candidates", was_done, [&] {
       MappingSettings settings;
@@ -235,13 +255,10 @@ class Search {
       settings.normalisation = data_.splits.normalisation;
       const std::shared_ptr<CandidateSet> shared(&set, [](auto*) {});  // the caller owns it
       MappingTask task(*teacher_, shared, set.mapped_stages(), settings);
-      const auto outcome =
-          train(task, job(plan_.step("candidates"), folder_ / "candidates", data_.train, fingerprint), observer_);
-      std::error_code ignored;  // the record is of other weights until the new one is there
-      fs::remove(done, ignored);
+      const auto outcome = train(task, job(plan_.step("candidates"), mapped_, data_.train, fingerprint), observer_);
       save_tensors(file, named_tensors(set), {{"mfi.format", "candidates-1"}});
       write_record(done, fingerprint, {{"seconds", outcome.seconds}});
-      StateFiles(folder_ / "candidates").remove();
+      StateFiles(mapped_).remove();
       return outcome.seconds;
     });
     load_tensors(file, named_tensors(set));
@@ -250,7 +267,7 @@ class Search {
   }
 
   Divergences scores(const CandidateSet& set) {
-    const auto file = folder_ / "scores.json";
+    const auto file = mapped_ / "scores.json";
     const auto fingerprint = sha256_text(identity_ + candidates_hash_ + std::to_string(data_.scored.size()));
     if (const auto json = record(file, fingerprint))
       return {json->at("single").get<std::vector<std::vector<double>>>(),
@@ -285,17 +302,10 @@ class Search {
   }
 
   void fill_candidates(const CandidateSet& set, const Divergences& divergences, SearchResults& out) {
-    const auto& all = set.candidates();
-    int64_t size = part_costs(teacher_->arch())[0].out_size;
-    for (size_t stage = 0; stage < all.size(); ++stage) {
-      out.candidates.emplace_back();
-      for (size_t i = 0; i < all[stage].size(); ++i) {
-        const auto cost = stage_cost(all[stage][i].arch, size);
-        out.candidates[stage].push_back(
-            {all[stage][i].name, cost.parameters, cost.macs, 0, divergences.single[stage][i]});
-      }
-      size = stage_cost(all[stage].back().arch, size).out_size;
-    }
+    out.candidates = candidate_costs(teacher_->arch(), set.candidates());
+    for (size_t stage = 0; stage < out.candidates.size(); ++stage)
+      for (size_t i = 0; i < out.candidates[stage].size(); ++i)
+        out.candidates[stage][i].divergence = divergences.single[stage][i];
     measure_candidates(set, out);
   }
 
@@ -324,44 +334,9 @@ class Search {
         for (size_t b = 0; b < d.pair[stage][a].size(); ++b)
           table.pairs[stage][a][b] -= d.single[stage][a] + d.single[stage + 1][b];
     }
-    auto targets = options_.targets;
-    const bool limited = !targets.empty();
-    if (!limited) targets.push_back({SearchTarget::Kind::parameters, 1});
-    const auto times = times_->of(*teacher_);
-    const auto parts = part_costs(teacher_->arch());
-    for (const auto& target : targets) {
-      ChoiceCost cost;
-      const auto of_part = [&](size_t part) {
-        return cost_of_kind(target.kind, parts[part].parameters, parts[part].macs, times.milliseconds[part]);
-      };
-      cost.fixed = of_part(0) + of_part(parts.size() - 1);
-      double whole = cost.fixed;
-      for (const auto& stage : facts.candidates) {
-        cost.of.emplace_back();
-        for (const auto& candidate : stage)
-          cost.of.back().push_back(
-              cost_of_kind(target.kind, candidate.parameters, candidate.macs, candidate.milliseconds));
-        whole += cost.of.back().back();
-      }
-      if (limited) cost.budget = target.share * whole;
-      table.costs.push_back(std::move(cost));
-    }
+    table.costs =
+        choice_costs(teacher_->arch(), facts.candidates, options_.targets, times_->of(*teacher_).milliseconds);
     return table;
-  }
-
-  [[noreturn]] void refuse_target(const ChoiceTable& table) const {
-    std::vector<std::string> least;
-    for (const auto& cost : table.costs) {
-      double smallest = cost.fixed, whole = cost.fixed;
-      for (const auto& stage : cost.of) {
-        smallest += *std::min_element(stage.begin(), stage.end());
-        whole += stage.back();
-      }
-      least.push_back(format("%.3f", smallest / whole));
-    }
-    throw RecipeError("--target: no combination of candidates is within it; the smallest of all have " +
-                      join(least, " and ") +
-                      " of the teacher's. Smaller search.flow_percent or search.block_percent make smaller candidates");
   }
 
   double accuracy(const Network& network) const {
@@ -405,19 +380,19 @@ class Search {
     return point;
   }
 
-  void write_recipes(const CandidateSet& set, const std::vector<Choice>& choices,
-                     const std::vector<SearchPoint>& points) const {
-    std::vector<fs::path> old;  // of another search
+  void write_recipes(const CandidateSet& set, const std::vector<Choice>& choices, const SearchResults& results) const {
+    // They speak of other recipes.
+    for (const char* file : {"front.json", "front.csv", "chosen.toml"}) fs::remove(folder_ / file);
+    static const std::regex ours("point-[0-9]+\\.toml");  // and none that somebody has put beside them
+    std::vector<fs::path> old;
     for (const auto& entry : fs::directory_iterator(folder_))
-      if (entry.path().extension() == ".toml" && entry.path().filename().string().starts_with("point-"))
-        old.push_back(entry.path());
+      if (std::regex_match(entry.path().filename().string(), ours)) old.push_back(entry.path());
     for (const auto& file : old) fs::remove(file);
     for (size_t i = 0; i < choices.size(); ++i) {
       const auto arch = assembled_arch(teacher_->arch(), set.candidates(), choices[i].candidates);
       auto recipe = recipe_of(recipe_, teacher_->arch(), arch);
       const auto name = "point-" + std::to_string(i + 1);
-      const bool is_left_out =
-          std::none_of(points.begin(), points.end(), [&](const auto& p) { return p.name == name; });
+      const bool is_left_out = std::ranges::none_of(results.points, [&](const auto& p) { return p.name == name; });
       if (is_left_out) continue;
       constexpr size_t kLongestName = 80;  // a recipe's may have 100 letters
       recipe.name = recipe_.name.substr(0, kLongestName) + "-" + name;
@@ -425,12 +400,14 @@ class Search {
       recipe.network.fine_tune = false;
       replace_file(folder_ / (name + ".toml"), recipe_to_toml(recipe));
     }
+    if (const auto* chosen = results.chosen())
+      replace_file(folder_ / "chosen.toml", read_file(folder_ / (chosen->name + ".toml")));
   }
 
   const Recipe& recipe_;
   const SearchOptions& options_;
   RunObserver& observer_;
-  fs::path folder_;
+  fs::path folder_, mapped_;  // of the search; of its candidates as mapped
   Plan plan_;
   torch::Dtype dtype_;
   std::optional<RunLock> lock_;

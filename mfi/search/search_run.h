@@ -25,7 +25,7 @@ Plan search_plan(const Recipe& recipe, const DataShape& data);
 /// Trains the teacher unless `out` has it, maps all candidates of all stages in one pass of it, scores them and their
 /// pairs on held-out training images, chooses recipe.search.finalists combinations of least divergence for what they
 /// cost, fine-tunes these briefly, and writes what came out to out/search: front.json, front.csv and a recipe for each
-/// point, point-N.toml, which names the teacher by its file.
+/// point, point-N.toml, which names the teacher by its file; that of the chosen one also as chosen.toml.
 ///
 /// Test images are not looked at. Goes on where it was interrupted: each training has its states, each result its file,
 /// which counts as long as recipe, data and teacher are the same. Holds the lock of out/search. Throws RecipeError

@@ -23,7 +23,8 @@ class Log : public RunObserver {
   void on_step_done(const StepResult& result, bool was_already_done) override {
     if (!was_already_done) trained.push_back(result.step);
   }
-  std::vector<std::string> trained;
+  void on_message(const std::string& text) override { messages.push_back(text); }
+  std::vector<std::string> trained, messages;
 };
 
 Recipe tiny_recipe() {
@@ -31,7 +32,7 @@ Recipe tiny_recipe() {
   recipe.name = "tiny";
   recipe.data.dataset = "sample";
   recipe.data.limit = 200;
-  recipe.network = {.arch = "resnet20", .width = 4};
+  recipe.network = {.arch = "resnet20", .width = 16};  // narrower blocks have 16 channels
   recipe.runtime.precision = "fp32";
   for (auto* step : {&recipe.teacher, &recipe.map, &recipe.hybrid}) {
     step->epochs = 1;
@@ -76,9 +77,19 @@ TEST_F(FinishedSearch, HasTrainedTeacherCandidatesAndFinalists) {
   EXPECT_EQ(results_->tuned_images, 90);
 }
 
+bool has_narrower_blocks(const SearchPoint& point) {
+  return std::ranges::any_of(point.stages, [](const auto& name) { return name.find("-w") != std::string::npos; });
+}
+
+TEST_F(FinishedSearch, HasFinalistsWithNarrowerBlocksAndWithout) {
+  EXPECT_TRUE(std::ranges::any_of(results_->points, has_narrower_blocks));
+  EXPECT_FALSE(std::ranges::all_of(results_->points, has_narrower_blocks));
+}
+
 TEST_F(FinishedSearch, ChoosesTheMostAccurateWithinTheTarget) {
   const auto* chosen = results_->chosen();
   ASSERT_TRUE(chosen);
+  EXPECT_EQ(read_file(out() / "search/chosen.toml"), read_file(out() / "search" / (chosen->name + ".toml")));
   EXPECT_LE(chosen->parameters, 0.6 * static_cast<double>(results_->teacher.parameters));
   for (const auto& point : results_->points)
     if (static_cast<double>(point.parameters) <= 0.6 * static_cast<double>(results_->teacher.parameters)) {
@@ -112,7 +123,7 @@ TEST_F(FinishedSearch, IsNotDoneAgainAndAnotherTargetTrainsOnlyWhatIsNew) {
 }
 
 TEST_F(FinishedSearch, GivesARecipeThatARunTurnsIntoThatNetwork) {
-  const auto& point = results_->points.front();
+  const auto point = *std::ranges::find_if(results_->points, has_narrower_blocks);
   const auto recipe = read_recipe(out() / "search" / (point.name + ".toml"));
   RunOptions run;
   run.out = folder_->path() / "made";
@@ -156,15 +167,64 @@ TEST_F(FinishedSearch, LeavesOutACombinationWhoseTrainingDiverges) {
   EXPECT_FALSE(fs::exists(copy / "search/point-2.toml"));
 }
 
-TEST_F(FinishedSearch, RefusesATargetThatNothingReaches) {
+TEST_F(FinishedSearch, KeepsCandidatesOfOtherSettingsAndRecipesOfOthers) {
+  const auto copy = folder_->path() / "others";
+  fs::copy(out(), copy, fs::copy_options::recursive);
+  replace_file(copy / "search/point-2-longer.toml", "extends = \"point-2.toml\"\n");
+  replace_file(copy / "search/point-99.toml", "");
+  auto recipe = tiny_recipe();
+  recipe.search.flow_percent = {20};
+  Log other, back;
+  run_search(recipe, options(copy, 0.6), other);
+  EXPECT_THAT(other.trained, testing::Contains("candidates"));
+  run_search(tiny_recipe(), options(copy, 0.6), back);
+  EXPECT_THAT(back.trained, IsEmpty());
+  EXPECT_TRUE(fs::exists(copy / "search/point-2-longer.toml"));
+  EXPECT_FALSE(fs::exists(copy / "search/point-99.toml"));
+}
+
+TEST_F(FinishedSearch, LeavesTheRecordOfAWholeRunAlone) {
+  const auto copy = folder_->path() / "whole";
+  fs::copy(out(), copy, fs::copy_options::recursive);
+  auto recipe = tiny_recipe();
+  recipe.pipeline.blocks = {3, 3, 1};
+  recipe.hybrid.epochs = 2;
+  RunOptions run;
+  run.out = copy;
+  RunObserver silent;
+  run_pipeline(recipe, run, silent);
+  const auto recipe_before = read_file(copy / "recipe.toml"), results_before = read_file(copy / "results.json");
+  ASSERT_TRUE(collect_results(copy).find("hybrid"));
   Log log;
+  run_search(tiny_recipe(), options(copy, 0.6), log);
+  EXPECT_THAT(log.trained, IsEmpty());
+  EXPECT_EQ(read_file(copy / "recipe.toml"), recipe_before);
+  EXPECT_EQ(read_file(copy / "results.json"), results_before);
+}
+
+TEST_F(FinishedSearch, SaysThatLabelsAloneJudgeBadly) {
+  Log plain, soft;
+  run_search(tiny_recipe(), options(out(), 0.6), plain);
+  EXPECT_THAT(plain.messages, testing::Contains(HasSubstr("hybrid.distillation is 0")));
+  auto recipe = tiny_recipe();
+  recipe.hybrid.distillation = 0.9;
+  const auto copy = folder_->path() / "soft";
+  fs::copy(out(), copy, fs::copy_options::recursive);
+  run_search(recipe, options(copy, 0.6), soft);
+  EXPECT_THAT(soft.messages, Not(testing::Contains(HasSubstr("hybrid.distillation"))));
+}
+
+TEST_F(FinishedSearch, RefusesATargetThatNothingReachesBeforeAnyTraining) {
+  Log log;
+  const auto never = folder_->path() / "never";
   try {
-    run_search(tiny_recipe(), options(out(), 0.01), log);
+    run_search(tiny_recipe(), options(never, 0.01), log);
     FAIL();
   } catch (const RecipeError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("--target: no combination of candidates is within it; the smallest of all"));
+    EXPECT_THAT(error.what(), HasSubstr("--target params=0.01: no combination of candidates is within it"));
   }
   EXPECT_THAT(log.trained, IsEmpty());
+  EXPECT_FALSE(fs::exists(never));
 }
 
 }  // namespace
