@@ -116,7 +116,7 @@ class CarryingOut(InAFolder):
         done = self.study(*study)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(set(self.states(*study).values()), {"done"})
-        self.assertEqual([call[0] for call in self.calls()], ["run"] + 10 * ["search"] + 5 * ["run"])
+        self.assertEqual([call[0] for call in self.calls()], ["run"] + 11 * ["search"] + 6 * ["run"])
 
     def test_begins_nothing_more_where_one_fails_and_lets_the_others_end(self):
         program = self.folder / "mfi"

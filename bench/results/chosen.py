@@ -16,7 +16,8 @@ from run_files import read_json, step_records  # noqa: E402
 from whole_file import replace_file, write_json  # noqa: E402
 
 
-def keep_chosen(run, size):
+def keep_chosen(run, size, asked=None):
+    """asked: the search's words for --set, to be known again."""
     front_file = run / "search/front.json"
     front = read_json(front_file)
     if front is None:
@@ -38,7 +39,8 @@ def keep_chosen(run, size):
     shown = {key: front[key] for key in ("target", "held_out_images", "tuned_epochs", "tuned_images", "machine", "version")}
     # Last: a size is kept when this file is there.
     write_json(run / "sizes" / f"{size}.json", shown | {
-        "chosen": chosen[0], "teacher": front["teacher"], "teacher_sha256": teacher["model_sha256"]})
+        "chosen": chosen[0], "teacher": front["teacher"], "teacher_sha256": teacher["model_sha256"]} | (
+            {} if asked is None else {"asked": asked}))
 
 
 def main():

@@ -1,6 +1,6 @@
 """The figures of a study, gathered from its runs' own files: what docs/results/DATASET-STUDY.json holds."""
 from epochs import epochs_after_teacher, teacher_epochs
-from figures import PER_SEED
+from figures import PER_SEED, PRUNED
 from plan import TABLES
 from run_files import has_flow_stage, held_out_percent, read_recipe, read_toml, step_records
 from tasks import DONE, PeersTask, RunTask, SearchTask
@@ -12,7 +12,7 @@ class Figures:
     """Rows of figures: one for each network, its seeds beside each other."""
 
     def __init__(self):
-        self.rows, self.missing = {}, []
+        self.rows, self.missing, self.runs = {}, [], 0
         self.training_images, self.test_images, self.held_out_images = set(), set(), set()
 
     def add(self, run, step, seed, at, by, network, epochs, record, held_out, machine, version):
@@ -26,6 +26,17 @@ class Figures:
                 row[key].append(value)
 
 
+def _asked(tasks):
+    """{size: what the studies want there}, with any seed: steps, and PRUNED."""
+    out = {}
+    for task in tasks:
+        if isinstance(task, PeersTask):
+            out.setdefault(task.run.at["size"], []).append(PRUNED)
+        elif isinstance(task, RunTask) and task.at:
+            out.setdefault(task.at["size"], []).extend(task.steps)
+    return {size: list(dict.fromkeys(steps)) for size, steps in out.items()}
+
+
 def collect(plan, table, dataset):
     """All that the table's runs have left so far, as a value for JSON; None before there is a network made smaller."""
     figures = Figures()
@@ -34,7 +45,9 @@ def collect(plan, table, dataset):
     searches = [task for task in tasks if isinstance(task, SearchTask) and task.size in used]
     for task in tasks:
         state = task.state()
-        if state.word != DONE and (task in searches or not isinstance(task, SearchTask)):
+        counts = task in searches or not isinstance(task, SearchTask)
+        figures.runs += counts
+        if counts and state.word != DONE:
             figures.missing.append(f"{task.name}{f' ({state.why})' if state.why else ''}")
         if isinstance(task, SearchTask):
             continue
@@ -56,7 +69,8 @@ def collect(plan, table, dataset):
                              if table == "front" and other in sizes},
             "no_flow_stage": [task.size for task in searches if not has_flow_stage(read_recipe(task.chosen_recipe))],
             "published": plan.experiments.get(table, {}).get("published", []),
-            "base": plan.experiments.get(table, {}).get("base"), "missing": figures.missing, "figures": rows}
+            "base": plan.experiments.get(table, {}).get("base"), "asked": _asked(tasks), "runs": figures.runs,
+            "missing": figures.missing, "figures": rows}
 
 
 def _add_run(figures, task):

@@ -8,7 +8,7 @@ TEST, HELD_OUT = "test_top1_percent", "held_out_top1_percent"
 PER_SEED = ("seeds", "parameters", "macs", TEST, "test_loss", HELD_OUT, "seconds")  # of a row: a list, one entry a seed
 REGRESSION = "regression-hybrid"
 CONTROLS = ("no-mapping", REGRESSION, "smaller-resnet", "distilled-resnet")
-WITH_EVERY_HYBRID = CONTROLS[:2]  # the others are from scratch, and cost as much as the teacher
+PRUNED = "Torch-Pruning"  # all peers of a size together
 MATCHES = {"params": "to its parameters", "macs": "to its MACs"}
 
 
@@ -104,10 +104,9 @@ class Study:
         return step == REGRESSION and size in self.value["no_flow_stage"]
 
     def not_run(self, size):
-        """Controls that belong beside the hybrid of that size and are not there. Networks of whole blocks are to be held against
-        those of narrower ones: what trains from scratch is asked for beside few of them."""
-        wanted = WITH_EVERY_HYBRID if is_of_whole_blocks(self.find("hybrid", size=size)) else CONTROLS
-        return [step for step in wanted if not self.find(step, size=size) and not self.has_no_sense(step, size)]
+        """What is asked for beside the hybrid of that size and is not there: controls, and PRUNED where there is no peer."""
+        there = {row["step"] for row in self.all(size=size)} | ({PRUNED} if self.peers(size=size) else set())
+        return [step for step in (*CONTROLS, PRUNED) if step in self.value["asked"].get(size, ()) and step not in there]
 
     def variants(self, group, step):
         """Of an ablation: what is in a group, and the base that they all change, in the runs' order."""

@@ -10,7 +10,6 @@ from tables import table
 from verdicts import verdict
 
 LINE = 125  # letters
-FEW = 6  # names of missing runs that are written out
 
 
 def marker(name):
@@ -37,7 +36,7 @@ def section(study):
     if study.value.get("network"):
         parts.append(_fill(f"The network: {study.value['network']}."))
     if study.value["chosen"]:
-        chosen = [f"{size}: {' | '.join(kept['chosen']['stages'])}" for size, kept in study.value["chosen"].items()]
+        chosen = [f"{size}: {', '.join(kept['chosen']['stages'])}" for size, kept in study.value["chosen"].items()]
         chosen += [f"{size}: the same as {other}" for size, other in study.value["same_network"].items()]
         parts.append(_fill(f"What the search has chosen, stage by stage: {'; '.join(chosen)}."))
     parts += [_fill(text) for text in verdict(study)]
@@ -87,9 +86,9 @@ def note(study):
 
 
 def missing(study):
-    names = study.value["missing"]
-    more = len(names) - FEW
-    return f"Not run yet: {', '.join(names[:FEW])}{f', and {more} more' if more > 0 else ''}."
+    count = len(study.value["missing"])
+    return (f"{count} of the {study.value['runs']} runs that `experiments.toml` asks for here {'is' if count == 1 else 'are'} not "
+            "done yet; `study.py` with `--list` names them.")
 
 
 def replace_between(page, text, name, content):

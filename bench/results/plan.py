@@ -149,11 +149,17 @@ class Plan:
         study = self.experiments["depgraph"]
         folder, recipe = study["folder"], study["recipe"]
         searches = [self._search_task(folder, recipe, size, asked) for size, asked in study["sizes"].items()]
-        return ([self._teacher_task(folder, recipe)] + searches +
-                [self._run(f"{folder}/front/{search.size}-s{seed}", search, seed, self.experiments["hybrid"]["epochs"], [],
-                           study["controls"] + (["teacher_longer"] if search.size == study["teacher_longer_at"] else []),
-                           WHOLE if search.size in study["whole"] else {}, "depgraph")
-                 for seed in self.seeds for search in searches])
+        longer = study["longer"]
+        runs = []
+        for seed in self.seeds:
+            for search in searches:
+                controls = study["controls"] + (["teacher_longer"] if search.size == study["teacher_longer_at"] else [])
+                runs.append(self._run(f"{folder}/front/{search.size}-s{seed}", search, seed, self.experiments["hybrid"]["epochs"],
+                                      [], controls, {}, "depgraph"))
+                if search.size == longer["size"]:
+                    runs.append(self._run(f"{folder}/front/{search.size}-e{longer['epochs']}-s{seed}", search, seed,
+                                          longer["epochs"], [], [], {}, "depgraph"))
+        return [self._teacher_task(folder, recipe)] + searches + runs
 
     def _teacher_task(self, folder, recipe):
         return RunTask(f"{folder}/teacher", self.out / folder, SOURCE / recipe, method=("teacher",), only="teacher")

@@ -6,7 +6,7 @@ usage: report.py OUT [--docs DIR] [--seeds N,...]
 
 OUT is study.py's folder. What its runs say is written down as plain figures, docs/results/DATASET-STUDY.json; from these come
 the charts beside them and all that stands between the markers of the pages. With --from the figures are taken as they are,
-without any run. A study without runs leaves its table as it is; of one that is begun, what is missing is named.
+without any run. A study without runs leaves its table as it is; of one that is begun, it prints what is missing.
 """
 import argparse
 import sys
@@ -99,8 +99,10 @@ def main():
         print(f"report.py: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     for study in studies:
-        runs = len(study.value["missing"])
-        print(f"{section_name(study)}: {len(study.rows)} networks" + (f", {runs} runs not done yet" if runs else ""))
+        missing = study.value["missing"]
+        print(f"{section_name(study)}: {len(study.rows)} networks" + (f"; not done yet, of {study.value['runs']} runs:" if missing else ""))
+        for name in missing:
+            print(f"  {name}")
     if not studies:
         print("no runs to report; the pages are as they were")
 

@@ -19,7 +19,7 @@ import pages  # noqa: E402
 import tables  # noqa: E402
 import verdicts  # noqa: E402
 from errors import StudyError  # noqa: E402
-from figures import Study  # noqa: E402
+from figures import CONTROLS, PRUNED, Study  # noqa: E402
 from made_up_folder import SOURCE, made_up_environment, run_tests  # noqa: E402
 from svg import METHODS, lighter  # noqa: E402
 
@@ -43,8 +43,8 @@ def peer(method, match, *percents, scope="local", **at):
 
 def study(name, rows, **changes):
     return Study({"study": name, "dataset": "cifar10", "settings": {}, "training_images": [50000], "test_images": 10000,
-                  "held_out_images": 2000 if name == "ablation" else 0, "chosen": {}, "same_network": {}, "no_flow_stage": [], "published": [],
-                  "base": None, "missing": [], "figures": list(rows)} | changes)
+                  "held_out_images": 2000 if name == "ablation" else 0, "chosen": {}, "same_network": {}, "no_flow_stage": [],
+                  "published": [], "base": None, "asked": {}, "runs": 9, "missing": [], "figures": list(rows)} | changes)
 
 
 def variant(step, percent, name, group, held_out=None, **at):
@@ -58,6 +58,9 @@ LONGER = row("teacher-longer", 92.2, 92.4, parameters=1000, macs=1000)
 
 def front(*rows, **changes):
     return study("front", [TEACHER, LONGER, *rows], **changes)
+
+
+ALL_ASKED = {"0.3": ["map", "hybrid", *CONTROLS, PRUNED], "whole-0.3": ["map", "hybrid", "no-mapping", "regression-hybrid"]}
 
 
 def text_of(a_study):
@@ -75,18 +78,15 @@ class FrontVerdict(unittest.TestCase):
     def test_tells_networks_of_whole_blocks_from_the_others(self):
         rows = [row("hybrid", 91.0), row("hybrid", 90.0, size="whole-0.3", parameters=280, blocks="whole"),
                 row("no-mapping", 89.9, size="whole-0.3", parameters=280, blocks="whole")]
-        text = text_of(front(*rows))
+        text = text_of(front(*rows, asked=ALL_ASKED))
         self.assertIn("At 30 % of the parameters and 40 % of the multiply-accumulates the hybrid reaches 91.00 %", text)
         self.assertIn("At 28 % of the parameters and 40 % of the multiply-accumulates the hybrid of whole blocks reaches 90.00 %", text)
-        self.assertIn("Not run: regression-hybrid.", text)  # and no more: nothing else is made of them at most sizes
-        lines = tables.table(front(*rows)).splitlines()
-        self.assertIn("| whole-0.3 | regression-hybrid | mfi | - | - | - | - | - | not run | - |", lines)
+        self.assertIn("Not run: regression-hybrid.", text)  # and no more: nothing else is asked for there
+        lines = tables.table(front(*rows, asked=ALL_ASKED)).splitlines()
+        self.assertIn("| whole-0.3 | regression-hybrid | mfi | - | - | - | - | - | - | not run | - |", lines)
         self.assertFalse([line for line in lines if "| whole-0.3 | smaller-resnet" in line])
         self.assertIn(">hybrid of whole blocks<", charts.chart(front(*rows)))
         self.assertNotIn("whole blocks", charts.chart(front(row("hybrid", 91.0))))
-        of_both = study("depgraph", [TEACHER, *rows], published=[])
-        self.assertIn("| hybrid of whole blocks | mfi | 2.50 |", tables.table(of_both))
-        self.assertIn("Of whole blocks, with 2.50 times fewer multiply-accumulates the accuracy changes by -2.00", text_of(of_both))
 
     def test_takes_differences_over_the_seeds_that_both_have(self):
         other = row("no-mapping", 60.0, 91.0, 90.0) | {"seeds": [7, 1, 2]}
@@ -113,13 +113,15 @@ class FrontVerdict(unittest.TestCase):
         self.assertNotIn("Not run", text)
 
     def test_names_what_was_not_run(self):
-        text = text_of(front(row("hybrid", 91.0), row("no-mapping", 90.9)))
-        self.assertIn("Not run: regression-hybrid, smaller-resnet, distilled-resnet and Torch-Pruning.", text)
+        rows = [row("hybrid", 91.0), row("no-mapping", 90.9)]
+        self.assertIn("Not run: regression-hybrid, smaller-resnet, distilled-resnet and Torch-Pruning.",
+                      text_of(front(*rows, asked=ALL_ASKED)))
+        self.assertNotIn("Torch-Pruning", text_of(front(*rows, peer("random", "macs", 50.0), asked=ALL_ASKED)))
+        self.assertNotIn("Not run", text_of(front(*rows, asked={"0.3": ["map", "hybrid", "no-mapping"]})))
 
     def test_tells_what_has_no_sense_without_a_flow_stage(self):
         text = text_of(front(row("hybrid", 91.0), row("no-mapping", 90.9), no_flow_stage=["0.3"]))
-        self.assertIn("Not run: smaller-resnet, distilled-resnet and Torch-Pruning. Without a flow stage the hybrid itself: "
-                      "regression-hybrid.", text)
+        self.assertIn("Without a flow stage the hybrid itself: regression-hybrid.", text)
 
     def test_compares_within_a_size(self):
         text = text_of(front(row("hybrid", 91.0), row("hybrid", 88.0, size="0.2", parameters=200),
@@ -213,12 +215,19 @@ class OtherVerdicts(unittest.TestCase):
     def test_hold_changes_against_the_published_one_that_is_nearest(self):
         published = [{"name": "P", "speedup": 2.13, "before": 93.5, "after": 93.8},
                      {"name": "Q", "speedup": 9, "before": 93, "after": 90}]
-        text = text_of(study("depgraph", [TEACHER, LONGER, row("hybrid", 91.0, macs=470), row("no-mapping", 91.1, macs=470)],
-                             published=published))
-        self.assertIn("With 2.13 times fewer multiply-accumulates the accuracy changes by -1.00 points (more than chance gives); "
-                      "published for P at 2.13 times: +0.30 points, from a teacher of 93.50 %. The control no-mapping does "
+        rows = [row("hybrid", 91.0, macs=470, fine_tuning=5), row("no-mapping", 91.1, macs=470, fine_tuning=5),
+                row("hybrid", 91.9, macs=470, fine_tuning=20, epochs=66)]
+        a_study = study("depgraph", [TEACHER, LONGER, *rows], published=published)
+        text = text_of(a_study)
+        self.assertIn("With 2.13 times fewer multiply-accumulates, after 6 epochs more than its teacher's 45, the accuracy changes by "
+                      "-1.00 points (more than chance gives); published for P at 2.13 times: +0.30 points, from a teacher of 93.50 %. The control no-mapping does "
                       "better: 91.10 %, 0.10 points ahead of the hybrid, within chance.", text)
-        self.assertIn("The teacher itself changes by +0.30 points in as many epochs (teacher-longer).", text)
+        self.assertIn("after 21 epochs more than its teacher's 45, the accuracy changes by -0.10 points (within chance)", text)
+        self.assertIn("The teacher itself changes by +0.30 points in 6 epochs more (teacher-longer).", text)
+        lines = [line for line in tables.table(a_study).splitlines() if "| mfi |" in line]
+        self.assertEqual([[line.split("|")[cell].strip() for cell in (1, 4, 7)] for line in lines],
+                         [["teacher-longer", "6", "+0.30"], ["hybrid", "6", "-1.00"], ["no-mapping", "6", "-0.90"],
+                          ["hybrid", "21", "-0.10"]])
 
     def test_never_contradict_the_table_by_rounding(self):
         text = text_of(front(row("hybrid", 91.004), row("no-mapping", 90.996)))
@@ -236,22 +245,23 @@ class Tables(unittest.TestCase):
                          [("", "teacher"), ("", "teacher-longer"), ("0.3", "hybrid"), ("0.3", "no-mapping"),
                           ("0.3", "random local to its parameters"), ("0.3", "random local to its MACs"),
                           ("0.3", "random global to its MACs"), ("0.2", "hybrid")])
-        self.assertIn("| 0.3 | no-mapping | mfi | 51 | 300 | 30.0 % | 400 | 40.0 % | 90.50 % (90.00 to 91.00) | 2 |", lines)
+        self.assertIn("| 0.3 | no-mapping | mfi | 51 | 300 | 30.0 % | 400 | 40.0 % | - | 90.50 % (90.00 to 91.00) | 2 |", lines)
 
     def test_name_controls_that_were_not_run_and_one_that_would_be_the_hybrid(self):
         rows = [row("map", 50.0), row("hybrid", 91.0), row("no-mapping", 90.0), row("map", 50.0, size="0.2", parameters=200)]
-        lines = tables.table(front(*rows, no_flow_stage=["0.3"])).splitlines()
-        self.assertEqual([tuple(word.strip() for word in line.split("|")[1:-1])[:2] + (line.split("|")[9].strip(),)
-                          for line in lines[4:]],
-                         [("0.3", "hybrid", "91.00 %"), ("0.3", "no-mapping", "90.00 %"),
-                          ("0.3", "smaller-resnet", "not run"), ("0.3", "distilled-resnet", "not run")])
-        self.assertIn("| 0.3 | regression-hybrid | mfi | - | - | - | - | - | not run | - |", tables.table(front(*rows)))
+        asked = {"0.3": [step for step in ALL_ASKED["0.3"] if step != "regression-hybrid"]}
+        lines = tables.table(front(*rows, asked=asked)).splitlines()
+        self.assertEqual([[line.split("|")[cell].strip() for cell in (1, 2, 9, 10)] for line in lines[4:]],
+                         [["0.3", "hybrid", "50.00 %", "91.00 %"], ["0.3", "no-mapping", "-", "90.00 %"],
+                          ["0.3", "smaller-resnet", "-", "not run"], ["0.3", "distilled-resnet", "-", "not run"]])
+        self.assertIn("| 0.3 | regression-hybrid | mfi | - | - | - | - | - | - | not run | - |",
+                      tables.table(front(*rows, asked=ALL_ASKED)))
 
     def test_have_as_many_columns_in_each_line(self):
         for a_study in (front(row("hybrid", 91.0)), study("epochs", [row("hybrid", 50.0, fine_tuning=0)]),
                         study("labels", [row("hybrid", 50.0, labelled=0.1, distillation=0, fine_tuning=9)]),
                         study("ablation", [variant("map", 50.0, "a", "g")]),
-                        study("depgraph", [TEACHER, row("hybrid", 91.0)],
+                        study("depgraph", [TEACHER, row("hybrid", 91.0, fine_tuning=5)],
                               published=[{"name": "P", "speedup": 2, "before": 9, "after": 8}])):
             self.assertEqual(len({line.count("|") for line in tables.table(a_study).splitlines()}), 1, a_study.name)
 
@@ -445,9 +455,10 @@ class Pages(unittest.TestCase):
                       "Torch-Pruning 1.6.1.", text)
         self.assertIn("A difference below 0.7 points (near 92 %) to 1.4 points (near 50 %) may be chance of the test images", text)
 
-    def test_name_what_is_missing(self):
-        text = pages.missing(front(missing=[f"run-{n}" for n in range(8)]))
-        self.assertEqual(text, "Not run yet: run-0, run-1, run-2, run-3, run-4, run-5, and 2 more.")
+    def test_say_how_much_is_missing(self):
+        self.assertEqual(pages.missing(front(missing=["a", "b"], runs=8)),
+                         "2 of the 8 runs that `experiments.toml` asks for here are not done yet; `study.py` with `--list` names them.")
+        self.assertIn("1 of the 8 runs that `experiments.toml` asks for here is not", pages.missing(front(missing=["a"], runs=8)))
 
     def test_have_a_place_for_every_table(self):
         for page, names in SECTIONS.items():
@@ -509,9 +520,9 @@ class FromRunsToPages(unittest.TestCase):
         for name in ("front", "epochs", "labels"):
             self.assertIn(f"](results/cifar10-{name}.svg)", text)
             xml.etree.ElementTree.parse(docs / "results" / f"cifar10-{name}.svg")
-        self.assertIn("| 0.3 | hybrid | mfi | 51 | 290.0 k | 29.0 % | 20.30 M | 29.0 % | 87.83 % (87.78 to 87.88) | 2 |", text)
-        self.assertIn("| hybrid | mfi | 2.56 |", text)
-        self.assertIn("| DepGraph | published | 2.13 | 93.53 % | 93.77 % | +0.24 | - |", text)
+        self.assertIn("| 0.3 | hybrid | mfi | 51 | 290.0 k | 29.0 % | 20.30 M | 29.0 % | 47.83 % (47.78 to 47.88) | 87.83 % (87.78 to 87.88) | 2 |", text)
+        self.assertIn("| hybrid | mfi | 2.33 |", text)
+        self.assertIn("| DepGraph | published | 2.13 | - | 93.53 % | 93.77 % | +0.24 | - |", text)
         method = (docs / "method.md").read_text()
         self.assertIn("| meanflow | the MeanFlow identity alone | 19.0 % | 19.0 % |", method)
         self.assertLess(method.index("| **what the velocity network sees** |"), method.index("| deeper |"))
@@ -533,7 +544,7 @@ class FromRunsToPages(unittest.TestCase):
         self.assertEqual((found["machines"], found["versions"]), (["Made-up CPU, 2 threads"], ["mfi 9.9.9, LibTorch 9.9.9"]))
         self.assertEqual(Study(front_figures).find("teacher")["epochs"], 45)
         self.assertEqual(front_figures["chosen"]["0.3"]["target"], "params=0.3 macs=0.5")
-        self.assertEqual(front_figures["no_flow_stage"], ["0.6", "0.4", "whole-0.6", "whole-0.4"])
+        self.assertEqual(front_figures["no_flow_stage"], ["0.6", "0.4", "macs-0.44", "whole-0.6", "whole-0.4"])
         self.assertIsNone(Study(front_figures).find("regression-hybrid", size="0.4"))
         self.assertEqual(Study(self.figures(docs, "cifar10-ablation")).find("map", variant="logits")["epochs"], 46)
         epochs, labels = (Study(self.figures(docs, f"cifar10-{name}")) for name in ("epochs", "labels"))
@@ -555,7 +566,10 @@ class FromRunsToPages(unittest.TestCase):
         said = self.report(docs, self.folder / "out", "--seeds", "1,2")
         self.assertIn("front-cifar10: ", said)
         text = (docs / "results.md").read_text()
-        self.assertIn("Not run yet: cifar10/front/0.6-s2, cifar10/front/0.4-s2", text)
+        figures = self.figures(docs, "cifar10-front")
+        self.assertIn("cifar10/front/0.6-s2", figures["missing"])
+        self.assertIn(f"\n{len(figures['missing'])} of the {figures['runs']} runs that", text)
+        self.assertIn("\n  cifar10/front/0.6-s2\n", said)
         self.assertIn("seed 1;", text)
         self.assertEqual(Study(self.figures(docs, "cifar10-front")).find("hybrid", size="0.3")["seeds"], [1])
 
@@ -565,11 +579,10 @@ class FromRunsToPages(unittest.TestCase):
         self.addCleanup(recipe.write_text, text)
         recipe.write_text(text.replace("labelled = 0.1", "labelled = 0.2"))
         docs = self.docs("others")
-        self.report(docs)
+        said = self.report(docs)
         found = Study(self.figures(docs, "cifar10-labels")).find("hybrid", labelled=0.1, distillation=0.0)
         self.assertEqual(found["seeds"], [0])
-        self.assertIn("cifar10/labels/0.1-d0-s1 (with other settings: data.labelled)",
-                      (docs / "results.md").read_text().replace("\n", " "))
+        self.assertIn("\n  cifar10/labels/0.1-d0-s1 (with other settings: data.labelled)\n", said)
 
     def test_makes_no_table_of_the_fronts_runs_alone_for_a_dataset_that_its_study_is_not_made_with(self):
         self.addCleanup(shutil.rmtree, self.folder / "out/cifar100")
@@ -598,7 +611,7 @@ class FromRunsToPages(unittest.TestCase):
             self.report(docs)
             figures = self.figures(docs, "cifar10-front")
             self.assertIn(f"cifar10/search-0.3 ({why})", figures["missing"])
-            sizes = ["0.6", "0.4", "0.22", "0.2", "whole-0.6", "whole-0.4", "whole-0.3", "whole-0.22", "whole-0.2"]
+            sizes = ["0.6", "0.4", "0.22", "0.2", "macs-0.44", "whole-0.6", "whole-0.4", "whole-0.3", "whole-0.22", "whole-0.2"]
             self.assertEqual({each.get("size") for each in figures["figures"]}, {None, *sizes})
             self.assertEqual(list(figures["chosen"]), sizes)
             for name in ("epochs", "ablation"):
@@ -663,7 +676,7 @@ class FromRunsToPages(unittest.TestCase):
         self.report(docs)
         text = (docs / "results.md").read_text().split(pages.marker("front-cifar10"))[1]
         text = text.split(pages.end_marker("front-cifar10"))[0]
-        self.assertEqual(len(re.findall(r"^\| (?!size)", text, re.M)), 2 + 5 * (4 + 2) + 3 + 5 * 2 + 3 + 1 + 2 + 12)
+        self.assertEqual(len(re.findall(r"^\| (?!size)", text, re.M)), 2 + 6 * (2 + 2) + 2 * 2 + 3 + 5 * 2 + 3 + 1 + 2 + 12)
 
 
 if __name__ == "__main__":

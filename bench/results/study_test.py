@@ -62,9 +62,9 @@ class ThePlan(unittest.TestCase):
 
     def test_makes_all_seeds_of_all_sizes_in_the_front_one_seed_after_the_other(self):
         names = [task.name for task in self.plan.tasks("front", "cifar10")]
-        self.assertEqual(len(names), 15)
-        self.assertEqual(names[:6], [f"cifar10/front/{name}" for name in
-                                     ("0.6-s0", "0.4-s0", "0.3-s0", "0.22-s0", "0.2-s0", "0.6-s1")])
+        self.assertEqual(len(names), 18)
+        self.assertEqual(names[:7], [f"cifar10/front/{name}" for name in
+                                     ("0.6-s0", "0.4-s0", "0.3-s0", "0.22-s0", "0.2-s0", "macs-0.44-s0", "0.6-s1")])
 
     def test_trains_the_teacher_longer_at_one_size_alone(self):
         longer = [task.name for task in self.plan.tasks("front", "cifar10") if "teacher-longer" in task.steps]
@@ -160,7 +160,7 @@ class ThePlan(unittest.TestCase):
         for dataset in ("cifar10", "cifar100"):
             peers = [task for study in ("peers", "whole") for task in self.plan.tasks(study, dataset)
                      if isinstance(task, PeersTask)]
-            self.assertEqual([task.run.at["size"] for task in peers], ["0.6", "0.4", "0.3", "0.22", "0.2", "whole-0.3", "whole-0.22"])
+            self.assertEqual([task.run.at["size"] for task in peers], ["0.6", "0.4", "0.3", "0.22", "0.2", "macs-0.44", "whole-0.3", "whole-0.22"])
             for task in peers:
                 compared = (dataset, task.run.at["size"]) == ("cifar10", "whole-0.22")
                 self.assertEqual(len(task.steps), 12 if compared else 2, task.name)
@@ -168,6 +168,7 @@ class ThePlan(unittest.TestCase):
 
     def test_shows_what_narrower_blocks_are_worth(self):
         front, whole = (runs(self.plan.tasks(study, "cifar10")) for study in ("front", "whole"))
+        front = [task for task in front if task.at["size"] != "macs-0.44"]
         self.assertEqual([task.at["size"] for task in whole], [f"whole-{task.at['size']}" for task in front])
         for task, other in zip(whole, front):
             self.assertEqual(task.at["blocks"], "whole")
@@ -176,6 +177,13 @@ class ThePlan(unittest.TestCase):
             self.assertIn("search.block_percent=[100]", task.search.commands(Options("mfi"))[0])
             self.assertNotIn("blocks", other.at)
             self.assertEqual(other.search.words, ("hybrid.distillation=0.9", "hybrid.temperature=4"))
+
+    def test_trains_a_thin_network_for_longer_too(self):
+        tasks = {task.name: task for task in runs(self.plan.tasks("depgraph", "cifar10"))}
+        usual, longer = (tasks[f"cifar10-resnet56/front/macs-0.469-{name}s0"] for name in ("", "e20-"))
+        self.assertEqual((usual.at["fine_tuning"], longer.at["fine_tuning"]), (5, 20))
+        self.assertEqual(usual.recipe, longer.recipe)
+        self.assertEqual(longer.steps, ("map", "hybrid"))
 
     def test_prunes_with_one_seed(self):
         for study in ("peers", "epochs", "labels"):
@@ -240,7 +248,7 @@ class CarryingOut(InAFolder):
         done = self.study("search", "--dataset", "cifar10")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual([call[0] for call in self.calls()], ["search"] * len(read_experiments()["sizes"]))
-        for size, point in (("whole-0.6", "point-5"), ("whole-0.3", "point-3"), ("whole-0.2", "point-1")):
+        for size, point in (("whole-0.6", "point-6"), ("whole-0.3", "point-3"), ("whole-0.2", "point-1")):
             kept = json.loads((self.out / f"cifar10/sizes/{size}.json").read_text())
             self.assertEqual(kept["chosen"]["name"], point)
             self.assertEqual((self.out / f"cifar10/sizes/{size}.toml").read_text(),
@@ -441,12 +449,22 @@ class CarryingOut(InAFolder):
         one, file = (self.out / f"cifar10/sizes/{each}.json" for each in (size, other))
         file.write_text(json.dumps(json.loads(file.read_text()) | {"chosen": json.loads(one.read_text())["chosen"]}))
 
+    def test_searches_anew_where_it_is_asked_with_fewer_settings(self):
+        self.sized("whole-0.3")
+        kept = self.out / "cifar10/sizes/whole-0.3.json"
+        self.assertEqual(json.loads(kept.read_text())["asked"], ["search.block_percent=[100]"])
+        words = ("search", "--dataset", "cifar10", "--only", "search-whole-0.3")
+        self.assertEqual(self.states(*words), {"cifar10/search-whole-0.3": "done"})
+        kept.write_text(kept.read_text().replace("search.block_percent=[100]", "search.images=9"))
+        self.assertEqual(self.states(*words),
+                         {"cifar10/search-whole-0.3": "begun (asked with other settings: search.images=9)"})
+
     def test_trains_such_a_network_once_though_it_is_chosen_in_the_same_call(self):
         study = ("teacher", "search", "front", "--dataset", "cifar10", "--seeds", "0")
         done = self.study(*study, MADE_UP_NETWORKS="few")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual([call[-1].rsplit("/")[-1] for call in self.calls() if "sizes" in call[1]],
-                         ["0.6-s0", "0.4-s0", "0.3-s0", "0.22-s0"])
+                         ["0.6-s0", "0.4-s0", "0.3-s0", "0.22-s0", "macs-0.44-s0"])
         epochs = self.states("epochs", "--dataset", "cifar10", "--seeds", "0", "--skip", "peers")
         self.assertIn("cifar10/epochs/whole-0.22-e1-s0", epochs)
         self.assertFalse([name for name in epochs if "/0.2-" in name])
@@ -464,7 +482,7 @@ class CarryingOut(InAFolder):
                 done = subprocess.run(["bash", "-c", line], cwd=SOURCE, env=self.environment, capture_output=True, text=True)
                 self.assertEqual(done.returncode, 0, f"{line}\n{done.stderr}")
         self.assertEqual(set(self.states(*wanted).values()), {"done"})
-        self.assertIn("38 runs: 38 done", self.study(*wanted, "--list").stdout)
+        self.assertIn("41 runs: 41 done", self.study(*wanted, "--list").stdout)
 
     def test_can_do_without_some_of_them(self):
         study = ("labels", "--dataset", "cifar10", "--seeds", "0", "--only", "0.1-d0-s0", "--skip", "peers")

@@ -1,7 +1,7 @@
 """The table of each study, in Markdown."""
 import statistics
 
-from figures import CONTROLS, HELD_OUT, TEST, is_of_whole_blocks, name_of, percents, top1
+from figures import CONTROLS, HELD_OUT, TEST, name_of, percents, top1
 from text_table import accuracy_text, count_text, markdown_table, share_text
 
 
@@ -32,7 +32,8 @@ def _front(study):
 
         shown = row.get("size", "") if row["step"] != "teacher-longer" else ""
         return ([shown, name_of(row), row["by"], str(row["epochs"])] + count("parameters") + count("macs") +
-                [_accuracy(row), str(len(row["seeds"]))])
+                [_accuracy(study.find("map", size=row["size"])) if row["step"] == "hybrid" else "-", _accuracy(row),
+                 str(len(row["seeds"]))])
 
     rows = [row for row in (teacher, study.find("teacher-longer")) if row]
     body = [line(row) for row in rows]
@@ -45,10 +46,10 @@ def _front(study):
             if row:
                 body.append(line(row))
             elif step in not_run:
-                body.append([size, step, "mfi"] + 5 * ["-"] + ["not run", "-"])
+                body.append([size, step, "mfi"] + 6 * ["-"] + ["not run", "-"])
         body += [line(row) for row in sorted(study.peers(size=size), key=lambda row: row["match"] != "params")]
-    return (("size", "network", "made by", "epochs", "parameters", "share", "MACs", "share", "test top-1", "seeds"),
-            (False, False, False) + 7 * (True,), body)
+    return (("size", "network", "made by", "epochs", "parameters", "share", "MACs", "share", "as mapped", "test top-1",
+             "seeds"), (False, False, False) + 8 * (True,), body)
 
 
 def _shares(study, row):
@@ -142,14 +143,14 @@ def speedup(study, row):
 
 def _depgraph(study):
     teacher = study.find("teacher")
-    body = []
-    for row in [study.find("teacher-longer")] + [study.find(step, size=size) for size in study.sizes()
-                                                 for step in ("hybrid", "no-mapping")]:
-        if row and teacher:
-            name = row["step"] + (" of whole blocks" if is_of_whole_blocks(row) else "")
-            body.append([name, "mfi", f"{speedup(study, row):.2f}", f"{top1(teacher):.2f} %", _accuracy(row),
-                         f"{study.difference(row, teacher).points:+.2f}", str(len(row["seeds"]))])
+    rows = [study.find("teacher-longer")] + [row for size in study.sizes() for epochs in study.values("fine_tuning", size=size)
+                                             for row in [study.find(step, size=size, fine_tuning=epochs)
+                                                         for step in ("hybrid", "no-mapping")]]
+    body = [[row["step"], "mfi", f"{speedup(study, row):.2f}", f"{row['epochs'] - teacher['epochs']:g}",
+             f"{top1(teacher):.2f} %", _accuracy(row), f"{study.difference(row, teacher).points:+.2f}", str(len(row["seeds"]))]
+            for row in rows if row and teacher]
     for each in study.value["published"]:
-        body.append([each["name"], "published", f"{each['speedup']:.2f}", f"{each['before']:.2f} %", f"{each['after']:.2f} %",
+        body.append([each["name"], "published", f"{each['speedup']:.2f}", "-", f"{each['before']:.2f} %", f"{each['after']:.2f} %",
                      f"{each['after'] - each['before']:+.2f}", "-"])
-    return (("network", "by", "times fewer MACs", "teacher", "test top-1", "change", "seeds"), (False, False) + 5 * (True,), body)
+    return (("network", "by", "times fewer MACs", "epochs more", "teacher", "test top-1", "change", "seeds"),
+            (False, False) + 6 * (True,), body)

@@ -192,6 +192,9 @@ class SearchTask:
             return State(MISSING)
         if kept["target"] != " ".join(self.targets):
             return State(BEGUN, f"for another target: {kept['target']}")
+        # One that was kept before this was noted, or by hand, is told by its recipe alone.
+        if kept.get("asked", list(self.words)) != list(self.words):
+            return State(BEGUN, f"asked with other settings: {' '.join(kept['asked']) or 'none'}")
         other = differences(wanted_settings(read_recipe(self.recipe), self.words), flat(recipe), ("flow.", "pipeline."))
         if other:
             return State(BEGUN, f"with other settings: {', '.join(other)}")
@@ -207,7 +210,7 @@ class SearchTask:
         pass  # mfi trains the teacher where it is missing
 
     def finish(self):
-        chosen.keep_chosen(self.folder, self.size)
+        chosen.keep_chosen(self.folder, self.size, list(self.words))
 
 
 @dataclass

@@ -1,7 +1,5 @@
 """What the figures say, in sentences that are reckoned and never typed. A control that does as well or better is always
 named."""
-import statistics
-
 from figures import CONTROLS, HELD_OUT, common_seeds, is_of_whole_blocks, name_of, restricted, seeds_text, top1
 from tables import as_mapped, label_places, speedup
 
@@ -80,12 +78,10 @@ def _front_controls(study, hybrid, size):
             as_good.append(f"{name} ({gap.points:.2f} points behind{_over(gap)})" if gap.points else f"{name}{_over(gap)}")
         else:
             behind.append(f"{name} by {gap.points:.2f} points{_over(gap)}")
-    not_run = study.not_run(size)
-    not_run += [] if study.peers(size=size) or is_of_whole_blocks(hybrid) else ["Torch-Pruning"]
     same = [step for step in CONTROLS if study.has_no_sense(step, size)]
     sentences = (("Better than the hybrid:", better), ("As good as it, within chance:", as_good),
                  ("Behind it by more than chance gives:", behind), ("Without a seed in common with it:", apart),
-                 ("Not run:", not_run), ("Without a flow stage the hybrid itself:", same))
+                 ("Not run:", study.not_run(size)), ("Without a flow stage the hybrid itself:", same))
     return " ".join(f"{begin} {_listed(names)}." for begin, names in sentences if names)
 
 
@@ -207,14 +203,11 @@ def _depgraph(study):
     if not teacher:
         return []
     out = []
-    for size in study.sizes():
-        hybrid, control = study.find("hybrid", size=size), study.find("no-mapping", size=size)
-        if not hybrid:
-            continue
+    for hybrid in sorted(study.all("hybrid"), key=lambda row: (study.sizes().index(row["size"]), row["epochs"])):
+        control = study.find("no-mapping", size=hybrid["size"], fine_tuning=hybrid["fine_tuning"])
         speed, change = speedup(study, hybrid), study.difference(hybrid, teacher)
-        kept = "Of whole blocks, with" if is_of_whole_blocks(hybrid) else "With"
-        text = (f"{kept} {speed:.2f} times fewer multiply-accumulates the accuracy changes by {change.points:+.2f} points "
-                f"({_chance_words(change)})")
+        text = (f"With {speed:.2f} times fewer multiply-accumulates, after {hybrid['epochs'] - teacher['epochs']:g} epochs more than its "
+                f"teacher's {teacher['epochs']}, the accuracy changes by {change.points:+.2f} points ({_chance_words(change)})")
         near = min(study.value["published"], key=lambda each: abs(each["speedup"] - speed), default=None)
         if near:
             text += (f"; published for {near['name']} at {near['speedup']:.2f} times: {near['after'] - near['before']:+.2f} "
@@ -225,8 +218,6 @@ def _depgraph(study):
         out.append(text)
     if longer:
         change = study.difference(longer, teacher).points
-        out.append(f"The teacher itself changes by {change:+.2f} points in as many epochs (teacher-longer).")
-    mean = statistics.mean(row["epochs"] for row in study.all("hybrid")) if study.all("hybrid") else None
-    if mean:
-        out.append(f"Our networks are trained for {mean - teacher['epochs']:g} epochs after their teacher's {teacher['epochs']}.")
+        out.append(f"The teacher itself changes by {change:+.2f} points in {longer['epochs'] - teacher['epochs']:g} epochs more "
+                   "(teacher-longer).")
     return out
