@@ -2,7 +2,8 @@
 #
 # LibTorch's own package file insists on CUDA whenever it was built with it; a CPU program needs only
 # libtorch_cpu and libc10, and beside them (for the wheel from PyPI) libcudart and libcupti, which
-# libtorch_cpu is linked against.
+# libtorch_cpu is linked against. Where the folder has the CUDA libraries too, they are linked, so that
+# runtime.device = "cuda" finds a GPU; the fetched one has none.
 #
 # MFI_LIBTORCH  a folder with include/ and lib/: a LibTorch zip, or the torch folder of an installed
 #               Python torch. Default: what scripts/fetch_libtorch.sh put into the user's cache.
@@ -59,6 +60,11 @@ add_library(mfi_libtorch INTERFACE)
 target_include_directories(mfi_libtorch SYSTEM INTERFACE
   "${_root}/include" "${_root}/include/torch/csrc/api/include")
 target_link_libraries(mfi_libtorch INTERFACE "${_root}/lib/libtorch_cpu.so" "${_root}/lib/libc10.so")
+foreach(_library torch_cuda c10_cuda)
+  if(EXISTS "${_root}/lib/lib${_library}.so")
+    target_link_libraries(mfi_libtorch INTERFACE "${_root}/lib/lib${_library}.so")
+  endif()
+endforeach()
 # LibTorch is built with NDEBUG, and inline functions in its headers differ with it; one program must
 # not hold both kinds. TORCH_CHECK and TORCH_INTERNAL_ASSERT stay on.
 target_compile_definitions(mfi_libtorch INTERFACE NDEBUG)
