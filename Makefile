@@ -42,7 +42,7 @@ help: ## This list
 	@echo "  BENCH=FLAGS       for bench: --quick, --only CASE,..., --fresh, --rounds N"
 	@echo "  RUN=DIR           for peers: the folder of a finished run"
 	@echo "  PEERS=FLAGS       for peers: --data DIR, --controls, --match params, --seeds 0,1,2, ..."
-	@echo "  STUDY=NAMES       for results: teacher, search, front, peers, ablation, epochs, labels, depgraph"
+	@echo "  STUDY=NAMES       for results: teacher, search, front, peers, whole, ablation, epochs, labels, depgraph"
 	@echo "  RESULTS=FLAGS     for results: --data DIR, --list, --only PATTERN, --seeds 0, --dataset cifar10, ..."
 	@echo "  MFI_BENCH_PYTHON=PROGRAM  for bench, peers and results: a Python with torch (and torch-pruning), instead of one made in build"
 
@@ -95,7 +95,7 @@ peers: ## Other tools' pruning on the teacher of RUN=DIR, a finished run on CIFA
 	MFI_BENCH_PYTHON="$(MFI_BENCH_PYTHON)" bench/peers/run.sh $(MFI) "$(RUN)" $(PEERS)
 
 results: ## The trainings behind docs/results.md: STUDY="teacher search front", in this order
-	@$(if $(STUDY),true,echo "make results: give STUDY=NAMES, of teacher search front peers ablation epochs labels depgraph" >&2; exit 64)
+	@$(if $(STUDY),true,echo "make results: give STUDY=NAMES, of teacher search front peers whole ablation epochs labels depgraph" >&2; exit 64)
 	@scripts/install_packages.sh bench
 	@$(MAKE) --no-print-directory configure
 	cmake --build --preset $(PRESET) --target mfi --parallel $(JOBS)
