@@ -73,7 +73,7 @@ def note(study):
     text += f", {study.held_out_images:,} held out" if study.held_out_images else ""
     text += f"; {seeds}; {machines_text(distinct('machines', 'mfi'))}; "
     text += "; ".join(distinct("versions", "mfi") + distinct("versions", "Torch-Pruning"))
-    shown = [row for row in study.rows if row["step"] != "map" or study.name in ("ablation", "labels")]
+    shown = [row for row in study.rows if row["step"] != "map" or study.name in ("front", "ablation", "labels")]
     chances = sorted((study.chance(row), top1(row)) for row in shown)
     (least, least_at), (most, most_at) = chances[0], chances[-1]
     below = f"{most:.1f} points"

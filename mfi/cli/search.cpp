@@ -53,9 +53,10 @@ void search(const SearchArguments& arguments) {
   if (arguments.progress == "none" || arguments.progress == "json" || results.points.empty()) return;
   const auto* chosen = results.chosen();
   const auto recipe_file = options.run.out / "search" / ((chosen ? "chosen" : results.points.back().name) + ".toml");
-  std::cerr << "'mfi run " << recipe_file.string() << "' makes " << (chosen ? "it" : "the largest of them")
-            << " with all training images.\n"
-            << page.string() << " shows all of them.\n";
+  const auto data = arguments.data.empty() ? "" : " --data " + arguments.data;
+  std::cerr << "'mfi run " << recipe_file.string() << data << "' makes " << (chosen ? "it" : "the largest of them")
+            << (recipe.data.validation > 0 ? ".\n" : " with all training images.\n") << page.string()
+            << " shows all of them.\n";
 }
 
 }  // namespace

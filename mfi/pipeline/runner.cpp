@@ -80,8 +80,7 @@ class Runner {
     if (!learns && recipe.data.unlabelled.empty()) folder_->remember_unlabelled();
     folder_->read_records(options.force);
     ask_before_replacing();
-    leaves_files_ = options.leave_files_if_done && folder_->done(plan_.step(options.only)) &&
-                    fs::exists(options.out / "results.json");
+    leaves_files_ = options.leave_files_if_done && folder_->done(plan_.step(options.only)) && has_other_results();
     if (!leaves_files_) folder_->write_recipe();
   }
 
@@ -143,6 +142,15 @@ class Runner {
     for (const auto& name : options_.force)
       if (name != options_.only)
         throw UsageError("--force " + name + " beside --only " + options_.only + ": only that step is run");
+  }
+
+  bool has_other_results() const {
+    try {
+      return std::ranges::any_of(collect_results(options_.out).steps,
+                                 [&](const auto& step) { return step.step != options_.only; });
+    } catch (const Error&) {  // there are none, or of another version of mfi
+      return false;
+    }
   }
 
   void ask_before_replacing() const {

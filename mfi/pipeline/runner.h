@@ -32,7 +32,8 @@ struct RunOptions {
   std::filesystem::path data;      // where the dataset lies; empty for the sample
   std::vector<std::string> force;  // steps to run again although they are done
   std::string only;                // run just this step; "": all of them
-  // With only: where that step is done and there is a results.json, recipe.toml and results.json stay as they are.
+  // With only: where that step is done and the folder has results of other steps too, recipe.toml and results.json stay
+  // as they are.
   bool leave_files_if_done = false;
   int64_t jobs = 1;  // steps that may run at once; above 1 each is a process of its own
   // For jobs above 1: program and arguments that run one step of `out` and write events (EventWriter)

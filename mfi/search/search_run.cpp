@@ -1,6 +1,7 @@
 #include "mfi/search/search_run.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <regex>
@@ -117,15 +118,21 @@ class Search {
     times_.emplace(folder_ / "times.json");
     CandidateSet set(*teacher_, stage_candidates(recipe_, teacher_->arch()), recipe_.seed);
     set.to(torch::Device(recipe_.runtime.device));
-    map(set);
     SearchResults out = facts();
+    out.candidates = candidate_costs(teacher_->arch(), set.candidates());
+    measure_candidates(set, out);
+    const auto costs =
+        choice_costs(teacher_->arch(), out.candidates, options_.targets, times_->of(*teacher_).milliseconds);
+    if (!options_.targets.empty()) require_reachable(costs, options_.targets);  // times do not depend on weights
+    map(set);
     const auto divergences = scores(set);
-    fill_candidates(set, divergences, out);
-    const auto table = choice_table(out, divergences);
+    for (size_t stage = 0; stage < out.candidates.size(); ++stage)
+      for (size_t i = 0; i < out.candidates[stage].size(); ++i)
+        out.candidates[stage][i].divergence = divergences.single[stage][i];
+    const auto table = choice_table(costs, divergences);
     // Narrower blocks do less damage as mapped, but whole ones gain more by a fine-tuning, so the damage before it does
     // not say which of them to prefer.
     const auto count = static_cast<size_t>(recipe_.search.finalists);
-    if (!options_.targets.empty()) require_reachable(table.costs, options_.targets);
     const auto chosen = finalists_of_both(table, without_narrower_blocks(set.candidates()), count);
     if (chosen.empty()) throw RecipeError("--target: within it there is nothing but the teacher itself");
     out.teacher_held_out_percent = accuracy(*teacher_);
@@ -301,14 +308,6 @@ class Search {
     return out;
   }
 
-  void fill_candidates(const CandidateSet& set, const Divergences& divergences, SearchResults& out) {
-    out.candidates = candidate_costs(teacher_->arch(), set.candidates());
-    for (size_t stage = 0; stage < out.candidates.size(); ++stage)
-      for (size_t i = 0; i < out.candidates[stage].size(); ++i)
-        out.candidates[stage][i].divergence = divergences.single[stage][i];
-    measure_candidates(set, out);
-  }
-
   // Networks of the first candidate of each stage, of the second, ...: a part's time does not depend on the others.
   void measure_candidates(const CandidateSet& set, SearchResults& out) {
     const auto& all = set.candidates();
@@ -324,9 +323,9 @@ class Search {
     }
   }
 
-  // The first cost is that of the first target, parameters without any.
-  ChoiceTable choice_table(const SearchResults& facts, const Divergences& d) {
+  static ChoiceTable choice_table(const std::vector<ChoiceCost>& costs, const Divergences& d) {
     ChoiceTable table;
+    table.costs = costs;
     table.damage = d.single;
     for (size_t stage = 0; stage < d.pair.size(); ++stage) {
       table.pairs.push_back(d.pair[stage]);
@@ -380,6 +379,16 @@ class Search {
     return point;
   }
 
+  // "params28-macs46": a run of it is called by what it is, while another search gives the same number to another
+  // network.
+  std::string size_name(const Arch& arch) const {
+    const auto whole = total_cost(teacher_->arch()), cost = total_cost(arch);
+    const auto percent = [](int64_t part, int64_t of) {
+      return std::llround(100.0 * static_cast<double>(part) / static_cast<double>(of));
+    };
+    return format("params%lld-macs%lld", percent(cost.parameters, whole.parameters), percent(cost.macs, whole.macs));
+  }
+
   void write_recipes(const CandidateSet& set, const std::vector<Choice>& choices, const SearchResults& results) const {
     // They speak of other recipes.
     for (const char* file : {"front.json", "front.csv", "chosen.toml"}) fs::remove(folder_ / file);
@@ -394,8 +403,8 @@ class Search {
       const auto name = "point-" + std::to_string(i + 1);
       const bool is_left_out = std::ranges::none_of(results.points, [&](const auto& p) { return p.name == name; });
       if (is_left_out) continue;
-      constexpr size_t kLongestName = 80;  // a recipe's may have 100 letters
-      recipe.name = recipe_.name.substr(0, kLongestName) + "-" + name;
+      constexpr size_t kLongestName = 70;  // a recipe's may have 100 letters
+      recipe.name = recipe_.name.substr(0, kLongestName) + "-" + size_name(arch);
       recipe.network.model = "../teacher/model.safetensors";
       recipe.network.fine_tune = false;
       replace_file(folder_ / (name + ".toml"), recipe_to_toml(recipe));

@@ -8,6 +8,7 @@
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
 #include "mfi/core/test_folder.h"
+#include "mfi/core/text.h"
 #include "mfi/train/checkpoint.h"
 
 namespace mfi {
@@ -125,6 +126,10 @@ TEST_F(FinishedSearch, IsNotDoneAgainAndAnotherTargetTrainsOnlyWhatIsNew) {
 TEST_F(FinishedSearch, GivesARecipeThatARunTurnsIntoThatNetwork) {
   const auto point = *std::ranges::find_if(results_->points, has_narrower_blocks);
   const auto recipe = read_recipe(out() / "search" / (point.name + ".toml"));
+  EXPECT_EQ(recipe.name,
+            format("tiny-params%.0f-macs%.0f",
+                   100.0 * static_cast<double>(point.parameters) / static_cast<double>(results_->teacher.parameters),
+                   100.0 * static_cast<double>(point.macs) / static_cast<double>(results_->teacher.macs)));
   RunOptions run;
   run.out = folder_->path() / "made";
   RunObserver silent;
@@ -212,6 +217,8 @@ TEST_F(FinishedSearch, SaysThatLabelsAloneJudgeBadly) {
   fs::copy(out(), copy, fs::copy_options::recursive);
   run_search(recipe, options(copy, 0.6), soft);
   EXPECT_THAT(soft.messages, Not(testing::Contains(HasSubstr("hybrid.distillation"))));
+  EXPECT_THAT(read_file(copy / "recipe.toml"), HasSubstr("distillation = 0.9"))
+      << "of the teacher alone there is no run";
 }
 
 TEST_F(FinishedSearch, RefusesATargetThatNothingReachesBeforeAnyTraining) {

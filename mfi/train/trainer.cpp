@@ -372,14 +372,11 @@ class Training {
     std::vector<double> numbers{stop == SIGINT ? 1.0 : 0.0, stop != SIGINT && stop != 0 ? 1.0 : 0.0,
                                 static_cast<double>(values.correct), values.correct < 0 ? 1.0 : 0.0};
     for (const double value : values.losses) numbers.push_back(share * value);
-    const auto sums = torch::tensor(numbers, torch::kFloat64);
-    const auto pending = job_.processes->sum_later(sums);
+    job_.processes->sum(numbers);  // while gradients are still on their way, which have a connection of their own
     exchange_->finish();
-    job_.processes->wait(pending);
-    const auto* sum = sums.const_data_ptr<double>();
-    values.stop = sum[0] > 0 ? SIGINT : sum[1] > 0 ? SIGTERM : 0;
-    values.correct = sum[3] > 0 ? -1 : std::llround(sum[2]);  // one share that is not judged is enough
-    for (size_t i = 0; i < values.losses.size(); ++i) values.losses[i] = sum[4 + i];
+    values.stop = numbers[0] > 0 ? SIGINT : numbers[1] > 0 ? SIGTERM : 0;
+    values.correct = numbers[3] > 0 ? -1 : std::llround(numbers[2]);  // one share that is not judged is enough
+    for (size_t i = 0; i < values.losses.size(); ++i) values.losses[i] = numbers[4 + i];
   }
 
   void require_finite_losses(const StepValues& values, const Batch& batch) const {
