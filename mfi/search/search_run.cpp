@@ -333,8 +333,6 @@ class Search {
         for (size_t b = 0; b < d.pair[stage][a].size(); ++b)
           table.pairs[stage][a][b] -= d.single[stage][a] + d.single[stage + 1][b];
     }
-    table.costs =
-        choice_costs(teacher_->arch(), facts.candidates, options_.targets, times_->of(*teacher_).milliseconds);
     return table;
   }
 
