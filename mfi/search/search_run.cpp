@@ -434,9 +434,13 @@ Plan search_plan(const Recipe& recipe, const DataShape& data) {
                                   StepKind::map, arch, recipe.map));
   plan.steps.back().objective = recipe.objective;
   plan.steps.back().teacher = "teacher";
-  for (size_t i = 0; i <= static_cast<size_t>(recipe.search.finalists); ++i)
+  const double not_held_out = recipe.data.validation > 0 ? 1 : 1 - recipe.search.held_out;
+  plan.steps.back().images_share = not_held_out;
+  for (size_t i = 0; i <= static_cast<size_t>(recipe.search.finalists); ++i) {
     plan.steps.push_back(named_step(tune_name(i), i == 0 ? "the teacher, fine-tuned as briefly" : "a combination",
                                     StepKind::classify, arch, tune_settings(recipe)));
+    plan.steps.back().images_share = not_held_out * recipe.search.share;
+  }
   return plan;
 }
 

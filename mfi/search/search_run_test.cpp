@@ -87,6 +87,16 @@ TEST_F(FinishedSearch, HasFinalistsWithNarrowerBlocksAndWithout) {
   EXPECT_FALSE(std::ranges::all_of(results_->points, has_narrower_blocks));
 }
 
+// For the time that is left.
+TEST(SearchPlan, SaysHowManyImagesEachStepSees) {
+  auto recipe = tiny_recipe();
+  const DataShape data{.classes = 10, .image_size = 32, .training_images = 200};
+  EXPECT_DOUBLE_EQ(search_plan(recipe, data).step("candidates").images_share, 0.9);
+  EXPECT_DOUBLE_EQ(search_plan(recipe, data).step("tune-3").images_share, 0.45);
+  recipe.data.validation = 0.1;
+  EXPECT_DOUBLE_EQ(search_plan(recipe, data).step("tune-teacher").images_share, 0.5);
+}
+
 TEST_F(FinishedSearch, ChoosesTheMostAccurateWithinTheTarget) {
   const auto* chosen = results_->chosen();
   ASSERT_TRUE(chosen);
