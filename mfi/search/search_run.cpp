@@ -119,16 +119,18 @@ class Search {
     CandidateSet set(*teacher_, stage_candidates(recipe_, teacher_->arch()), recipe_.seed);
     set.to(torch::Device(recipe_.runtime.device));
     SearchResults out = facts();
-    out.candidates = candidate_costs(teacher_->arch(), set.candidates());
-    measure_candidates(set, out);
-    const auto costs =
-        choice_costs(teacher_->arch(), out.candidates, options_.targets, times_->of(*teacher_).milliseconds);
-    if (!options_.targets.empty()) require_reachable(costs, options_.targets);  // times do not depend on weights
     map(set);
     const auto divergences = scores(set);
+    out.candidates = candidate_costs(teacher_->arch(), set.candidates());
     for (size_t stage = 0; stage < out.candidates.size(); ++stage)
       for (size_t i = 0; i < out.candidates[stage].size(); ++i)
         out.candidates[stage][i].divergence = divergences.single[stage][i];
+    // Only now, when they could be known before: after a training, as those of the finalists, or the two do not
+    // compare.
+    measure_candidates(set, out);
+    const auto costs =
+        choice_costs(teacher_->arch(), out.candidates, options_.targets, times_->of(*teacher_).milliseconds);
+    if (!options_.targets.empty()) require_reachable(costs, options_.targets);
     const auto table = choice_table(costs, divergences);
     // Narrower blocks do less damage as mapped, but whole ones gain more by a fine-tuning, so the damage before it does
     // not say which of them to prefer.
