@@ -41,8 +41,8 @@ def collect(plan, table, dataset):
     """All that the table's runs have left so far, as a value for JSON; None before there is a network made smaller."""
     figures = Figures()
     tasks = {task.name: task for study in TABLES[table] for task in plan.tasks(study, dataset)}.values()
-    used = {task.at["size"] for task in tasks if isinstance(task, RunTask) and task.at}
-    searches = [task for task in tasks if isinstance(task, SearchTask) and task.size in used]
+    asked = _asked(tasks)
+    searches = [task for task in tasks if isinstance(task, SearchTask) and task.size in asked]
     for task in tasks:
         state = task.state()
         counts = task in searches or not isinstance(task, SearchTask)
@@ -69,7 +69,7 @@ def collect(plan, table, dataset):
                              if table == "front" and other in sizes},
             "no_flow_stage": [task.size for task in searches if not has_flow_stage(read_recipe(task.chosen_recipe))],
             "published": plan.experiments.get(table, {}).get("published", []),
-            "base": plan.experiments.get(table, {}).get("base"), "asked": _asked(tasks), "runs": figures.runs,
+            "base": plan.experiments.get(table, {}).get("base"), "asked": asked, "runs": figures.runs,
             "missing": figures.missing, "figures": rows}
 
 

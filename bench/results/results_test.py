@@ -220,8 +220,8 @@ class OtherVerdicts(unittest.TestCase):
         a_study = study("depgraph", [TEACHER, LONGER, *rows], published=published)
         text = text_of(a_study)
         self.assertIn("With 2.13 times fewer multiply-accumulates, after 6 epochs more than its teacher's 45, the accuracy changes by "
-                      "-1.00 points (more than chance gives); published for P at 2.13 times: +0.30 points, from a teacher of 93.50 %. The control no-mapping does "
-                      "better: 91.10 %, 0.10 points ahead of the hybrid, within chance.", text)
+                      "-1.00 points (more than chance gives); published for P at 2.13 times: +0.30 points, from a teacher of 93.50 %. "
+                      "The control no-mapping does better: 91.10 %, 0.10 points ahead of the hybrid, within chance.", text)
         self.assertIn("after 21 epochs more than its teacher's 45, the accuracy changes by -0.10 points (within chance)", text)
         self.assertIn("The teacher itself changes by +0.30 points in 6 epochs more (teacher-longer).", text)
         lines = [line for line in tables.table(a_study).splitlines() if "| mfi |" in line]

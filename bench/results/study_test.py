@@ -160,7 +160,8 @@ class ThePlan(unittest.TestCase):
         for dataset in ("cifar10", "cifar100"):
             peers = [task for study in ("peers", "whole") for task in self.plan.tasks(study, dataset)
                      if isinstance(task, PeersTask)]
-            self.assertEqual([task.run.at["size"] for task in peers], ["0.6", "0.4", "0.3", "0.22", "0.2", "macs-0.44", "whole-0.3", "whole-0.22"])
+            self.assertEqual([task.run.at["size"] for task in peers],
+                             ["0.6", "0.4", "0.3", "0.22", "0.2", "macs-0.44", "whole-0.3", "whole-0.22"])
             for task in peers:
                 compared = (dataset, task.run.at["size"]) == ("cifar10", "whole-0.22")
                 self.assertEqual(len(task.steps), 12 if compared else 2, task.name)

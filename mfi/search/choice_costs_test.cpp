@@ -2,8 +2,6 @@
 
 #include <gmock/gmock.h>
 
-#include <numeric>
-
 #include "mfi/core/error.h"
 #include "mfi/nn/cost.h"
 

@@ -51,12 +51,13 @@ ChoiceTable restricted(const ChoiceTable& table, const std::vector<std::vector<b
 
 double distance(const Choice& a, const Choice& b) { return std::abs(std::log(a.costs[0] / b.costs[0])); }
 
-// `out`, filled up to `count` with the finalists of the table that it does not hold yet.
-void add_finalists(const ChoiceTable& table, size_t count, std::vector<Choice>& out) {
+// `out`, filled up to `count` with the finalists of the table that it does not hold yet. within: the best choices
+// within its budgets.
+void add_finalists(const ChoiceTable& table, const std::vector<Choice>& within, size_t count,
+                   std::vector<Choice>& out) {
   const bool has_budget =
       std::any_of(table.costs.begin(), table.costs.end(), [](const auto& cost) { return cost.budget.has_value(); });
   const size_t next_to_it = has_budget ? out.size() + (count - out.size() + 1) / 2 : out.size();
-  const auto within = has_budget ? best_but_the_teacher(table) : std::vector<Choice>{};
   for (size_t i = within.size(); i > 0 && out.size() < next_to_it; --i)
     if (!taken(out, within[i - 1])) out.push_back(within[i - 1]);
   // Over the first cost alone, whatever the others are.
@@ -83,8 +84,6 @@ void add_finalists(const ChoiceTable& table, size_t count, std::vector<Choice>& 
   }
 }
 
-bool any_within(const ChoiceTable& table) { return !best_but_the_teacher(table).empty(); }
-
 std::vector<Choice> by_cost(std::vector<Choice> choices) {
   std::stable_sort(choices.begin(), choices.end(),
                    [](const auto& a, const auto& b) { return a.costs[0] < b.costs[0]; });
@@ -94,8 +93,9 @@ std::vector<Choice> by_cost(std::vector<Choice> choices) {
 }  // namespace
 
 std::vector<Choice> finalists(const ChoiceTable& table, size_t count) {
+  const auto within = best_but_the_teacher(table);
   std::vector<Choice> out;
-  if (any_within(table)) add_finalists(table, count, out);
+  if (!within.empty()) add_finalists(table, within, count, out);
   return by_cost(std::move(out));
 }
 
@@ -104,7 +104,8 @@ std::vector<Choice> finalists_of_both(const ChoiceTable& table, const std::vecto
   const bool all_are = std::ranges::all_of(
       some, [](const auto& stage) { return std::ranges::all_of(stage, [](bool is_one) { return is_one; }); });
   if (all_are || count < 2) return finalists(table, count);
-  if (!any_within(table)) return {};
+  const auto within = best_but_the_teacher(table);
+  if (within.empty()) return {};
   std::vector<std::vector<size_t>> left;
   std::vector<Choice> out;
   for (const auto& choice : finalists(restricted(table, some, left), count / 2)) {
@@ -112,7 +113,7 @@ std::vector<Choice> finalists_of_both(const ChoiceTable& table, const std::vecto
     for (size_t stage = 0; stage < left.size(); ++stage) candidates[stage] = left[stage][candidates[stage]];
     out.push_back(evaluate_choice(table, candidates));
   }
-  add_finalists(table, count, out);
+  add_finalists(table, within, count, out);
   return by_cost(std::move(out));
 }
 

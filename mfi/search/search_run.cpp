@@ -100,7 +100,7 @@ class Search {
         dtype_(activation_type(recipe.runtime)) {
     if (recipe.data.labelled < 1)
       throw RecipeError("data.labelled is below 1: a search fine-tunes and judges by labels, expected 1");
-    refuse_at_once();
+    check_before_training();
     train_teacher();
     make_folder(folder_);
     lock_.emplace(folder_, LockOptions{.patience_seconds = 0.2});
@@ -159,8 +159,8 @@ class Search {
  private:
   fs::path teacher_file() const { return options_.run.out / "teacher/model.safetensors"; }
 
-  // What can be known before hours of training.
-  void refuse_at_once() {
+  // What can be refused, or said, before hours of training.
+  void check_before_training() {
     const auto candidates = stage_candidates(recipe_, plan_.teacher);
     auto countable = options_.targets;
     std::erase_if(countable, [](const auto& target) { return target.kind == SearchTarget::Kind::latency; });
