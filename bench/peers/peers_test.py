@@ -107,7 +107,15 @@ class ARun(InAFolder):
         self.expect_error("no-mapping had 14 epochs, but its recipe gives 15", lambda: Run(self.write(steps)))
 
     def test_is_refused_before_it_has_a_hybrid(self):
-        self.expect_error("no hybrid yet", lambda: Run(self.write([step("teacher", 90)])))
+        for steps in ([step("teacher", 90)], [step("teacher", 90), step("map", 20)]):
+            self.expect_error("no hybrid yet", lambda: Run(self.write(steps)))
+
+    def test_knows_the_hybrids_size_from_the_mapping_on_where_the_way_is_short(self):
+        steps = [step("teacher", 90.0), step("map", 20.0, 570, 7000)]
+        run = Run(self.write(steps, incubate="blocks = [2, 3, 2, 0]"))
+        self.assertEqual([run.limit(match) for match in ("params", "macs")], [570, 7000])
+        self.assertEqual([row["name"] for row in run.rows()], ["teacher"])
+        self.assertIn("below 8.3 points", "\n".join(table.notes(run.rows(), 90, 100)))
 
     def test_is_refused_when_its_images_are_none_that_can_be_read(self):
         self.expect_error("its dataset is sample", lambda: Run(self.write(dataset="sample")))

@@ -3,7 +3,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from epochs import epochs_after_teacher, teacher_epochs
+from epochs import epochs_after_teacher, hybrid_record, teacher_epochs
 from errors import PeersError
 
 # Controls that stand in the table as networks of their own, in its order; other steps are on the way to the hybrid.
@@ -20,8 +20,8 @@ class Run:
         self.recipe = _read_toml(self.folder / "recipe.toml")
         self.results = _read_json(self.folder / "results.json")
         self.steps = {step["step"]: step for step in self.results.get("steps", [])}
-        for step in ("teacher", "hybrid"):
-            if step not in self.steps:
+        for step, found in (("teacher", self.steps.get("teacher")), ("hybrid", hybrid_record(self.recipe, self.steps))):
+            if not found:
                 raise PeersError(f"{self.folder}: the run has no {step} yet; finish it with `mfi run`")
         if self.results["dataset"] not in DATASETS:
             raise PeersError(f"{self.folder}: its dataset is {self.results['dataset']}, expected {' or '.join(DATASETS)}")
@@ -33,7 +33,7 @@ class Run:
 
     @property
     def hybrid(self):
-        return self.steps["hybrid"]
+        return hybrid_record(self.recipe, self.steps)
 
     @property
     def teacher_file(self):

@@ -58,15 +58,15 @@ def _body(rows):
 
 def notes(rows, training_images, test_images, labelled=1):
     """What has to be said under the table. labelled: share of the training images."""
-    hybrid = next(row for row in rows if row["name"] == "hybrid")["test_top1_percent"][0]
+    named = {row["name"]: row for row in rows}
+    near = named.get("hybrid", named["teacher"])["test_top1_percent"][0]
     lines = [f"{training_images} training images, {test_images} test images. Epochs: all that a network's weights have "
              "seen, the teacher's among them where they come from it.",
-             f"A difference below {chance_points(hybrid, hybrid, test_images):.1f} points may be chance; the training's "
+             f"A difference below {chance_points(near, near, test_images):.1f} points may be chance; the training's "
              "own (order of images, random pruning) is what several seeds show."]
     if labelled < 1:
         lines.append(f"After the teacher's training {100 * labelled:g} % of the training images have labels.")
-    names = {row["name"] for row in rows}
-    missing = [name for name in ("smaller-resnet", "distilled-resnet") if name not in names]
+    missing = [name for name in ("smaller-resnet", "distilled-resnet") if name not in named]
     if missing:
         lines.append(f"Not run: {' and '.join(missing)} (--controls trains them).")
     return lines

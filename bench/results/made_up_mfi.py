@@ -110,7 +110,7 @@ def search(recipe, out, targets):
               if not (os.environ.get("MADE_UP_NETWORKS") and 0.19 < share < 0.29)}
     narrower = "" if recipe.get("search", {}).get("block_percent") == [100] else "-w8"
     for number, (blocks, share) in enumerate(sorted(shares.items(), key=lambda each: each[1]), 1):
-        points.append({"name": f"point-{number}", "stages": [f"blocks-{count}{narrower}" for count in blocks],
+        points.append({"name": f"point-{number}", "stages": [f"blocks-{count}{narrower}" if count else "flow-h9" for count in blocks],
                        "parameters": round(share * PARAMETERS), "macs": round(share * MACS), "held_out_percent": 80.0,
                        "on_front": True, "chosen": False})
         point = nested(flat(recipe) | {"network.model": "../teacher/model.safetensors", "pipeline.blocks": list(blocks)})

@@ -29,6 +29,10 @@ class Plan:
         self.seeds = experiments["seeds"] if seeds is None else seeds
         self.same = {}  # of each dataset
 
+    def seeds_of(self, study):
+        """Of those that are asked for, the ones that a study has."""
+        return [seed for seed in self.seeds if seed in self.experiments[study].get("seeds", self.seeds)]
+
     def datasets(self, study, asked=None):
         """Those that a study is made with: what was asked for, else what experiments.toml says."""
         if study == "depgraph":
@@ -55,19 +59,20 @@ class Plan:
         raise StudyError(f"experiments.toml: no size '{size}' in [sizes], but a study asks for it")
 
     def _front(self, dataset):
-        return self._of_sizes(dataset, self.experiments["front"], {})
+        return self._of_sizes(dataset, "front", {})
 
     def _whole(self, dataset):
         whole = self.experiments["whole"]
         peers_at = [self._trained_as(dataset, size) for size in whole["peers_at"]]
         out = []
-        for run in self._of_sizes(dataset, whole, WHOLE):
+        for run in self._of_sizes(dataset, "whole", WHOLE):
             size = run.at["size"]
-            out += [run] + (self._peers_of("whole", run, self._compared(dataset, size)) if size in peers_at else [])
+            out += [run] + (self._all_peers_of("whole", run, dataset) if size in peers_at else [])
         return out
 
-    def _of_sizes(self, dataset, study, at):
+    def _of_sizes(self, dataset, name, at):
         """The networks of a study's sizes, each trained once; one seed after the other."""
+        study = self.experiments[name]
         from_scratch_at = [self._trained_as(dataset, size) for size in study["controls_at"]]
         longer_at = self._trained_as(dataset, study["teacher_longer_at"])
 
@@ -76,13 +81,14 @@ class Plan:
             return (study["controls"] + (study["from_scratch"] if from_scratch else []) +
                     (["teacher_longer"] if size == longer_at else []))
 
-        return [self._front_task(dataset, size, seed, controls(size, seed), at) for seed in self.seeds
+        return [self._front_task(dataset, size, seed, controls(size, seed), at) for seed in self.seeds_of(name)
                 for size in study["sizes"] if size == self._trained_as(dataset, size)]
 
-    def _compared(self, dataset, size):
-        """What the peers of that size have beside or instead of the others' settings."""
+    def _all_peers_of(self, study, run, dataset):
+        """Its usual ones, and at one size those that are compared to find out which these are to be."""
         compared = self.experiments["peers"]["compared"]
-        return compared if (dataset, size) == (compared["dataset"], self._trained_as(dataset, compared["size"])) else {}
+        is_there = (dataset, run.at["size"]) == (compared["dataset"], self._trained_as(dataset, compared["size"]))
+        return self._peers_of(study, run) + (self._peers_of(study, run, compared, "peers-compared") if is_there else [])
 
     def _trained_as(self, dataset, size):
         """The size under whose name that network is trained."""
@@ -100,8 +106,7 @@ class Plan:
         return self.same[dataset]
 
     def _peers(self, dataset):
-        return [peers for run in self._front(dataset)
-                for peers in self._peers_of("front", run, self._compared(dataset, run.at["size"]))]
+        return [peers for run in self._front(dataset) for peers in self._all_peers_of("front", run, dataset)]
 
     def _ablation(self, dataset):
         ablation = self.experiments["ablation"]
@@ -114,26 +119,27 @@ class Plan:
                           ablation["set"] + variant["set"],
                           ["no_mapping"] if name == ablation["base"] or changes_fine_tuning(variant) else [],
                           {"variant": name, "group": group["about"], "about": variant["about"]})
-                for seed in self.seeds for group in ablation["groups"] for name, variant in group["variants"].items()]
+                for seed in self.seeds_of("ablation") for group in ablation["groups"] for name, variant in group["variants"].items()]
 
     def _epochs(self, dataset):
         study = self.experiments["epochs"]
-        longer_at = self._trained_as(dataset, study["sizes"][0])
+        longer_at, peers_at = (self._trained_as(dataset, study[key]) for key in ("teacher_longer_at", "peers_at"))
+        sizes = {self._trained_as(dataset, size): epochs for size, epochs in study["sizes"].items()}
         out = []
-        for seed in self.seeds:
-            for size in dict.fromkeys(self._trained_as(dataset, size) for size in study["sizes"]):
-                for epochs in study["epochs"]:
+        for seed in self.seeds_of("epochs"):
+            for size, numbers in sizes.items():
+                for epochs in numbers:
                     name = f"{dataset}/epochs/{size}-e{epochs}-s{seed}"
                     longer = size == longer_at and epochs in study["teacher_longer_for"]
                     controls = ["no_mapping"] + (["teacher_longer"] if longer else [])
                     run = self._shared_with_front(name, dataset, size, seed, epochs, [], controls, {})
-                    out += [run, *self._peers_of("epochs", run)]
+                    out += [run, *(self._peers_of("epochs", run) if size == peers_at else [])]
         return out
 
     def _labels(self, dataset):
         study = self.experiments["labels"]
         out = []
-        for seed in self.seeds:
+        for seed in self.seeds_of("labels"):
             for run in study["runs"]:
                 labelled, distillation = run["labelled"], run["distillation"]
                 settings = [f"hybrid.distillation={distillation:g}"]
@@ -151,7 +157,7 @@ class Plan:
         searches = [self._search_task(folder, recipe, size, asked) for size, asked in study["sizes"].items()]
         longer = study["longer"]
         runs = []
-        for seed in self.seeds:
+        for seed in self.seeds_of("depgraph"):
             for search in searches:
                 controls = study["controls"] + (["teacher_longer"] if search.size == study["teacher_longer_at"] else [])
                 runs.append(self._run(f"{folder}/front/{search.size}-s{seed}", search, seed, self.experiments["hybrid"]["epochs"],
@@ -168,10 +174,10 @@ class Plan:
         return SearchTask(f"{folder}/search-{size}", self.out / folder, SOURCE / recipe, size, tuple(asked["targets"]),
                           self._teacher_task(folder, recipe), tuple(asked.get("set", self.experiments["hybrid"]["set"])))
 
-    def _peers_of(self, study, run, changes=None):
+    def _peers_of(self, study, run, changes=None, name="peers"):
         """Of a run with a seed that has peers, one task."""
         peers = self.experiments["peers"] | self.experiments[study].get("peers", {}) | (changes or {})
-        return [PeersTask(f"{run.name}/peers", run, tuple(peers["methods"]), tuple(peers["match"]), tuple(peers["scopes"]),
+        return [PeersTask(f"{run.name}/{name}", run, tuple(peers["methods"]), tuple(peers["match"]), tuple(peers["scopes"]),
                           peers["recipe"], peers["precision"], needs=study)] if run.seed in peers["seeds"] else []
 
     def _front_task(self, dataset, size, seed, controls, at):

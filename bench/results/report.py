@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Makes the tables, charts and sentences of docs/results.md and docs/method.md from what study.py has left.
 
-usage: report.py OUT [--docs DIR] [--seeds N,...]
+usage: report.py OUT [--keep] [--docs DIR] [--seeds N,...]
        report.py --from docs/results [--docs DIR]
 
 OUT is study.py's folder. What its runs say is written down as plain figures, docs/results/DATASET-STUDY.json; from these come
 the charts beside them and all that stands between the markers of the pages. With --from the figures are taken as they are,
-without any run. A study without runs leaves its table as it is; of one that is begun, it prints what is missing.
+without any run. A study without runs leaves its table as it is; of one that is begun, it prints what is missing. With --keep
+figures stay whose runs are gone, as when the rest is made on another machine: those of the same teacher, networks and settings.
 """
 import argparse
 import sys
@@ -35,28 +36,40 @@ def parse(words=None):
                         help="take the figures of this folder, instead of runs")
     parser.add_argument("--docs", type=Path, default=SOURCE / "docs", metavar="DIR",
                         help="the pages' folder; default: the project's docs")
+    parser.add_argument("--keep", action="store_true",
+                        help="keep figures of runs that are gone, where teacher, network and settings are the same")
     parser.add_argument("--seeds", type=seeds, metavar="N,...", help="default: those of experiments.toml")
     args = parser.parse_args(words)
     if (args.out is None) == (args.figures is None):
         parser.error("give OUT, the folder of study.py, or --from with a folder of figures")
+    if args.keep and args.figures:
+        parser.error("--keep is for OUT; --from takes all figures as they are")
     return args
 
 
-def of_runs(out, seeds):
+def of_runs(out, seeds, before):
+    """before: a folder of figures that are kept where their runs are gone, or None."""
     if not out.is_dir():
         raise StudyError(f"{out}: there is no such folder; expected the one that study.py has put its runs in")
     plan = Plan(out, read_experiments(), seeds)
     for table in TABLES:
         usual = plan.datasets(table)
         for dataset in usual if table == "depgraph" else DATASETS:
-            value = collect(plan, table, dataset)
+            earlier = read_json(before / figures_file(table, dataset)) if before else None
+            value, kept = collect(plan, table, dataset, earlier)
             if value and (dataset in usual or _has_own_runs(value)):
+                if kept:
+                    print(f"{table}-{dataset}: {kept} figures kept whose runs are gone")
                 yield Study(value)
 
 
 def _has_own_runs(value):
     """Whether some of its figures come from runs of its own, and not all from those that it shares with the front."""
     return any(f"/{value['study']}/" in row["run"] for row in value["figures"])
+
+
+def figures_file(table, dataset):
+    return f"{dataset}-{table}.json"
 
 
 def of_figures(folder):
@@ -85,7 +98,7 @@ def write(studies, docs, with_figures):
     (docs / "results").mkdir(exist_ok=True)
     if with_figures:
         for study in studies:
-            write_json(docs / "results" / f"{study.dataset}-{study.name}.json", study.value)
+            write_json(docs / "results" / figures_file(study.name, study.dataset), study.value)
     for file, text in {**charts, **pages}.items():
         replace_file(file, text)
 
@@ -93,7 +106,7 @@ def write(studies, docs, with_figures):
 def main():
     args = parse()
     try:
-        studies = list(of_runs(args.out, args.seeds) if args.out else of_figures(args.figures))
+        studies = list(of_runs(args.out, args.seeds, args.docs / "results" if args.keep else None) if args.out else of_figures(args.figures))
         write(studies, args.docs, with_figures=args.out is not None)
     except StudyError as error:
         print(f"report.py: {error}", file=sys.stderr)

@@ -548,7 +548,7 @@ class FromRunsToPages(unittest.TestCase):
         self.assertIsNone(Study(front_figures).find("regression-hybrid", size="0.4"))
         self.assertEqual(Study(self.figures(docs, "cifar10-ablation")).find("map", variant="logits")["epochs"], 46)
         epochs, labels = (Study(self.figures(docs, f"cifar10-{name}")) for name in ("epochs", "labels"))
-        self.assertEqual([(each["fine_tuning"], each["epochs"], each["seeds"]) for each in epochs.peers(size="whole-0.2")],
+        self.assertEqual([(each["fine_tuning"], each["epochs"], each["seeds"]) for each in epochs.peers(size="whole-0.3")],
                          [(0, 46, [0]), (1, 47, [0]), (2, 48, [0]), (5, 51, [0]), (20, 66, [0])])
         self.assertEqual(len(labels.peers()), 6)
         self.assertEqual(labels.peers(labelled=0.01, distillation=0.0)[0]["epochs"], 45 + 1 + 650)
@@ -574,15 +574,16 @@ class FromRunsToPages(unittest.TestCase):
         self.assertEqual(Study(self.figures(docs, "cifar10-front")).find("hybrid", size="0.3")["seeds"], [1])
 
     def test_passes_over_runs_of_other_settings(self):
-        recipe = self.folder / "out/cifar10/labels/0.1-d0-s1/recipe.toml"
+        recipe = self.folder / "out/cifar10/labels/0.1-d0-s0/recipe.toml"
         text = recipe.read_text()
         self.addCleanup(recipe.write_text, text)
         recipe.write_text(text.replace("labelled = 0.1", "labelled = 0.2"))
         docs = self.docs("others")
         said = self.report(docs)
-        found = Study(self.figures(docs, "cifar10-labels")).find("hybrid", labelled=0.1, distillation=0.0)
-        self.assertEqual(found["seeds"], [0])
-        self.assertIn("\n  cifar10/labels/0.1-d0-s1 (with other settings: data.labelled)\n", said)
+        labels = Study(self.figures(docs, "cifar10-labels"))
+        self.assertIsNone(labels.find("hybrid", labelled=0.1, distillation=0.0))
+        self.assertIsNotNone(labels.find("hybrid", labelled=0.1, distillation=0.9))
+        self.assertIn("\n  cifar10/labels/0.1-d0-s0 (with other settings: data.labelled)\n", said)
 
     def test_makes_no_table_of_the_fronts_runs_alone_for_a_dataset_that_its_study_is_not_made_with(self):
         self.addCleanup(shutil.rmtree, self.folder / "out/cifar100")
@@ -642,6 +643,59 @@ class FromRunsToPages(unittest.TestCase):
         for line in (r"hybrid \| mfi \| 51 .*", r"no-mapping \| mfi \| 51 .*", r"regression-hybrid .* not run \| - \|"):
             self.assertRegex(text, rf"\n\| 0.3 \| {line}")
 
+    def kept(self, name, change=lambda value: None):
+        """The front's figures before, changed, and those that --keep makes of them where some runs, all peers and a search are gone."""
+        docs, out = self.docs(name), self.folder / f"{name}-out"
+        self.report(docs)
+        before = self.figures(docs, "cifar10-front")
+        change(before)
+        (docs / "results/cifar10-front.json").write_text(json.dumps(before))
+        shutil.copytree(self.folder / "out", out)
+        for gone in ("front/0.3-s1", "front/0.22-s*", "whole/whole-0.2-s0/hybrid", "*/*/peers"):
+            for folder in list((out / "cifar10").glob(gone)):
+                shutil.rmtree(folder)
+        (out / "cifar10/sizes/0.22.json").unlink()
+        self.report(docs, out, "--keep")
+        return before, self.figures(docs, "cifar10-front")
+
+    def test_keeps_figures_whose_runs_are_gone(self):
+        before, after = self.kept("gone")
+        self.assertIn("cifar10/front/0.22-s2", before["missing"])  # which waits for the search that is gone
+        self.assertEqual(after, before | {"missing": ["cifar10/search-0.22", *before["missing"]]})
+
+    def test_counts_what_is_neither_kept_nor_there(self):
+        def without(before):
+            for each in before["figures"]:
+                if (each["run"], each["step"]) in (("cifar10/front/0.22", "no-mapping"), ("cifar10/front/0.22/peers", "group-norm-macs-local")):
+                    each["seeds"] = [7 for _ in each["seeds"]]
+
+        before, after = self.kept("partly", without)
+        self.assertEqual([each for each in after["missing"] if each not in before["missing"]],
+                         ["cifar10/search-0.22", "cifar10/front/0.22-s0 (not yet: no-mapping)", "cifar10/front/0.22-s1 (not yet: no-mapping)",
+                          "cifar10/front/0.22-s0/peers (not yet: group-norm-macs-local-ours-s0)"])
+        self.assertEqual(after["runs"], before["runs"])
+
+    def test_keeps_nothing_of_another_teacher_network_or_setting(self):
+        def another_teacher(before):
+            before["figures"][0]["test_loss"] = [0.7]
+
+        def another_network(before):
+            before["chosen"]["0.3"]["chosen"]["stages"][0] = "all"
+            before["chosen"]["0.22"]["target"] = "params=0.5"
+
+        def another_setting(before):
+            for each in before["figures"]:
+                each["set"] = ["hybrid.epochs=9"]
+
+        def another_recipe(before):
+            before["recipe"]["hybrid.learning_rate"] = 7
+
+        for change in (another_teacher, another_network, another_setting, another_recipe):
+            _, after = self.kept(change.__name__, change)
+            self.assertEqual(Study(after).find("hybrid", size="0.3")["seeds"], [0], change.__name__)
+            self.assertIsNone(Study(after).find("hybrid", size="0.22"), change.__name__)
+            self.assertLessEqual({"cifar10/search-0.22", "cifar10/front/0.3-s1"}, set(after["missing"]), change.__name__)
+
     def test_the_pages_of_the_project_say_what_its_figures_say(self):
         docs = self.folder / "committed"
         docs.mkdir()
@@ -670,13 +724,14 @@ class FromRunsToPages(unittest.TestCase):
         done = self.call("report.py", "--from", self.folder / "bad", "--docs", self.docs("bad-docs"))
         self.assertIn("a.json: no figures of a study", done.stderr)
         self.assertEqual(self.call("report.py").returncode, 2)
+        self.assertIn("--keep is for OUT", self.call("report.py", "--from", "docs/results", "--keep").stderr)
 
     def test_counts_every_network_that_stands_in_a_table(self):
         docs = self.docs("counts")
         self.report(docs)
         text = (docs / "results.md").read_text().split(pages.marker("front-cifar10"))[1]
         text = text.split(pages.end_marker("front-cifar10"))[0]
-        self.assertEqual(len(re.findall(r"^\| (?!size)", text, re.M)), 2 + 6 * (2 + 2) + 2 * 2 + 3 + 5 * 2 + 3 + 1 + 2 + 12)
+        self.assertEqual(len(re.findall(r"^\| (?!size)", text, re.M)), 2 + 6 * (2 + 2) + 2 * 2 + 3 + 5 * 2 + 3 + 1 + 2 + 7)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ class ThePlan(unittest.TestCase):
                              ("depgraph", "depgraph")):
             made = {task.folder / "sizes" / f"{task.size}.toml" for task in self.plan.tasks(makes, "cifar10")
                     if hasattr(task, "size")}
-            for task in self.plan.tasks(study, "cifar10"):
+            for task in runs(self.plan.tasks(study, "cifar10")):
                 if getattr(task, "at", None):
                     self.assertIn(task.recipe, made, task.name)
                     self.assertEqual(task.needs, makes)
@@ -160,16 +160,18 @@ class ThePlan(unittest.TestCase):
         for dataset in ("cifar10", "cifar100"):
             peers = [task for study in ("peers", "whole") for task in self.plan.tasks(study, dataset)
                      if isinstance(task, PeersTask)]
-            self.assertEqual([task.run.at["size"] for task in peers],
+            compared = [task for task in peers if task.name.endswith("-compared")]
+            self.assertEqual([task.run.at["size"] for task in peers if task not in compared],
                              ["0.6", "0.4", "0.3", "0.22", "0.2", "macs-0.44", "whole-0.3", "whole-0.22"])
+            self.assertEqual([(task.run.at["size"], len(task.steps)) for task in compared],
+                             [("whole-0.22", 6)] if dataset == "cifar10" else [])
             for task in peers:
-                compared = (dataset, task.run.at["size"]) == ("cifar10", "whole-0.22")
-                self.assertEqual(len(task.steps), 12 if compared else 2, task.name)
+                self.assertEqual(len(task.steps), 6 if task in compared else 2, task.name)
                 self.assertIn("group-norm-macs-local-ours-s0", task.steps)
 
     def test_shows_what_narrower_blocks_are_worth(self):
         front, whole = (runs(self.plan.tasks(study, "cifar10")) for study in ("front", "whole"))
-        front = [task for task in front if task.at["size"] != "macs-0.44"]
+        front = [task for task in front if task.at["size"] != "macs-0.44" and task.seed == 0]
         self.assertEqual([task.at["size"] for task in whole], [f"whole-{task.at['size']}" for task in front])
         for task, other in zip(whole, front):
             self.assertEqual(task.at["blocks"], "whole")
@@ -186,6 +188,14 @@ class ThePlan(unittest.TestCase):
         self.assertEqual(usual.recipe, longer.recipe)
         self.assertEqual(longer.steps, ("map", "hybrid"))
 
+    def test_has_three_seeds_where_what_they_say_is_smaller_than_what_is_shown_elsewhere(self):
+        for study in ("front", "whole", "ablation", "epochs", "labels", "depgraph"):
+            seeds = {task.seed for task in runs(self.plan.tasks(study, "cifar10")) if getattr(task, "at", None)}
+            self.assertEqual(seeds, {0, 1, 2} if study in ("front", "ablation") else {0}, study)
+        self.plan.seeds = [2]
+        self.assertEqual(self.plan.tasks("labels", "cifar10"), [])
+        self.assertEqual({task.seed for task in self.plan.tasks("front", "cifar10")}, {2})
+
     def test_prunes_with_one_seed(self):
         for study in ("peers", "epochs", "labels"):
             self.assertEqual({task.run.seed for task in self.plan.tasks(study, "cifar10") if isinstance(task, PeersTask)}, {0})
@@ -196,12 +206,13 @@ class ThePlan(unittest.TestCase):
             for task, following in zip(tasks, tasks[1:] + [None]):
                 if isinstance(task, PeersTask):
                     self.assertEqual(task.steps, ("group-norm-params-local-ours-s0",))
-                elif task.seed == 0:
+                elif task.at["size"] in ("whole-0.3", "whole-0.22"):
                     self.assertIs(following.run, task)
 
     # study.py makes the larger one of the two.
     def test_asks_for_no_peers_beside_the_fronts_where_runs_are_shared(self):
-        wanted = {task.name: set(task.steps) for task in self.plan.tasks("whole", "cifar10") if isinstance(task, PeersTask)}
+        wanted = {task.name: set(task.steps) for task in self.plan.tasks("whole", "cifar10")
+                  if isinstance(task, PeersTask) and not task.name.endswith("compared")}
         shared = [task for study in ("epochs", "labels") for task in self.plan.tasks(study, "cifar10")
                   if isinstance(task, PeersTask) and task.name in wanted]
         self.assertEqual([task.name for task in shared], [f"cifar10/whole/whole-{size}-s0/peers" for size in ("0.3", "0.22")])

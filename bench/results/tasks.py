@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import chosen
-from epochs import epochs_after_teacher
+from epochs import epochs_after_teacher, hybrid_record
 from errors import StudyError
 from run_files import differences, flat, has_flow_stage, read_json, read_recipe, read_toml, step_records, wanted_settings
 
@@ -83,6 +83,14 @@ class RunTask:
         """What results.json is to hold in the end."""
         return self.method + tuple(CONTROL_STEPS[control] for control in self._wanted_controls())
 
+    def places(self):
+        """{step: its run but for the seed, and itself}: where its figures stand."""
+        return {step: (self.name.removesuffix(f"-s{self.seed}"), step) for step in self.steps}
+
+    def set_words(self):
+        """What tells it from other runs of its recipe but for the seed."""
+        return [word for word in self.words if not word.startswith("seed=")]
+
     def _wanted_controls(self):
         """Without a flow stage, mapping by regression is the mapping itself. Read off the recipe each time: a search that is made
         before this may choose another network."""
@@ -106,9 +114,12 @@ class RunTask:
             return State(BEGUN, why)
         return State(BEGUN, f"not yet: {', '.join(missing)}") if missing else State(DONE)
 
-    def has_its_hybrid(self):
-        """Whether there is what peers are made of and held against; they do not wait for the controls."""
-        return {"teacher", "hybrid"} <= step_records(self.folder)[0].keys() and not self.why_not()
+    def hybrid_record(self):
+        """Of the network whose size peers are pruned to, or None: they wait neither for its fine-tuning nor for the controls."""
+        records, _ = step_records(self.folder)
+        if "teacher" not in records or self.why_not():
+            return None
+        return hybrid_record(read_toml(self.folder / "recipe.toml"), records)
 
     def why_not(self):
         """Why what is there does not count; "" where it does."""
@@ -245,11 +256,12 @@ class PeersTask:
     def peers(self):
         """{name: what its file holds} of those that are there and were made of just this run's teacher, for its hybrid, with
         its settings and its images: a folder may hold a trial on few of them."""
-        if not self.run.has_its_hybrid():
+        hybrid = self.run.hybrid_record()
+        if not hybrid:
             return {}
         records, results = step_records(self.run.folder)
         recipe = read_toml(self.run.folder / "recipe.toml")
-        limits = {"params": records["hybrid"]["parameters"], "macs": records["hybrid"]["macs"]}
+        limits = {"params": hybrid["parameters"], "macs": hybrid["macs"]}
         wanted = {"teacher_sha256": records["teacher"]["model_sha256"], "epochs": epochs_after_teacher(recipe),
                   "precision": self.precision, "data_fingerprint": results["data_fingerprint"],
                   "training_images": results["training_images"], "validation": recipe["data"].get("validation", 0),
@@ -273,6 +285,26 @@ class PeersTask:
         """The peers' names."""
         return tuple(self._kinds())
 
+    @property
+    def at(self):
+        return self.run.at
+
+    @property
+    def seed(self):
+        return self.run.seed
+
+    @property
+    def search(self):
+        return self.run.search
+
+    def places(self):
+        """As of a run."""
+        run = self.run.name.removesuffix(f"-s{self.seed}")
+        return {name: (f"{run}/peers", f"{kind['method']}-{kind['match']}-{kind['scope']}") for name, kind in self._kinds().items()}
+
+    def set_words(self):
+        return [*self.run.set_words(), f"precision={self.precision}"]
+
     def _kinds(self):
         """What each name stands for."""
         return {f"{method}-{match}-{scope}-{self.recipe}-s{self.run.seed}": {"method": method, "match": match, "scope": scope}
@@ -286,7 +318,7 @@ class PeersTask:
         return State(BEGUN, f"not yet: {', '.join(missing)}") if missing else State(DONE)
 
     def require_inputs(self):
-        if not self.run.has_its_hybrid():
+        if not self.run.hybrid_record():
             raise StudyError(f"{self.name}: the run {self.run.name} is not done; the study '{self.needs}' makes it")
 
     def finish(self):

@@ -1,4 +1,5 @@
-"""How long the networks of a run were trained, read off its recipe.toml, as mfi/pipeline/plan.cpp counts."""
+"""What a run's recipe.toml says of its steps, as mfi/pipeline/plan.cpp plans them: how long networks were trained, and which is
+the hybrid."""
 
 
 def epochs_after_teacher(recipe):
@@ -17,3 +18,9 @@ def teacher_epochs(recipe, step):
     """Epochs that the teacher has seen. A run that was given it trains it for none; a search's recipes keep in [teacher] what
     it was trained with, and a plain ResNet beside it is trained for those."""
     return step["epochs"] or recipe["teacher"]["epochs"]
+
+
+def hybrid_record(recipe, steps):
+    """Of a run's records by step, the one that says how large its hybrid is, or None: where the way is short (pipeline.blocks)
+    that is known from the mapping on, before it is fine-tuned."""
+    return steps.get("hybrid") or (steps.get("map") if recipe.get("pipeline", {}).get("blocks") else None)
