@@ -21,6 +21,7 @@ import verdicts  # noqa: E402
 from errors import StudyError  # noqa: E402
 from figures import CONTROLS, PRUNED, Study  # noqa: E402
 from made_up_folder import SOURCE, made_up_environment, run_tests  # noqa: E402
+from run_files import read_recipe  # noqa: E402
 from svg import METHODS, lighter  # noqa: E402
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -459,6 +460,23 @@ class Pages(unittest.TestCase):
         self.assertEqual(pages.missing(front(missing=["a", "b"], runs=8)),
                          "2 of the 8 runs that `experiments.toml` asks for here are not done yet; `study.py` with `--list` names them.")
         self.assertIn("1 of the 8 runs that `experiments.toml` asks for here is not", pages.missing(front(missing=["a"], runs=8)))
+
+    def test_name_networks_that_the_projects_recipes_are(self):
+        recipes = list((SOURCE / "recipes/smaller").glob("cifar*[0-9]-[0-9][0-9]-percent.toml"))
+        self.assertGreaterEqual(len(recipes), 11)
+        for file in recipes:
+            dataset, percent, _ = file.stem.split("-")
+            front = json.loads((SOURCE / f"docs/results/{dataset}-front.json").read_text())
+            chosen = [kept["chosen"]["stages"] for kept in front["chosen"].values()
+                      if round(100 * kept["chosen"]["parameters"] / kept["teacher"]["parameters"]) == int(percent)]
+            recipe = read_recipe(file)
+            pipeline, flow = recipe["pipeline"], recipe["flow"]
+            widths = pipeline.get("block_width", [0, 0, 0, 0])
+            flow_name = "flow" + (f"-a{flow['alignment']}" if flow.get("alignment", 1) != 1 else "")
+            stages = [f"{flow_name}-h{hidden}" if count == 0 else f"blocks-{count}-w{width}" if width else
+                      "all" if count == own else f"blocks-{count}"
+                      for count, own, width, hidden in zip(pipeline["blocks"], (3, 4, 6, 3), widths, flow["hidden"])]
+            self.assertIn(stages, chosen, file.name)
 
     def test_have_a_place_for_every_table(self):
         for page, names in SECTIONS.items():
