@@ -3,7 +3,8 @@
 
 usage: peers.py MFI RUN [flags]       (needs the packages of bench/peers/requirements.txt; docs/peers.md)
 
-MFI is the program, RUN the folder of a finished `mfi run` on CIFAR. Its teacher is taken into PyTorch, checked against what
+MFI is the program, RUN the folder of an `mfi run` on CIFAR that has its hybrid, or is known to get it (pipeline.blocks: from the
+mapping on its size is). Its teacher is taken into PyTorch, checked against what
 mfi says of it, pruned by Torch-Pruning to the hybrid's parameters or MACs, and trained for as many epochs as the hybrid had
 after the teacher. The test images are read once, when a peer is finished. Each peer's result is a file in the --out folder;
 a second start goes on with those that are missing.
@@ -58,7 +59,7 @@ def parse(words=None):
 
     parser = argparse.ArgumentParser(prog="peers.py", description="other people's pruning on the teacher of a run")
     parser.add_argument("mfi", type=Path, help="the mfi program")
-    parser.add_argument("run", type=Path, help="folder of a finished mfi run")
+    parser.add_argument("run", type=Path, help="folder of an mfi run that has its hybrid, or with pipeline.blocks its mapping")
     parser.add_argument("--data", default=os.environ.get("MFI_DATA"), help="folder of the data; default: MFI_DATA")
     parser.add_argument("--out", type=Path, help="where results go; default: RUN/peers")
     parser.add_argument("--match", choices=[*MATCHES, "both"], default="both",

@@ -1,4 +1,4 @@
-"""A finished run of `mfi run`: what its networks are worth, and how long they were trained."""
+"""A run of `mfi run` whose hybrid's size is known: what its networks are worth, and how long they were trained."""
 import hashlib
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ DATASETS = ("cifar-10", "cifar-100")
 
 
 class Run:
-    """Raises PeersError where the folder is no finished run, or one whose data the peers cannot be trained on."""
+    """Raises PeersError where the folder is no such run, or one whose data the peers cannot be trained on."""
 
     def __init__(self, folder):
         self.folder = Path(folder)

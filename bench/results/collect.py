@@ -1,7 +1,7 @@
 """The figures of a study, gathered from its runs' own files: what docs/results/DATASET-STUDY.json holds."""
 from earlier import Earlier
 from epochs import epochs_after_teacher, teacher_epochs
-from figures import PER_SEED, PRUNED, REGRESSION
+from figures import HELD_OUT, PER_SEED, PRUNED, REGRESSION
 from plan import TABLES
 from run_files import flat, held_out_percent, read_recipe, read_toml, step_records
 from tasks import DONE, PeersTask, SearchTask
@@ -16,26 +16,16 @@ class Figures:
         self.rows = {}  # by run and step
         self.training_images, self.test_images, self.held_out_images = set(), set(), set()
 
-    def add(self, task, place, kind, by, network, epochs, record, held_out, machine, version):
-        """kind: what tells peers of one run from each other. A peer may be asked for twice."""
-        if self.has(place, task.seed):
+    def add(self, place, row):
+        """A row with one seed, to what there is at that place. A peer may be asked for twice."""
+        if self.has(place, row["seeds"][0]):
             return
-        run, step = place
-        values = (task.seed, record["parameters"], record["macs"], record["test_top1_percent"], record.get("test_loss"), held_out,
-                  record.get("seconds"))
-        self.add_row(place, {"run": run, "step": step, **task.at, **kind, "set": task.set_words(), "by": by, "network": network,
-                             "epochs": epochs} | {key: [value] for key, value in zip(PER_SEED, values)}
-                     | {"machines": [machine], "versions": [version]})
-
-    def add_row(self, place, row):
-        """To what there is at that place: one seed more."""
         there = self.rows.setdefault(place, row)
-        if there is row:
-            return
-        for key in PER_SEED:
-            there[key] = there[key] + row[key]
-        for key in ("machines", "versions"):
-            there[key] = list(dict.fromkeys(there[key] + row[key]))
+        if there is not row:
+            for key in PER_SEED:
+                there[key] = there[key] + row[key]
+            for key in ("machines", "versions"):
+                there[key] = list(dict.fromkeys(there[key] + row[key]))
 
     def has(self, place, seed):
         return seed in self.rows.get(place, {}).get("seeds", ())
@@ -49,59 +39,62 @@ class Figures:
         return rows
 
 
-def _asked(runs):
-    """{size: what the studies want there}, with any seed: steps, and PRUNED."""
-    out = {}
-    for task in runs:
-        if task.at:
-            out.setdefault(task.at["size"], []).extend([PRUNED] if isinstance(task, PeersTask) else task.steps)
-    return {size: list(dict.fromkeys(steps)) for size, steps in out.items()}
-
-
-def collect(plan, table, dataset, before=None):
-    """All that the table's runs have left so far, as a value for JSON, and how many of its figures are kept from `before`, which
-    was collected when there were other runs. None in place of the value before there is a network made smaller."""
+def collect(plan, table, dataset, earlier_value=None):
+    """All that the table's runs have left so far, as a value for JSON; None before there is a network made smaller. Of what was
+    collected earlier, that is kept which has no runs any more."""
     figures = Figures()
     tasks = list({task.name: task for study in TABLES[table] for task in plan.tasks(study, dataset)}.values())
     runs = [task for task in tasks if not isinstance(task, SearchTask)]
     for task in runs:
         (_add_peers if isinstance(task, PeersTask) else _add_run)(figures, task)
     recipe = flat(read_recipe(runs[0].recipe))  # the teacher's, which all others begin with
-    earlier = Earlier(before, recipe)
-    kept = earlier.add_to(figures, runs)
+    earlier = Earlier(earlier_value, recipe)
+    earlier.add_to(figures, runs)
     rows = figures.in_order([place for task in runs for place in task.places().values()])
     if not any(row["step"] == "hybrid" for row in rows):
-        return None, 0
-    study, asked = plan.experiments.get(table, {}), _asked(runs)
-    searches = [task for task in tasks if isinstance(task, SearchTask) and task.size in asked]
-    sizes = {row.get("size") for row in rows}
+        return None
+    study, sizes = plan.experiments.get(table, {}), {row.get("size") for row in rows}
+    searches = [task for task in tasks if isinstance(task, SearchTask) and any(run.search == task for run in runs)]
     chosen = {task.size: task.kept() if task.state().word == DONE else earlier.chosen(task)
               for task in searches if task.size in sizes}
-    no_flow_stage = [size for size, found in chosen.items()
-                     if found and not any(name.startswith("flow") for name in found["chosen"]["stages"])]
+    no_flow_stage = [size for size, kept in chosen.items()
+                     if not any(name.startswith("flow") for name in kept["chosen"]["stages"])]
     return {"study": table, "dataset": dataset, "recipe": recipe, "settings": plan.experiments["hybrid"],
             "training_images": sorted(figures.training_images), "test_images": max(figures.test_images),
             "held_out_images": max(figures.held_out_images),
-            "network": study.get("network"),  # in place of one that a search has chosen
-            "chosen": {} if study.get("network") else chosen,
-            "same_network": {size: other for size, other in plan.same_network(dataset).items()
-                             if table == "front" and other in sizes},
-            "no_flow_stage": no_flow_stage, "published": study.get("published", []), "base": study.get("base"), "asked": asked,
-            "runs": len(runs) + len(searches), "missing": _missing(runs, searches, figures, no_flow_stage), "figures": rows}, kept
+            "network": study.get("network"),  # where settings lay another one over what a search has chosen
+            "chosen": chosen, "same_network": {size: other for size, other in plan.same_network(dataset).items()
+                                               if table == "front" and other in sizes},
+            "no_flow_stage": no_flow_stage, "published": study.get("published", []), "base": study.get("base"),
+            "asked": _asked(runs, no_flow_stage), "runs": len(runs) + len(searches),
+            "missing": _missing(runs, searches, figures, no_flow_stage), "figures": rows}
+
+
+def _asked(runs, no_flow_stage):
+    """{size: what the studies want there}, with any seed: steps, and PRUNED."""
+    out = {}
+    for task in runs:
+        if task.at:
+            out.setdefault(task.at["size"], []).extend([PRUNED] if isinstance(task, PeersTask) else _steps(task, no_flow_stage))
+    return {size: list(dict.fromkeys(steps)) for size, steps in out.items()}
+
+
+def _steps(task, no_flow_stage):
+    """Names of a run's steps, or of peers. A run whose recipe is gone does not know itself that it has no flow stage."""
+    return [name for name in task.places() if not (name == REGRESSION and task.at["size"] in no_flow_stage)]
 
 
 def _missing(runs, searches, figures, no_flow_stage):
     """Names of the runs that there are not all figures of, with the reason, and of the searches that these wait for."""
-    names, sizes = [], set()
+    names, waiting_for = [], []
     for task in runs:
-        left = [name for name, place in task.places().items() if not figures.has(place, task.seed)
-                and not (name == REGRESSION and task.at["size"] in no_flow_stage)]
+        steps = _steps(task, no_flow_stage)
+        left = [name for name in steps if not figures.has(task.places()[name], task.seed)]
         if left:
-            why = task.state().why if len(left) == len(task.places()) else f"not yet: {', '.join(left)}"
-            names.append(_with_reason(task.name, why))
-            sizes.add(task.at.get("size"))
+            names.append(_with_reason(task.name, task.state().why if len(left) == len(steps) else f"not yet: {', '.join(left)}"))
+            waiting_for.append(task.search)
     return [_with_reason(task.name, state.why) for task in searches
-            if task.size in sizes and (state := task.state()).word != DONE] + names
+            if task in waiting_for and (state := task.state()).word != DONE] + names
 
 
 def _with_reason(name, why):
@@ -121,8 +114,9 @@ def _add_run(figures, task):
     for step, place in task.places().items():
         if step in records:
             record = records[step]
-            figures.add(task, place, {}, "mfi", record["network"], _epochs(step, record, records, recipe), record,
-                        held_out_percent(task.folder, record), results["machine"], results["version"])
+            figures.add(place, _row(task, place, record, "mfi", record["network"], _epochs(step, record, records, recipe))
+                        | {HELD_OUT: [held_out_percent(task.folder, record)],
+                           "machines": [results["machine"]], "versions": [results["version"]]})
 
 
 def _epochs(step, record, records, recipe):
@@ -142,8 +136,17 @@ def _add_peers(figures, task):
     records, _ = step_records(task.run.folder)
     before = teacher_epochs(read_toml(task.run.folder / "recipe.toml"), records["teacher"])
     for name, peer in peers.items():
-        made = peer["made_with"]
-        figures.add(task, task.places()[name], {key: peer[key] for key in ("method", "match", "scope")}, "Torch-Pruning",
-                    f"{peer['method']}, {peer['scope']}, {peer['recipe']}", before + peer["settings"]["epochs"], peer, None,
-                    f"{made['machine']}, {made['threads']} threads",
-                    f"Torch-Pruning {peer['settings']['torch_pruning']}, PyTorch {made['torch']}")
+        made, place = peer["made_with"], task.places()[name]
+        row = _row(task, place, peer, "Torch-Pruning", f"{peer['method']}, {peer['scope']}, {peer['recipe']}",
+                   before + peer["settings"]["epochs"])
+        figures.add(place, row | {key: peer[key] for key in ("method", "match", "scope")} | {
+            "machines": [f"{made['machine']}, {made['threads']} threads"],
+            "versions": [f"Torch-Pruning {peer['settings']['torch_pruning']}, PyTorch {made['torch']}"]})
+
+
+def _row(task, place, record, by, network, epochs):
+    run, step = place
+    values = (task.seed, record["parameters"], record["macs"], record["test_top1_percent"], record.get("test_loss"), None,
+              record.get("seconds"))
+    return {"run": run, "step": step, **task.at, "set": task.set_words(), "by": by, "network": network, "epochs": epochs} | {
+        key: [value] for key, value in zip(PER_SEED, values)}

@@ -1,13 +1,11 @@
 """Figures that stand in docs/results already: those whose runs are gone, with the machine that they were on, can be kept."""
-import math
-
 from figures import PER_SEED
 from run_files import differences
-from tasks import DONE, ROUNDING
+from tasks import DONE, same_answers
 
 
 class Earlier:
-    """What report.py wrote before of the same study; `value` is None where there is nothing, or nothing is to be kept."""
+    """What report.py wrote of the same study when there were other runs; None where there is nothing, or nothing is to be kept."""
 
     def __init__(self, value, recipe):
         """recipe: what the study's teacher and networks are trained by, flat. With another one nothing is kept."""
@@ -18,39 +16,35 @@ class Earlier:
     def chosen(self, search):
         """What that search had chosen, where it was asked for the same; else None."""
         found = self.value["chosen"].get(search.size) if self.value else None
-        same = found and (found["target"], found.get("asked", list(search.words))) == (" ".join(search.targets), list(search.words))
-        return found if same else None
+        return found if found and not search.asked_otherwise(found) else None
 
     def add_to(self, figures, tasks):
-        """Adds to rows what seeds they do not have, and rows that are not there; returns how many seeds it added. Nothing is
-        added to figures of another teacher, nor what was trained with other settings or on another network."""
+        """Adds to rows what seeds they do not have, and rows that are not there. Nothing is added to figures of another teacher, nor
+        what was trained with other settings or on another network. Machines and versions are those of all seeds of a row."""
         if not self.value or not self._has_the_teacher(figures):
-            return 0
+            return
         wanted = {(*place, task.seed): (task, place) for task in tasks for place in task.places().values()}
-        added = 0
+        added = False
         for row in self.value["figures"]:
             for number, seed in enumerate(row["seeds"]):
                 task, place = wanted.get((row["run"], row["step"], seed), (None, None))
-                if task and row["set"] == task.set_words() and self._is_of_the_network(task) and not figures.has(place, seed):
-                    figures.add_row(place, row | task.at | {key: [row[key][number]] for key in PER_SEED})
-                    added += 1
+                if task and not figures.has(place, seed) and self._is_the_same_training(row, task):
+                    figures.add(place, row | task.at | {key: [row[key][number]] for key in PER_SEED})
+                    added = True
         if added:
             for key in ("training_images", "test_images", "held_out_images"):
-                before = self.value[key]
-                getattr(figures, key).update(before if isinstance(before, list) else [before])
-        return added
+                counts = self.value[key]
+                getattr(figures, key).update(counts if isinstance(counts, list) else [counts])
 
     def _has_the_teacher(self, figures):
-        """As two runs know each other's: by its answers to the test images."""
-        theirs, ours = ([row for row in rows if row["step"] == "teacher"]
-                        for rows in (self.value["figures"], figures.rows.values()))
-        return bool(theirs and ours) and theirs[0]["test_top1_percent"] == ours[0]["test_top1_percent"] and math.isclose(
-            theirs[0]["test_loss"][0], ours[0]["test_loss"][0], rel_tol=ROUNDING)
+        both = [[row for row in rows if row["step"] == "teacher"] for rows in (self.value["figures"], figures.rows.values())]
+        return all(both) and same_answers(*((row["test_top1_percent"][0], row["test_loss"][0]) for row, *_ in both))
 
-    def _is_of_the_network(self, task):
-        """A study whose networks no search has chosen says in its settings what they are."""
-        search = task.search
-        if not search or self.value["network"]:
+    def _is_the_same_training(self, row, task):
+        if row["set"] != task.set_words() or row.get("size") != task.at.get("size"):
+            return False
+        if not task.search:
             return True
-        before = self.chosen(search)
-        return bool(before) and (search.state().word != DONE or search.kept()["chosen"]["stages"] == before["chosen"]["stages"])
+        chosen = self.chosen(task.search)
+        searched_anew = task.search.state().word == DONE
+        return bool(chosen) and not (searched_anew and task.search.kept()["chosen"]["stages"] != chosen["chosen"]["stages"])

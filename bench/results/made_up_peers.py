@@ -8,7 +8,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "shared")]
-from epochs import epochs_after_teacher  # noqa: E402
+from epochs import epochs_after_teacher, hybrid_record  # noqa: E402
 from run_files import read_toml  # noqa: E402
 
 
@@ -17,7 +17,7 @@ def main():
     results = json.loads((run / "results.json").read_text())
     steps = {step["step"]: step for step in results["steps"]}
     recipe = read_toml(run / "recipe.toml")
-    hybrid, seed = steps["hybrid"], int(flags["--seeds"])
+    hybrid, seed = hybrid_record(recipe, steps), int(flags["--seeds"])
     training = {key: value for key, value in recipe["hybrid"].items() if key not in ("epochs", "features")}
     (run / "peers").mkdir(exist_ok=True)
     def chosen(flag, all_words):

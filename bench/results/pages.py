@@ -35,7 +35,7 @@ def section(study):
     parts += [table(study).rstrip(), f"    {command(study)}", _fill(note(study))]
     if study.value.get("network"):
         parts.append(_fill(f"The network: {study.value['network']}."))
-    if study.value["chosen"]:
+    elif study.value["chosen"]:
         chosen = [f"{size}: {', '.join(kept['chosen']['stages'])}" for size, kept in study.value["chosen"].items()]
         chosen += [f"{size}: the same as {other}" for size, other in study.value["same_network"].items()]
         parts.append(_fill(f"What the search has chosen, stage by stage: {'; '.join(chosen)}."))

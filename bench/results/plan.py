@@ -124,7 +124,9 @@ class Plan:
     def _epochs(self, dataset):
         study = self.experiments["epochs"]
         longer_at, peers_at = (self._trained_as(dataset, study[key]) for key in ("teacher_longer_at", "peers_at"))
-        sizes = {self._trained_as(dataset, size): epochs for size, epochs in study["sizes"].items()}
+        sizes = {}
+        for size, epochs in study["sizes"].items():
+            sizes.setdefault(self._trained_as(dataset, size), {}).update(dict.fromkeys(epochs))
         out = []
         for seed in self.seeds_of("epochs"):
             for size, numbers in sizes.items():

@@ -47,20 +47,27 @@ def parse(words=None):
     return args
 
 
-def of_runs(out, seeds, before):
-    """before: a folder of figures that are kept where their runs are gone, or None."""
+def of_runs(out, seeds, figures, keep):
+    """figures: the folder of those that report.py wrote earlier. keep: whether they stay where their runs are gone."""
     if not out.is_dir():
         raise StudyError(f"{out}: there is no such folder; expected the one that study.py has put its runs in")
     plan = Plan(out, read_experiments(), seeds)
     for table in TABLES:
         usual = plan.datasets(table)
         for dataset in usual if table == "depgraph" else DATASETS:
-            earlier = read_json(before / figures_file(table, dataset)) if before else None
-            value, kept = collect(plan, table, dataset, earlier)
+            earlier = read_json(figures / figures_file(table, dataset))
+            value = collect(plan, table, dataset, earlier if keep else None)
             if value and (dataset in usual or _has_own_runs(value)):
-                if kept:
-                    print(f"{table}-{dataset}: {kept} figures kept whose runs are gone")
+                dropped = len(_figures_in(earlier) - _figures_in(value))
+                if dropped:
+                    why = ("of another teacher, recipe, network or setting, or asked for no more" if keep else
+                           "their runs are not there; --keep keeps them where teacher, network and settings are the same")
+                    print(f"{table}-{dataset}: {dropped} earlier figure{'' if dropped == 1 else 's'} dropped: {why}")
                 yield Study(value)
+
+
+def _figures_in(value):
+    return {(row["run"], row["step"], seed) for row in (value or {}).get("figures", ()) for seed in row["seeds"]}
 
 
 def _has_own_runs(value):
@@ -106,14 +113,16 @@ def write(studies, docs, with_figures):
 def main():
     args = parse()
     try:
-        studies = list(of_runs(args.out, args.seeds, args.docs / "results" if args.keep else None) if args.out else of_figures(args.figures))
+        studies = list(of_runs(args.out, args.seeds, args.docs / "results", args.keep) if args.out else
+                       of_figures(args.figures))
         write(studies, args.docs, with_figures=args.out is not None)
     except StudyError as error:
         print(f"report.py: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     for study in studies:
         missing = study.value["missing"]
-        print(f"{section_name(study)}: {len(study.rows)} networks" + (f"; not done yet, of {study.value['runs']} runs:" if missing else ""))
+        print(f"{section_name(study)}: {len(study.rows)} networks" +
+              (f"; not done yet, of {study.value['runs']} runs:" if missing else ""))
         for name in missing:
             print(f"  {name}")
     if not studies:

@@ -662,57 +662,91 @@ class FromRunsToPages(unittest.TestCase):
             self.assertRegex(text, rf"\n\| 0.3 \| {line}")
 
     def kept(self, name, change=lambda value: None):
-        """The front's figures before, changed, and those that --keep makes of them where some runs, all peers and a search are gone."""
+        """Figures before, changed, and those that --keep makes of them where runs of each study, all peers and two searches are
+        gone; and what it says."""
         docs, out = self.docs(name), self.folder / f"{name}-out"
         self.report(docs)
-        before = self.figures(docs, "cifar10-front")
-        change(before)
-        (docs / "results/cifar10-front.json").write_text(json.dumps(before))
+        before = {file.stem: json.loads(file.read_text()) for file in (docs / "results").glob("*.json")}
+        for file, value in before.items():
+            change(value)
+            (docs / f"results/{file}.json").write_text(json.dumps(value))
         shutil.copytree(self.folder / "out", out)
-        for gone in ("front/0.3-s1", "front/0.22-s*", "whole/whole-0.2-s0/hybrid", "*/*/peers"):
-            for folder in list((out / "cifar10").glob(gone)):
+        for gone in ("cifar10/front/0.3-s1", "cifar10/front/0.22-s*", "cifar10/front/0.6-s*", "cifar10/whole/whole-0.2-s0/hybrid",
+                     "cifar10/*/*/peers", "cifar10/ablation/logits-s*", "cifar10/epochs/*-e2-*", "cifar10/labels/0.1-*",
+                     "cifar10-resnet56/front/*-e20-*"):
+            for folder in list(out.glob(gone)):
                 shutil.rmtree(folder)
-        (out / "cifar10/sizes/0.22.json").unlink()
-        self.report(docs, out, "--keep")
-        return before, self.figures(docs, "cifar10-front")
+        for size in ("0.22", "0.6"):
+            for kind in ("toml", "json"):
+                (out / f"cifar10/sizes/{size}.{kind}").unlink()
+        said = self.report(docs, out, "--keep")
+        return before, {file: self.figures(docs, file) for file in before}, said
 
     def test_keeps_figures_whose_runs_are_gone(self):
-        before, after = self.kept("gone")
-        self.assertIn("cifar10/front/0.22-s2", before["missing"])  # which waits for the search that is gone
-        self.assertEqual(after, before | {"missing": ["cifar10/search-0.22", *before["missing"]]})
+        before, after, said = self.kept("gone")
+        front = before["cifar10-front"]
+        self.assertIn("cifar10/front/0.22-s2", front["missing"])  # which waits for the search that is gone
+        front["missing"] = ["cifar10/search-0.6", "cifar10/search-0.22", *front["missing"]]
+        self.maxDiff = None
+        self.assertEqual(len(before), 5)
+        for file, value in before.items():
+            self.assertEqual(after[file], value, file)
+        self.assertNotIn("dropped", said)
 
     def test_counts_what_is_neither_kept_nor_there(self):
-        def without(before):
-            for each in before["figures"]:
+        def without(value):
+            for each in value["figures"]:
                 if (each["run"], each["step"]) in (("cifar10/front/0.22", "no-mapping"), ("cifar10/front/0.22/peers", "group-norm-macs-local")):
                     each["seeds"] = [7 for _ in each["seeds"]]
 
-        before, after = self.kept("partly", without)
+        before, after, said = self.kept("partly", without)
+        before, after = before["cifar10-front"], after["cifar10-front"]
         self.assertEqual([each for each in after["missing"] if each not in before["missing"]],
-                         ["cifar10/search-0.22", "cifar10/front/0.22-s0 (not yet: no-mapping)", "cifar10/front/0.22-s1 (not yet: no-mapping)",
+                         ["cifar10/search-0.6", "cifar10/search-0.22", "cifar10/front/0.22-s0 (not yet: no-mapping)",
+                          "cifar10/front/0.22-s1 (not yet: no-mapping)",
                           "cifar10/front/0.22-s0/peers (not yet: group-norm-macs-local-ours-s0)"])
         self.assertEqual(after["runs"], before["runs"])
+        self.assertIn("front-cifar10: 2 earlier figures dropped: of another teacher", said)  # of a seed 7
 
     def test_keeps_nothing_of_another_teacher_network_or_setting(self):
-        def another_teacher(before):
-            before["figures"][0]["test_loss"] = [0.7]
+        def another_teacher(value):
+            value["figures"][0]["test_loss"] = [0.7]
 
-        def another_network(before):
-            before["chosen"]["0.3"]["chosen"]["stages"][0] = "all"
-            before["chosen"]["0.22"]["target"] = "params=0.5"
+        def another_network(value):
+            for size in value["chosen"]:
+                value["chosen"][size]["chosen"]["stages"][0] = "other"
+                value["chosen"][size]["target"] += " macs=0.9" if size in ("0.22", "0.6") else ""
 
-        def another_setting(before):
-            for each in before["figures"]:
-                each["set"] = ["hybrid.epochs=9"]
+        def another_setting(value):
+            for each in value["figures"]:
+                each["set"] = ["hybrid.epochs=9", *each["set"][1:]]
 
-        def another_recipe(before):
-            before["recipe"]["hybrid.learning_rate"] = 7
+        def another_recipe(value):
+            value["recipe"]["hybrid.learning_rate"] = 7
 
         for change in (another_teacher, another_network, another_setting, another_recipe):
-            _, after = self.kept(change.__name__, change)
-            self.assertEqual(Study(after).find("hybrid", size="0.3")["seeds"], [0], change.__name__)
-            self.assertIsNone(Study(after).find("hybrid", size="0.22"), change.__name__)
-            self.assertLessEqual({"cifar10/search-0.22", "cifar10/front/0.3-s1"}, set(after["missing"]), change.__name__)
+            _, after, said = self.kept(change.__name__, change)
+            front, ablation = (Study(after[f"cifar10-{name}"]) for name in ("front", "ablation"))
+            self.assertEqual(front.find("hybrid", size="0.3")["seeds"], [0], change.__name__)
+            self.assertIsNone(front.find("hybrid", size="0.22"), change.__name__)
+            self.assertIsNone(ablation.find("hybrid", variant="logits"), change.__name__)
+            self.assertLessEqual({"cifar10/search-0.22", "cifar10/front/0.3-s1"}, set(front.value["missing"]), change.__name__)
+            self.assertIn("earlier figures dropped: of another teacher, recipe,", said)
+
+    def test_keeps_no_peer_that_was_trained_in_another_way(self):
+        def another_precision(value):
+            for each in value["figures"]:
+                if each.get("match") == "macs":
+                    each["set"] = [word.replace("bf16", "fp32") for word in each["set"]]
+
+        _, after, _ = self.kept("precision", another_precision)
+        self.assertEqual({each["match"] for each in Study(after["cifar10-front"]).peers()}, {"params"})
+
+    def test_says_what_it_drops(self):
+        docs = self.docs("drops")
+        self.report(docs)
+        said = self.report(docs, self.folder / "out", "--seeds", "0")
+        self.assertRegex(said, r"front-cifar10: \d+ earlier figures dropped: their runs are not there; --keep keeps")
 
     def test_the_pages_of_the_project_say_what_its_figures_say(self):
         docs = self.folder / "committed"

@@ -188,7 +188,7 @@ class ThePlan(unittest.TestCase):
         self.assertEqual(usual.recipe, longer.recipe)
         self.assertEqual(longer.steps, ("map", "hybrid"))
 
-    def test_has_three_seeds_where_what_they_say_is_smaller_than_what_is_shown_elsewhere(self):
+    def test_has_three_seeds_in_front_and_ablation_and_one_elsewhere(self):
         for study in ("front", "whole", "ablation", "epochs", "labels", "depgraph"):
             seeds = {task.seed for task in runs(self.plan.tasks(study, "cifar10")) if getattr(task, "at", None)}
             self.assertEqual(seeds, {0, 1, 2} if study in ("front", "ablation") else {0}, study)
@@ -200,14 +200,14 @@ class ThePlan(unittest.TestCase):
         for study in ("peers", "epochs", "labels"):
             self.assertEqual({task.run.seed for task in self.plan.tasks(study, "cifar10") if isinstance(task, PeersTask)}, {0})
 
-    def test_makes_peers_behind_each_run_of_epochs_and_labels(self):
-        for study in ("epochs", "labels"):
+    def test_makes_peers_behind_each_run_of_labels_and_of_one_size_of_epochs(self):
+        for study, sizes in (("epochs", {"whole-0.3": True, "whole-0.2": False}), ("labels", {"whole-0.22": True})):
             tasks = self.plan.tasks(study, "cifar10")
             for task, following in zip(tasks, tasks[1:] + [None]):
                 if isinstance(task, PeersTask):
                     self.assertEqual(task.steps, ("group-norm-params-local-ours-s0",))
-                elif task.at["size"] in ("whole-0.3", "whole-0.22"):
-                    self.assertIs(following.run, task)
+                else:
+                    self.assertEqual(getattr(following, "run", None) is task, sizes[task.at["size"]], task.name)
 
     # study.py makes the larger one of the two.
     def test_asks_for_no_peers_beside_the_fronts_where_runs_are_shared(self):
@@ -249,6 +249,16 @@ class CarryingOut(InAFolder):
                          "begun (not yet: no-mapping, regression-hybrid, smaller-resnet, distilled-resnet)")
         self.assertEqual(self.study(*self.FRONT).returncode, 0)
         self.assertEqual(self.states(*self.FRONT), {"cifar10/front/0.3-s0": "done"})
+
+    def test_prunes_before_the_network_beside_it_is_fine_tuned(self):
+        self.sized("0.3")
+        self.assertEqual(self.study(*self.FRONT, MADE_UP_STOP="hybrid").returncode, 76)
+        peers = ("peers", "--dataset", "cifar10", "--seeds", "0", "--only", "0.3-s0/peers")
+        self.assertEqual(self.states(*peers), {"cifar10/front/0.3-s0/peers": "missing"})
+        done = self.study(*peers)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.states(*peers), {"cifar10/front/0.3-s0/peers": "done"})
+        self.assertEqual(self.states(*self.FRONT)["cifar10/front/0.3-s0"].split(",")[0], "begun (not yet: hybrid")
 
     def test_says_which_study_comes_first(self):
         done = self.study(*self.FRONT)
@@ -397,7 +407,7 @@ class CarryingOut(InAFolder):
         self.sized("0.3")
         peers = ("peers", "--dataset", "cifar10", "--seeds", "0", "--only", "0.3-s0")
         early = self.study(*peers)
-        self.assertIn("the run cifar10/front/0.3-s0 is not done; the study 'front' makes it", early.stderr)
+        self.assertIn("the run cifar10/front/0.3-s0 has no mapped network yet; the study 'front' makes it", early.stderr)
         self.study(*self.FRONT)
         shutil.rmtree(self.out / "cifar10/front/0.3-s0/distilled-resnet")  # no peer waits for the controls
         done = self.study(*peers)
@@ -432,16 +442,16 @@ class CarryingOut(InAFolder):
     def test_makes_peers_that_two_studies_want_once_and_all_of_them(self):
         for studies in (("whole", "labels"), ("labels", "whole")):
             listed = self.study(*studies, "--dataset", "cifar10", "--seeds", "0", "--only", "whole-0.22-s0/peers", "--list").stdout
-            self.assertEqual(listed.count("run.sh"), 1)
-            self.assertIn("--methods group-norm,bn-scale,random --match both", listed)
+            self.assertEqual([re.search("--methods .* --scope", line)[0] for line in listed.splitlines() if "run.sh" in line],
+                             ["--methods group-norm --match both --scope", "--methods group-norm,bn-scale,random --match macs --scope"])
 
     def test_trains_a_network_once_that_was_chosen_for_two_sizes(self):
         self.study("search", "--dataset", "cifar10")
         whole = ("whole", "--dataset", "cifar10", "--seeds", "0")
-        self.assertEqual(len(self.states(*whole)), 7)
+        self.assertEqual(len(self.states(*whole)), 8)
         self.choose_the_same("whole-0.3", "whole-0.22")
         states = self.states(*whole)
-        self.assertEqual(len(states), 5)
+        self.assertEqual(len(states), 6)
         self.assertFalse([name for name in states if "0.22" in name])
         listed = self.study(*whole, "--only", "0.3-s0", "--list").stdout
         self.assertIn("--methods group-norm,bn-scale,random", listed)  # what is compared at 0.22
@@ -494,7 +504,7 @@ class CarryingOut(InAFolder):
                 done = subprocess.run(["bash", "-c", line], cwd=SOURCE, env=self.environment, capture_output=True, text=True)
                 self.assertEqual(done.returncode, 0, f"{line}\n{done.stderr}")
         self.assertEqual(set(self.states(*wanted).values()), {"done"})
-        self.assertIn("41 runs: 41 done", self.study(*wanted, "--list").stdout)
+        self.assertIn("42 runs: 42 done", self.study(*wanted, "--list").stdout)
 
     def test_can_do_without_some_of_them(self):
         study = ("labels", "--dataset", "cifar10", "--seeds", "0", "--only", "0.1-d0-s0", "--skip", "peers")

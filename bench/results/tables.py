@@ -80,7 +80,7 @@ def _ablation(study):
 def _comparable_seconds(study, mapped):
     """Of a mapping on the machine and the threads that the base was mapped with; else none."""
     base = study.find("map", variant=study.value["base"]) or mapped
-    if not mapped or mapped["machines"] != base["machines"]:
+    if not mapped or set(mapped["machines"]) != set(base["machines"]):
         return []
     return [each for each in mapped["seconds"] if each is not None]
 

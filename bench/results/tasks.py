@@ -43,6 +43,11 @@ class State:
         return self.word + (f" ({self.why})" if self.why else "")
 
 
+def same_answers(one, other):
+    """Whether two networks gave the same answers to the test images, each by its accuracy and mean loss."""
+    return one[0] == other[0] and math.isclose(one[1], other[1], rel_tol=ROUNDING)
+
+
 def shown_path(path):
     """As one would type it from here."""
     near = os.path.relpath(path)
@@ -145,9 +150,8 @@ class RunTask:
         own, teacher = step_records(self.folder)[0].get("teacher"), self.search.teacher.record()
         if not own or not teacher:
             return False
-        return (own["model_sha256"] == teacher["model_sha256"]
-                or own["test_top1_percent"] == teacher["test_top1_percent"]
-                and math.isclose(own["test_loss"], teacher["test_loss"], rel_tol=ROUNDING))
+        return own["model_sha256"] == teacher["model_sha256"] or same_answers(
+            *((record["test_top1_percent"], record["test_loss"]) for record in (own, teacher)))
 
     def record(self):
         """Of the one step that it is made for, or None."""
@@ -197,15 +201,22 @@ class SearchTask:
     def kept(self):
         return read_json(self.folder / "sizes" / f"{self.size}.json")
 
+    def asked_otherwise(self, kept):
+        """How what was kept of a search was asked for in another way; "" where it was not."""
+        if kept["target"] != " ".join(self.targets):
+            return f"for another target: {kept['target']}"
+        # One that was kept before this was noted, or by hand, is told by its recipe alone.
+        if kept.get("asked", list(self.words)) != list(self.words):
+            return f"asked with other settings: {' '.join(kept['asked']) or 'none'}"
+        return ""
+
     def state(self):
         kept, recipe = self.kept(), read_recipe(self.chosen_recipe)
         if kept is None or recipe is None:
             return State(MISSING)
-        if kept["target"] != " ".join(self.targets):
-            return State(BEGUN, f"for another target: {kept['target']}")
-        # One that was kept before this was noted, or by hand, is told by its recipe alone.
-        if kept.get("asked", list(self.words)) != list(self.words):
-            return State(BEGUN, f"asked with other settings: {' '.join(kept['asked']) or 'none'}")
+        other = self.asked_otherwise(kept)
+        if other:
+            return State(BEGUN, other)
         other = differences(wanted_settings(read_recipe(self.recipe), self.words), flat(recipe), ("flow.", "pipeline."))
         if other:
             return State(BEGUN, f"with other settings: {', '.join(other)}")
@@ -303,7 +314,7 @@ class PeersTask:
         return {name: (f"{run}/peers", f"{kind['method']}-{kind['match']}-{kind['scope']}") for name, kind in self._kinds().items()}
 
     def set_words(self):
-        return [*self.run.set_words(), f"precision={self.precision}"]
+        return [*self.run.set_words(), f"recipe={self.recipe}", f"precision={self.precision}"]
 
     def _kinds(self):
         """What each name stands for."""
@@ -319,7 +330,7 @@ class PeersTask:
 
     def require_inputs(self):
         if not self.run.hybrid_record():
-            raise StudyError(f"{self.name}: the run {self.run.name} is not done; the study '{self.needs}' makes it")
+            raise StudyError(f"{self.name}: the run {self.run.name} has no mapped network yet; the study '{self.needs}' makes it")
 
     def finish(self):
         pass
