@@ -23,6 +23,7 @@ const std::vector<ExitCodeFact>& exit_code_facts() {
       {ExitCode::diverged, "diverged", "a loss or a weight is no longer a finite number"},
       {ExitCode::recipe, "recipe", "a recipe's key does not exist, or its value cannot be"},
       {ExitCode::checkpoint, "checkpoint", "a model file is damaged, or of another network"},
+      {ExitCode::missed, "missed", "nothing that a search found is as small or as good as asked"},
       {ExitCode::interrupted, "interrupted", "Ctrl-C; the same command goes on"},
       {ExitCode::terminated, "terminated", "SIGTERM; the same command goes on"},
   };

@@ -30,7 +30,7 @@ void keep_freed_memory() {
 // What belongs together stands together in --help, in the order of the commands above.
 void group_commands(CLI::App& program) {
   const std::vector<std::pair<const char*, std::vector<const char*>>> groups{
-      {"Make a smaller network", {"run", "plan", "report", "watch"}},
+      {"Make a smaller network", {"run", "search", "plan", "report", "watch"}},
       {"Judge it and use it", {"eval", "predict", "export", "verify"}},
       {"Networks and data from elsewhere", {"import", "data", "inspect"}},
       {"The program itself", {"bench", "version", "explain", "completion", "man"}}};

@@ -1,4 +1,5 @@
 // mfi search
+#include <cmath>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -36,6 +37,7 @@ void search(const SearchArguments& arguments) {
   if (!arguments.yes) options.run.confirm = ask_at_terminal;
   if (arguments.on_nonfinite == "rewind") options.run.on_nonfinite = OnNonfinite::rewind;
   for (const auto& text : arguments.targets) options.targets.push_back(parse_target(text));
+  if (std::isnan(arguments.max_drop)) throw UsageError("--max-drop is nan, expected points from 0 to 100");
   if (arguments.max_drop >= 0) options.max_drop = arguments.max_drop;
 
   install_stop_handlers();
@@ -50,6 +52,7 @@ void search(const SearchArguments& arguments) {
   report.latency = false;
   report.data = arguments.data;
   const auto page = write_report(report);
+  require_chosen(results, options.targets, options.max_drop);
   if (arguments.progress == "none" || arguments.progress == "json" || results.points.empty()) return;
   const auto* chosen = results.chosen();
   const auto recipe_file = options.run.out / "search" / ((chosen ? "chosen" : results.points.back().name) + ".toml");
@@ -94,7 +97,7 @@ void add_search_command(CLI::App& program, Action& action) {
       "  mfi search recipes/cifar10-resnet34-w16.toml --data ~/data --target params=0.3\n"
       "  mfi search recipes/sample.toml --target params=0.4 --target macs=0.6" +
       exit_codes_section({ExitCode::not_found, ExitCode::io, ExitCode::busy, ExitCode::diverged, ExitCode::recipe,
-                          ExitCode::interrupted, ExitCode::terminated}) +
+                          ExitCode::missed, ExitCode::interrupted, ExitCode::terminated}) +
       environment_section({"MFI_DATA", "OMP_NUM_THREADS"}));
   command->callback([=, &action] { action = [=] { search(*arguments); }; });
 }

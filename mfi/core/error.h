@@ -20,6 +20,7 @@ enum class ExitCode : int {
   diverged = 76,      // a loss or a weight is no longer finite
   recipe = 78,        // unknown recipe key, or a value out of range
   checkpoint = 79,    // a model file is damaged or of another network
+  missed = 80,        // nothing that was found is as small or as good as was asked for
   interrupted = 130,  // SIGINT
   terminated = 143,   // SIGTERM
 };
@@ -57,5 +58,6 @@ using BusyError = CodedError<ExitCode::busy>;
 using DivergedError = CodedError<ExitCode::diverged>;
 using RecipeError = CodedError<ExitCode::recipe>;
 using CheckpointError = CodedError<ExitCode::checkpoint>;
+using MissedError = CodedError<ExitCode::missed>;
 
 }  // namespace mfi

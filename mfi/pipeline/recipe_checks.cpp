@@ -122,7 +122,8 @@ std::optional<RecipeProblem> check_stages(const Recipe& recipe) {
     };
     if (auto problem = whole("flow.steps", stage_entry(flow.steps, stage))) return problem;
     for (const auto steps : recipe.objective.endpoint_steps)
-      if (auto problem = whole("objective.endpoint_steps", steps)) return problem;
+      if (recipe.objective.endpoint != 0)  // else nothing takes these steps
+        if (auto problem = whole("objective.endpoint_steps", steps)) return problem;
   }
   return std::nullopt;
 }

@@ -216,6 +216,13 @@ TEST_F(RecipeFile, RefusesASearchForWhatNoRecipeMayAskFor) {
   EXPECT_THAT(error_of("[search]\nmodules = [8]\nsteps = [9]\n"), HasSubstr("expected at most 64 steps"));
 }
 
+TEST_F(RecipeFile, MayHaveAnyEndpointStepsWhereNothingTakesThem) {
+  const std::string steps = "endpoint_steps = 3\n";
+  EXPECT_NO_THROW(read("[objective]\nendpoint = 0\n" + steps + "[flow]\nmodules = 2\n[search]\nmodules = [1, 2]\n"));
+  EXPECT_THAT(error_of("[objective]\nendpoint = 1\n" + steps + "[flow]\nmodules = 2\n"),
+              HasSubstr("endpoint_steps is 3 for stage 1, expected a multiple of its 2 modules"));
+}
+
 TEST_F(RecipeFile, RefusesBlocksThatTheTeacherHasNot) {
   const auto refused = [&](const std::string& line) { return error_of("[pipeline]\n" + line + "\n"); };
   EXPECT_THAT(refused("blocks = [3, 5, 6, 0]"), HasSubstr("pipeline.blocks is 5 for stage 2, which has 4"));

@@ -31,13 +31,7 @@ DataSplits open_recipe_data(const Recipe& recipe, const RunOptions& options, boo
   }
   // A given teacher's pictures were normalised in its way, and so everything that learns from it.
   if (!recipe.network.model.empty()) data.normalisation = describe_model(recipe.network.model).info.normalisation;
-  int64_t tenths = 0;
-  auto splits = open_data(data, options.data, [&](int64_t done, int64_t all) {
-    if (10 * done / all == tenths) return;
-    tenths = 10 * done / all;
-    observer.on_message(
-        format("reading pictures: %lld of %lld", static_cast<long long>(done), static_cast<long long>(all)));
-  });
+  auto splits = open_data(data, options.data, reading_messages(observer));
   if (!splits.passed_over.empty())
     observer.on_message(format("%zu files in %s are no pictures that mfi reads and are passed over, the first %s",
                                splits.passed_over.size(), splits.source.c_str(), splits.passed_over.front().c_str()));
@@ -212,6 +206,15 @@ class Runner {
 };
 
 }  // namespace
+
+DataProgress reading_messages(RunObserver& observer) {
+  return [&observer, tenths = int64_t{0}](int64_t done, int64_t all) mutable {
+    if (10 * done / all == tenths) return;
+    tenths = 10 * done / all;
+    observer.on_message(
+        format("reading pictures: %lld of %lld", static_cast<long long>(done), static_cast<long long>(all)));
+  };
+}
 
 RunResults run_pipeline(const Recipe& recipe, const RunOptions& options, RunObserver& observer, Dataset* test) {
   Runner runner(recipe, options, observer);

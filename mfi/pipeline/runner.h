@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "mfi/data/dataset.h"
 #include "mfi/distributed/processes.h"
 #include "mfi/pipeline/plan.h"
 #include "mfi/pipeline/results.h"
@@ -26,6 +27,9 @@ class RunObserver : public Observer {
   /// One of several steps at once has failed, while the others go on.
   virtual void on_step_failed(const std::string& step, const std::string& text) {}
 };
+
+/// For open_data: tells the observer of each tenth of the pictures.
+DataProgress reading_messages(RunObserver& observer);
 
 struct RunOptions {
   std::filesystem::path out;       // the run folder

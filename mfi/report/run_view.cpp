@@ -165,7 +165,7 @@ class Drawing {
         break;
       case StepState::done:
         if (step.test_top1_percent < 0) {
-          line.add("already done");
+          line.add(step.was_already_done ? "already done" : "done, " + duration_text(step.seconds));
           break;
         }
         line.add_whole(

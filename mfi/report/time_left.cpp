@@ -55,6 +55,7 @@ void TimeLeft::measured(const std::string& step, StepKind kind, double work_per_
 double TimeLeft::seconds(StepKind kind, double work_per_image, double images) const {
   double work = 0, seconds = 0, same_work = 0, same_seconds = 0;
   for (const auto& [name, step] : steps_) {
+    if (!(step.work > 0)) continue;  // nothing was trained, so it tells no speed
     work += step.work;
     seconds += step.seconds;
     if (step.kind == kind) {

@@ -55,6 +55,14 @@ TEST(TimeLeft, TakesTheSpeedOfStepsOfTheSameKind) {
   EXPECT_DOUBLE_EQ(left.seconds(StepKind::classify, 10, 100), 5);
 }
 
+TEST(TimeLeft, LearnsNothingFromAStepThatTrainedNothing) {
+  TimeLeft left;
+  left.measured("given", StepKind::classify, 10, /*images=*/0, /*seconds=*/7);
+  EXPECT_LT(left.seconds(StepKind::classify, 10, 100), 0);
+  left.measured("teacher", StepKind::classify, 10, 100, 5);
+  EXPECT_DOUBLE_EQ(left.seconds(StepKind::classify, 10, 100), 5);
+}
+
 TEST(SecondsUntilDone, AreTheSumWhereOneRunsAtATime) {
   EXPECT_DOUBLE_EQ(seconds_until_done({{"a", 3, true, {}}, {"b", 4, false, {"a"}}, {"c", 5, false, {"a"}}}, 1), 12);
 }

@@ -74,11 +74,16 @@ void require_reachable(const std::vector<ChoiceCost>& costs, const std::vector<S
   for (size_t i = 0; i < costs.size(); ++i) {
     double least = costs[i].fixed;
     for (const auto& stage : costs[i].of) least += *std::min_element(stage.begin(), stage.end());
-    if (least > *costs[i].budget)
-      throw RecipeError("--target " + target_text(targets[i]) + ": no combination of candidates is within it; the " +
-                        "smallest of all has " + share_text(least, costs[i]) +
-                        " of the teacher's. Smaller search.flow_percent or search.block_percent make smaller "
-                        "candidates");
+    if (least <= *costs[i].budget) continue;
+    const auto share = share_text(least, costs[i]);
+    throw RecipeError(
+        "--target " + target_text(targets[i]) + ": no combination of candidates is within it; " +
+        (targets[i].kind == SearchTarget::Kind::latency
+             ? "the fastest of all takes " + share +
+                   " of the teacher's time. Ask for that or more: fewer channels make small layers no faster"
+             : "the smallest of all has " + share +
+                   " of the teacher's. Smaller search.flow_percent or search.block_percent make smaller "
+                   "candidates"));
   }
   std::vector<std::string> all;
   for (const auto& target : targets) all.push_back(target_text(target));

@@ -13,6 +13,14 @@ double cost_of(const SearchPoint& point, SearchTarget::Kind kind) {
   return cost_of_kind(kind, point.parameters, point.macs, point.milliseconds);
 }
 
+// How many times the worst of the targets; at most 1 where all are met.
+double excess(const SearchPoint& point, const SearchPoint& teacher, const std::vector<SearchTarget>& targets) {
+  double worst = 0;
+  for (const auto& target : targets)
+    worst = std::max(worst, cost_of(point, target.kind) / (target.share * cost_of(teacher, target.kind)));
+  return worst / (1 + 1e-9);  // a share may be the exact one of a combination
+}
+
 }  // namespace
 
 SearchTarget parse_target(const std::string& text) {
@@ -60,11 +68,7 @@ void judge(SearchResults& results, const std::vector<SearchTarget>& targets, std
   }
   SearchPoint* chosen = nullptr;
   for (auto& point : results.points) {
-    const bool within = std::all_of(targets.begin(), targets.end(), [&](const SearchTarget& target) {
-      // A share may be the exact one of a combination.
-      return cost_of(point, target.kind) <= target.share * cost_of(results.teacher, target.kind) * (1 + 1e-9);
-    });
-    if (!within) continue;
+    if (excess(point, results.teacher, targets) > 1) continue;
     if (max_drop) {
       // Percents of whole images: 63.0 - 62.4 is a drop of 0.6, though not of the number nearest to it.
       if (!chosen && results.teacher.held_out_percent - point.held_out_percent <= *max_drop + 1e-9) chosen = &point;
@@ -73,6 +77,33 @@ void judge(SearchResults& results, const std::vector<SearchTarget>& targets, std
     }
   }
   if (chosen) chosen->chosen = true;
+}
+
+void require_chosen(const SearchResults& results, const std::vector<SearchTarget>& targets,
+                    std::optional<double> max_drop) {
+  if (results.chosen() || (targets.empty() && !max_drop)) return;
+  const auto& teacher = results.teacher;
+  const auto nearest =
+      std::min_element(results.points.begin(), results.points.end(), [&](const auto& a, const auto& b) {
+        const double over_a = std::max(1.0, excess(a, teacher, targets)),
+                     over_b = std::max(1.0, excess(b, teacher, targets));
+        return over_a != over_b ? over_a < over_b : a.held_out_percent > b.held_out_percent;
+      });
+  std::vector<std::string> asked;
+  for (const auto& target : targets) asked.push_back("--target " + target_text(target));
+  if (max_drop) asked.push_back(format("--max-drop %g", *max_drop));
+  std::string found;
+  if (nearest != results.points.end()) {
+    const auto percent = [](double part, double whole) { return format("%.1f %%", 100 * part / whole); };
+    found = "; " + nearest->name + " is nearest, with " +
+            percent(static_cast<double>(nearest->parameters), static_cast<double>(teacher.parameters)) +
+            " of the parameters, " + percent(static_cast<double>(nearest->macs), static_cast<double>(teacher.macs)) +
+            " of the MACs and " + percent(nearest->milliseconds, teacher.milliseconds) + " of the time, " +
+            format("%.2f points behind the teacher", teacher.held_out_percent - nearest->held_out_percent);
+  }
+  throw MissedError(
+      join(asked, " ") + ": none of the networks that were fine-tuned is within it" + found +
+      ". Ask for less, or have more of them tried (search.finalists) or trained for longer (search.epochs)");
 }
 
 }  // namespace mfi

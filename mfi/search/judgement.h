@@ -29,4 +29,10 @@ double cost_of_kind(SearchTarget::Kind kind, int64_t parameters, int64_t macs, d
 /// most so many points against the teacher. With neither nothing is chosen.
 void judge(SearchResults& results, const std::vector<SearchTarget>& targets, std::optional<double> max_drop);
 
+/// Throws MissedError where something was asked for and none was chosen. It names the point that misses least: of those
+/// within the targets the one that loses least, or, where none is within them, the one that exceeds its worst target by
+/// the least factor.
+void require_chosen(const SearchResults& results, const std::vector<SearchTarget>& targets,
+                    std::optional<double> max_drop);
+
 }  // namespace mfi

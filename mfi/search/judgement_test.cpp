@@ -8,6 +8,8 @@ namespace mfi {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::StartsWith;
 
 SearchResults made_up() {
   SearchResults out;
@@ -67,6 +69,44 @@ TEST(Judge, ChoosesTheSmallestThatLosesLittleEnough) {
   results = made_up();
   judge(results, {}, 0.5);
   EXPECT_EQ(results.chosen(), nullptr);
+}
+
+std::string missed_text(const SearchResults& results, const std::vector<SearchTarget>& targets,
+                        std::optional<double> max_drop) {
+  try {
+    require_chosen(results, targets, max_drop);
+  } catch (const MissedError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Judge, SaysWhatIsNearestWhereNothingIsAsGoodAsWasAsked) {
+  auto results = made_up();
+  judge(results, {}, 0.5);
+  EXPECT_THAT(missed_text(results, {}, 0.5),
+              StartsWith("--max-drop 0.5: none of the networks that were fine-tuned is within it; b is nearest, with "
+                         "30.0 % of the parameters, 60.0 % of the MACs and 40.0 % of the time, 1.00 points behind the "
+                         "teacher. Ask for less"));
+  results = made_up();
+  const std::vector<SearchTarget> small{{SearchTarget::Kind::latency, 0.1}, {SearchTarget::Kind::macs, 0.1}};
+  judge(results, small, std::nullopt);
+  EXPECT_THAT(missed_text(results, small, std::nullopt), StartsWith("--target latency=0.1 --target macs=0.1: none"));
+  EXPECT_THAT(missed_text(results, small, std::nullopt), HasSubstr("; d is nearest"))
+      << "5 times both, others 6 and more";
+  // Within the target, but not as good as it should be: the size is not what is missing.
+  results = made_up();
+  judge(results, {{SearchTarget::Kind::parameters, 0.3}}, 0.5);
+  EXPECT_THAT(missed_text(results, {{SearchTarget::Kind::parameters, 0.3}}, 0.5),
+              HasSubstr("--max-drop 0.5: none of the networks that were fine-tuned is within it; b is nearest"));
+}
+
+TEST(Judge, MissesNothingWhereSomethingWasChosenOrNothingAskedFor) {
+  auto results = made_up();
+  judge(results, {}, std::nullopt);
+  EXPECT_EQ(missed_text(results, {}, std::nullopt), "");
+  judge(results, {}, 2);
+  EXPECT_EQ(missed_text(results, {}, 2), "");
 }
 
 TEST(SearchTarget, IsReadOrRefused) {

@@ -41,11 +41,11 @@ struct SearchData {
   Dataset train, tuned, held_out, scored;
 };
 
-SearchData search_data(const Recipe& recipe, const fs::path& folder) {
+SearchData search_data(const Recipe& recipe, const fs::path& folder, RunObserver& observer) {
   auto settings = recipe.data;
   settings.seed = recipe.seed;
   if (!recipe.network.model.empty()) settings.normalisation = describe_model(recipe.network.model).info.normalisation;
-  SearchData data{open_data(settings, folder), {}, {}, {}, {}};
+  SearchData data{open_data(settings, folder, reading_messages(observer)), {}, {}, {}, {}};
   data.train = data.splits.train;
   data.held_out = data.splits.validation;
   if (data.held_out.size() == 0) {
@@ -101,15 +101,17 @@ class Search {
     if (recipe.data.labelled < 1)
       throw RecipeError("data.labelled is below 1: a search fine-tunes and judges by labels, expected 1");
     check_before_training();
+    // A search that goes on here builds on the teacher as it is.
+    if (fs::is_directory(folder_)) lock();
     train_teacher();
-    make_folder(folder_);
-    lock_.emplace(folder_, LockOptions{.patience_seconds = 0.2});
+    if (!lock_) lock();
     apply_runtime(recipe.runtime, options.run.repeatable);
-    data_ = search_data(recipe, options.run.data);
+    data_ = search_data(recipe, options.run.data, observer);
     teacher_ = load_model(teacher_file()).network;
+    teacher_hash_ = sha256_file(teacher_file());
     teacher_->to(torch::Device(recipe.runtime.device));
-    identity_ = join({sha256_file(teacher_file()), data_.splits.fingerprint, std::to_string(recipe.seed),
-                      recipe.runtime.precision, section_text(recipe, "data"),
+    identity_ = join({teacher_hash_, data_.splits.fingerprint, std::to_string(recipe.seed), recipe.runtime.precision,
+                      section_text(recipe, "data"),
                       data_.splits.validation.size() > 0 ? "" : recipe_value_text(recipe.search.held_out)},
                      "\n");
   }
@@ -125,8 +127,6 @@ class Search {
     for (size_t stage = 0; stage < out.candidates.size(); ++stage)
       for (size_t i = 0; i < out.candidates[stage].size(); ++i)
         out.candidates[stage][i].divergence = divergences.single[stage][i];
-    // Only now, when they could be known before: after a training, as those of the finalists, or the two do not
-    // compare.
     measure_candidates(set, out);
     const auto costs =
         choice_costs(teacher_->arch(), out.candidates, options_.targets, times_->of(*teacher_).milliseconds);
@@ -141,16 +141,23 @@ class Search {
     std::vector<size_t> everything;
     for (const auto& stage : set.candidates()) everything.push_back(stage.size() - 1);
     out.teacher = tuned(set, 0, {everything, 0, {}});
+    std::vector<std::vector<size_t>> choices{everything};  // of the teacher and the points
     for (size_t i = 0; i < chosen.size(); ++i) {
       try {
         out.points.push_back(tuned(set, i + 1, chosen[i]));
+        choices.push_back(chosen[i].candidates);
       } catch (const DivergedError& error) {
         // The others may do; when none does, that is the answer.
         if (out.points.empty() && i + 1 == chosen.size()) throw;
         observer_.on_step_failed(tune_name(i + 1), std::string(error.what()) + "; this combination is left out");
       }
     }
+    measure_points(set, choices, out);
     judge(out, options_.targets, options_.max_drop);
+    // Its recipes name that file.
+    if (sha256_file(teacher_file()) != teacher_hash_)
+      throw CheckpointError(teacher_file().string() +
+                            ": another teacher stands here than the one that this search began with; search again");
     write_recipes(set, chosen, out);
     write_search_results(folder_, out);
     return out;
@@ -158,6 +165,11 @@ class Search {
 
  private:
   fs::path teacher_file() const { return options_.run.out / "teacher/model.safetensors"; }
+
+  void lock() {
+    make_folder(folder_);
+    lock_.emplace(folder_, LockOptions{.patience_seconds = 0.2});
+  }
 
   // What can be refused, or said, before hours of training.
   void check_before_training() {
@@ -238,6 +250,7 @@ class Search {
       for (auto it = &planned; it != plan_.steps.data() + plan_.steps.size(); ++it) remaining.push_back(it);
       observer_.on_step_start(planned, remaining);
       result.seconds = work();
+      result.epochs = planned.settings.epochs;
     }
     observer_.on_step_done(result, was_done);
   }
@@ -325,6 +338,18 @@ class Search {
     }
   }
 
+  // The teacher and all points beside each other: a time does not compare with one of another hour.
+  void measure_points(const CandidateSet& set, const std::vector<std::vector<size_t>>& choices, SearchResults& out) {
+    std::vector<Arch> archs;
+    for (const auto& choice : choices) archs.push_back(assembled_arch(teacher_->arch(), set.candidates(), choice));
+    const auto times = times_->of_all(archs, [&](size_t i) { return set.assemble(*teacher_, choices[i]); });
+    out.teacher.milliseconds = times.at(0);
+    for (size_t i = 0; i < out.points.size(); ++i) out.points[i].milliseconds = times.at(i + 1);
+    if (!times_->calm())
+      observer_.on_message(
+          "the machine was busy while times were measured, so they say little; the same command measures them again");
+  }
+
   static ChoiceTable choice_table(const std::vector<ChoiceCost>& costs, const Divergences& d) {
     ChoiceTable table;
     table.costs = costs;
@@ -373,7 +398,6 @@ class Search {
       return outcome.seconds;
     });
     point.held_out_percent = found->at("held_out_percent");
-    point.milliseconds = times_->of(*network).whole;
     observer_.on_message(point.name + " (" + join(point.stages, " | ") +
                          "): " + format("%.2f %% of the held-out images", point.held_out_percent));
     return point;
@@ -422,7 +446,7 @@ class Search {
   std::optional<RunLock> lock_;
   SearchData data_;
   std::shared_ptr<Network> teacher_;
-  std::string identity_, candidates_hash_;
+  std::string teacher_hash_, identity_, candidates_hash_;
   std::optional<MeasuredTimes> times_;
 };
 

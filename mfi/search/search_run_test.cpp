@@ -7,6 +7,7 @@
 
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
+#include "mfi/core/run_lock.h"
 #include "mfi/core/test_folder.h"
 #include "mfi/core/text.h"
 #include "mfi/train/checkpoint.h"
@@ -22,10 +23,13 @@ using testing::Not;
 class Log : public RunObserver {
  public:
   void on_step_done(const StepResult& result, bool was_already_done) override {
-    if (!was_already_done) trained.push_back(result.step);
+    if (was_already_done) return;
+    trained.push_back(result.step);
+    epochs.push_back(result.epochs);
   }
   void on_message(const std::string& text) override { messages.push_back(text); }
   std::vector<std::string> trained, messages;
+  std::vector<int64_t> epochs;  // of what was trained
 };
 
 Recipe tiny_recipe() {
@@ -52,6 +56,7 @@ class FinishedSearch : public testing::Test {
     Log log;
     results_ = new SearchResults(run_search(tiny_recipe(), options(out(), 0.6), log));
     trained_ = new std::vector<std::string>(log.trained);
+    epochs_ = log.epochs;
   }
   static void TearDownTestSuite() {
     delete trained_;
@@ -69,10 +74,12 @@ class FinishedSearch : public testing::Test {
   static inline TestFolder* folder_ = nullptr;
   static inline SearchResults* results_ = nullptr;
   static inline std::vector<std::string>* trained_ = nullptr;
+  static inline std::vector<int64_t> epochs_;
 };
 
 TEST_F(FinishedSearch, HasTrainedTeacherCandidatesAndFinalists) {
   EXPECT_THAT(*trained_, testing::ElementsAre("teacher", "candidates", "tune-teacher", "tune-1", "tune-2", "tune-3"));
+  EXPECT_THAT(epochs_, testing::Each(1)) << "by which the time left is told";
   EXPECT_EQ(results_->points.size(), 3u);
   EXPECT_EQ(results_->held_out_images, 20);
   EXPECT_EQ(results_->tuned_images, 90);
@@ -229,6 +236,36 @@ TEST_F(FinishedSearch, SaysThatLabelsAloneJudgeBadly) {
   EXPECT_THAT(soft.messages, Not(testing::Contains(HasSubstr("hybrid.distillation"))));
   EXPECT_THAT(read_file(copy / "recipe.toml"), HasSubstr("distillation = 0.9"))
       << "of the teacher alone there is no run";
+}
+
+TEST_F(FinishedSearch, LetsNobodyElseReplaceItsTeacher) {
+  const auto copy = folder_->path() / "locked";
+  fs::copy(out(), copy, fs::copy_options::recursive);
+  const auto recipe_before = read_file(copy / "recipe.toml");
+  const RunLock other(copy / "search");
+  auto recipe = tiny_recipe();
+  recipe.teacher.learning_rate /= 2;
+  Log log;
+  EXPECT_THROW(run_search(recipe, options(copy, 0.6), log), BusyError);
+  EXPECT_THAT(log.trained, IsEmpty());
+  EXPECT_EQ(read_file(copy / "recipe.toml"), recipe_before);
+}
+
+TEST_F(FinishedSearch, WritesNoRecipesForATeacherThatIsNotTheOneItBeganWith) {
+  class Replacing : public RunObserver {
+   public:
+    explicit Replacing(fs::path file) : file_(std::move(file)) {}
+    void on_message(const std::string& text) override {
+      if (text.starts_with("point-1 ")) replace_file(file_, "another");
+    }
+
+   private:
+    fs::path file_;
+  };
+  const auto copy = folder_->path() / "replaced";
+  fs::copy(out(), copy, fs::copy_options::recursive);
+  Replacing observer(copy / "teacher/model.safetensors");
+  EXPECT_THROW(run_search(tiny_recipe(), options(copy, 0.6), observer), CheckpointError);
 }
 
 TEST_F(FinishedSearch, RefusesATargetThatNothingReachesBeforeAnyTraining) {

@@ -1,0 +1,71 @@
+#include "mfi/search/measured_times.h"
+
+#include <gmock/gmock.h>
+
+#include "mfi/core/atomic_file.h"
+#include "mfi/core/test_folder.h"
+#include "mfi/nn/arch.h"
+
+namespace mfi {
+namespace {
+
+using testing::ElementsAreArray;
+using testing::SizeIs;
+
+class Times : public testing::Test {
+ protected:
+  Times() {
+    for (const int64_t width : {4, 8}) {
+      archs_.push_back(resnet_arch("resnet20", width, 10));
+      networks_.push_back(std::make_shared<Network>(archs_.back()));
+    }
+  }
+  std::vector<double> compare(MeasuredTimes& times, const std::vector<size_t>& which) {
+    std::vector<Arch> archs;
+    for (const auto i : which) archs.push_back(archs_[i]);
+    return times.of_all(archs, [&](size_t i) {
+      ++made_;
+      return networks_[which[i]];
+    });
+  }
+
+  TestFolder folder_;
+  std::filesystem::path file_ = folder_.path() / "times.json";
+  std::vector<Arch> archs_;
+  std::vector<std::shared_ptr<Network>> networks_;
+  int made_ = 0;
+};
+
+TEST_F(Times, OfNetworksThatAreComparedAreMeasuredTogetherAndOnce) {
+  MeasuredTimes times(file_);
+  const auto both = compare(times, {0, 1});
+  ASSERT_THAT(both, SizeIs(2));
+  EXPECT_GT(both[0], 0);
+  EXPECT_EQ(made_, 2);
+  if (!times.calm()) GTEST_SKIP() << "the machine is too busy for times that are kept";
+  MeasuredTimes again(file_);
+  EXPECT_THAT(compare(again, {0, 1}), ElementsAreArray(both));
+  EXPECT_EQ(made_, 2);
+  compare(again, {1});
+  EXPECT_EQ(made_, 3) << "beside others its time may be another one";
+}
+
+TEST_F(Times, OfPartsAreKept) {
+  MeasuredTimes times(file_);
+  const auto one = times.of(*networks_[0]);
+  EXPECT_THAT(one.milliseconds, SizeIs(5));
+  if (!times.calm()) GTEST_SKIP() << "the machine is too busy for times that are kept";
+  EXPECT_THAT(MeasuredTimes(file_).of(*networks_[0]).milliseconds, ElementsAreArray(one.milliseconds));
+}
+
+TEST_F(Times, OfAnotherMachineOrVersionAreMeasuredAnew) {
+  for (const auto* text : {"{", "[]", R"({"machine": "another", "networks": {}, "compared": {}})"}) {
+    replace_file(file_, text);
+    MeasuredTimes times(file_);
+    EXPECT_THAT(compare(times, {0}), SizeIs(1)) << text;
+  }
+  EXPECT_EQ(made_, 3);
+}
+
+}  // namespace
+}  // namespace mfi
