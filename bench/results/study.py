@@ -114,11 +114,14 @@ def main():
         experiments = read_experiments()
         if args.list:
             list_tasks(planned(args, experiments), options, args.jobs)
+            sys.stdout.flush()
         else:
             carry_out(in_parts(args, experiments), options, args.jobs)
     except StudyError as error:
         print(f"study.py: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # --list into a program that has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 

@@ -526,6 +526,14 @@ class CarryingOut(InAFolder):
         self.assertEqual(self.calls(), [["run", "recipes/cifar100-resnet34-w16.toml", "--only", "teacher", "--data", "/data",
                                          "--set", "runtime.threads=3", "--out", str(self.out / "cifar100")]])
 
+    def test_lists_for_a_program_that_reads_the_first_line_alone(self):
+        with subprocess.Popen(self.words("ablation", "labels", "epochs", "--list"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True, cwd=SOURCE, env=self.environment) as process:
+            self.assertIn("ablation/meanflow-s0", process.stdout.readline())
+            process.stdout.close()
+            self.assertEqual(process.stderr.read(), "")
+        self.assertEqual(process.returncode, 0)
+
     def test_refuses_what_it_does_not_know(self):
         self.assertEqual(self.study("magic").returncode, 2)
         self.assertIn("invalid choice: 'magic'", self.study("magic").stderr)
