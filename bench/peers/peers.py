@@ -3,11 +3,11 @@
 
 usage: peers.py MFI RUN [flags]       (needs the packages of bench/peers/requirements.txt; docs/peers.md)
 
-MFI is the program, RUN the folder of an `mfi run` on CIFAR that has its hybrid, or is known to get it (pipeline.blocks: from the
-mapping on its size is). Its teacher is taken into PyTorch, checked against what
-mfi says of it, pruned by Torch-Pruning to the hybrid's parameters or MACs, and trained for as many epochs as the hybrid had
-after the teacher. The test images are read once, when a peer is finished. Each peer's result is a file in the --out folder;
-a second start goes on with those that are missing.
+MFI is the program, RUN the folder of an `mfi run` on CIFAR whose hybrid's size is known: that has its hybrid, or with
+pipeline.blocks its mapping. Its teacher is taken into PyTorch, checked against what mfi says of it, pruned by Torch-Pruning to
+the hybrid's parameters or MACs, and trained for as many epochs as the hybrid has after the teacher. The test images are read
+once, when a peer is finished. Each peer's result is a file in the --out folder; a second start goes on with those that are
+missing.
 """
 import argparse
 import copy

@@ -7,18 +7,10 @@
 namespace mfi {
 namespace {
 
-constexpr int kAttempts = 3;
-
-// The calmest of some attempts; more than one is made only where the first is not calm.
 PartTimes measured(const Network& network) {
   const auto copy = clone_network(network);
   copy->to(torch::kCPU);
-  PartTimes best;
-  for (int attempt = 0; attempt < kAttempts && (attempt == 0 || best.spread > kLargestSpread); ++attempt) {
-    const auto times = measure_parts(*copy, 1);
-    if (attempt == 0 || times.spread < best.spread) best = times;
-  }
-  return best;
+  return measure_calmly(*copy, 1);
 }
 
 std::string text_of(Arch arch) {

@@ -9,7 +9,7 @@
 
 namespace mfi {
 
-/// Times of networks by their Archs, for one image on the CPU (measure_parts), kept in a file, so that an interrupted
+/// Times of networks by their Archs, for one image on the CPU (measure_calmly), kept in a file, so that an interrupted
 /// search goes on with the same ones. Those of another machine, or another number of threads, are measured anew. While
 /// other work disturbs a measurement it is made again, three times at most; the calmest counts, and is kept only when
 /// it is calm.
