@@ -1,7 +1,7 @@
 """Figures that stand in docs/results already: those whose runs are gone, with the machine that they were on, can be kept."""
 from figures import PER_SEED
 from run_files import differences
-from tasks import DONE, same_answers
+from tasks import CHOSEN_STEPS, DONE, network_difference, same_answers
 
 
 class Earlier:
@@ -28,8 +28,9 @@ class Earlier:
         for row in self.value["figures"]:
             for number, seed in enumerate(row["seeds"]):
                 task, place = wanted.get((row["run"], row["step"], seed), (None, None))
-                if task and not figures.has(place, seed) and self._is_the_same_training(row, task):
-                    figures.add(place, row | task.at | {key: [row[key][number]] for key in PER_SEED})
+                own = row | task.at | {key: [row[key][number]] for key in PER_SEED} if task else row
+                if task and not figures.has(place, seed) and self._is_the_same_training(own, task):
+                    figures.add(place, own)
                     added = True
         if added:
             for key in ("training_images", "test_images", "held_out_images"):
@@ -41,10 +42,15 @@ class Earlier:
         return all(both) and same_answers(*((row["test_top1_percent"][0], row["test_loss"][0]) for row, *_ in both))
 
     def _is_the_same_training(self, row, task):
+        """row: with one seed."""
         if row["set"] != task.set_words() or row.get("size") != task.at.get("size"):
             return False
         if not task.search:
             return True
         chosen = self.chosen(task.search)
-        searched_anew = task.search.state().word == DONE
-        return bool(chosen) and not (searched_anew and task.search.kept()["chosen"]["stages"] != chosen["chosen"]["stages"])
+        if not chosen:
+            return False
+        if task.search.state().word == DONE and task.search.kept()["chosen"]["stages"] != chosen["chosen"]["stages"]:
+            return False
+        own = {key: row[key][0] for key in ("parameters", "macs")}
+        return not (row["step"] in CHOSEN_STEPS and task.has_the_chosen_network() and network_difference(own, chosen["chosen"]))

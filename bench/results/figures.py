@@ -1,4 +1,5 @@
 """The figures of a study as they are in docs/results/DATASET-STUDY.json, and what is reckoned from them."""
+import math
 import statistics
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ PER_SEED = ("seeds", "parameters", "macs", TEST, "test_loss", HELD_OUT, "seconds
 REGRESSION = "regression-hybrid"
 CONTROLS = ("no-mapping", REGRESSION, "smaller-resnet", "distilled-resnet")
 PRUNED = "Torch-Pruning"  # all peers of a size together
+# What a t distribution with 2 (N - 1) degrees of freedom exceeds on either side once in twenty times, by N; for more, N = 6.
+STUDENTS_T = {2: 4.303, 3: 2.776, 4: 2.447, 5: 2.306, 6: 2.228}
 MATCHES = {"params": "to its parameters", "macs": "to its MACs"}
 
 
@@ -33,6 +36,16 @@ def restricted(row, seeds):
     return row | {key: [row[key][number] for number in kept] for key in PER_SEED}
 
 
+def seed_points(one, other):
+    """Difference of the means of as many seeds each that their spread alone exceeds once in twenty times (a t test, one variance
+    for both); 0 for a single seed, which has none."""
+    count = len(one)
+    if count < 2:
+        return 0
+    variance = (statistics.variance(one) + statistics.variance(other)) / 2
+    return STUDENTS_T.get(count, STUDENTS_T[max(STUDENTS_T)]) * math.sqrt(2 * variance / count)
+
+
 def seeds_text(seeds):
     return f"seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}"
 
@@ -41,7 +54,7 @@ def seeds_text(seeds):
 class Difference:
     """How far one row is above another, over the seeds that both have."""
     points: float  # of means as they are printed: a sentence is not to contradict the table above it
-    is_chance: bool  # whether the images alone may make such a difference, once in twenty times or more often
+    is_chance: bool  # whether images alone, or seeds, may make such a difference, once in twenty times or more often
     over: str  # these seeds, where one of the rows has others too; else ""
 
 
@@ -118,15 +131,16 @@ class Study:
 
     def difference(self, one, other, key=TEST):
         """A Difference, or None where they have no seed in common. The teacher is one for all seeds."""
-        seeds, over = None, ""
+        seeds, over, of_seeds = None, "", 0
         if "teacher" not in (one["step"], other["step"]):
             seeds = common_seeds((one, other), key)
             if not seeds:
                 return None
             over = "" if all(len(percents(row, key)) == len(seeds) for row in (one, other)) else seeds_text(seeds)
+            of_seeds = seed_points(*([percents(row, key)[seed] for seed in seeds] for row in (one, other)))
         means = round(top1(one, seeds, key), 2), round(top1(other, seeds, key), 2)
         points = round(means[0] - means[1], 2)
-        return Difference(points, abs(points) < chance_points(*means, self._images(key)), over)
+        return Difference(points, abs(points) < max(chance_points(*means, self._images(key)), of_seeds), over)
 
     def chance(self, row, key=TEST):
         """Points that the images alone make once in twenty times, near this row's accuracy."""

@@ -148,8 +148,8 @@ class Plan:
                 settings += [f"data.labelled={labelled:g}"] if labelled != 1 else []  # all: what no recipe need say
                 name = f"{dataset}/labels/{labelled:g}-d{distillation:g}-s{seed}"
                 at = {"labelled": labelled, "distillation": distillation}
-                task = self._shared_with_front(name, dataset, study["size"], seed, run["epochs"], settings,
-                                               ["no_mapping"], at)
+                controls = ["no_mapping"] + (["teacher_longer"] if run.get("teacher_longer") else [])
+                task = self._shared_with_front(name, dataset, study["size"], seed, run["epochs"], settings, controls, at)
                 out += [task, *self._peers_of("labels", task)]
         return out
 

@@ -201,7 +201,7 @@ class ThePlan(unittest.TestCase):
             self.assertEqual({task.run.seed for task in self.plan.tasks(study, "cifar10") if isinstance(task, PeersTask)}, {0})
 
     def test_makes_peers_behind_each_run_of_labels_and_of_one_size_of_epochs(self):
-        for study, sizes in (("epochs", {"whole-0.3": True, "whole-0.2": False}), ("labels", {"whole-0.22": True})):
+        for study, sizes in (("epochs", {"whole-0.3": True, "whole-0.2": False, "0.3": False, "0.22": False}), ("labels", {"whole-0.22": True})):
             tasks = self.plan.tasks(study, "cifar10")
             for task, following in zip(tasks, tasks[1:] + [None]):
                 if isinstance(task, PeersTask):
@@ -339,6 +339,25 @@ class CarryingOut(InAFolder):
         recipe = self.out / "cifar10/sizes/0.3.toml"
         recipe.write_text(recipe.read_text().replace("blocks = [2, 3, 2, 0]", "blocks = [1, 3, 2, 0]"))
         self.assertEqual(self.states(*self.FRONT), {"cifar10/front/0.3-s0": "begun (with other settings: pipeline.blocks)"})
+
+    def test_notices_that_a_recipe_makes_another_network_than_was_chosen(self):
+        self.sized("0.3")
+        self.study(*self.FRONT)
+        kept = self.out / "cifar10/sizes/0.3.json"
+        value = json.loads(kept.read_text())
+        value["chosen"]["parameters"] -= 10
+        kept.write_text(json.dumps(value))
+        self.assertEqual(self.states(*self.FRONT), {
+            "cifar10/front/0.3-s0": "begun (map is not the network that was chosen: 290000 parameters, 20300000 MACs, expected 289990 "
+                                    "and 20300000)"})
+
+    def test_lets_an_ablation_change_the_network(self):
+        self.sized("whole-0.2")
+        words = ("ablation", "--dataset", "cifar10", "--seeds", "0", "--only", "ablation/deeper")
+        self.study(*words)
+        kept = self.out / "cifar10/sizes/whole-0.2.json"
+        kept.write_text(kept.read_text().replace('"parameters": ', '"parameters": 1'))
+        self.assertEqual(self.states(*words), {"cifar10/ablation/deeper-s0": "done"})
 
     def test_asks_for_no_mapping_by_regression_without_a_flow_stage(self):
         study = ("search", "front", "--dataset", "cifar10", "--seeds", "0", "--only", "0.6")

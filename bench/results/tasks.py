@@ -17,6 +17,7 @@ NOT_THE_TEACHERS = tuple(f"{section}." for section in ("search", "flow", "pipeli
                                                        "hybrid", "controls"))
 CONTROL_STEPS = {"no_mapping": "no-mapping", "teacher_longer": "teacher-longer", "regression": "regression-hybrid",
                  "smaller_resnet": "smaller-resnet", "distilled_resnet": "distilled-resnet"}
+CHOSEN_STEPS = ("map", "hybrid", "no-mapping", "regression-hybrid")  # of the network that a search chose
 ROUNDING = 1e-6  # of a mean loss over the test images, whose sum other threads may take in another order
 
 
@@ -46,6 +47,15 @@ class State:
 def same_answers(one, other):
     """Whether two networks gave the same answers to the test images, each by its accuracy and mean loss."""
     return one[0] == other[0] and math.isclose(one[1], other[1], rel_tol=ROUNDING)
+
+
+def network_difference(one, chosen):
+    """How a network is another one than what a search chose: "420362 parameters, 34084608 MACs, expected ..."; "" where both have
+    as many of each."""
+    sizes = [(each["parameters"], each["macs"]) for each in (one, chosen)]
+    if sizes[0] == sizes[1]:
+        return ""
+    return "{} parameters, {} MACs, expected {} and {}".format(*sizes[0], *sizes[1])
 
 
 def shown_path(path):
@@ -87,6 +97,10 @@ class RunTask:
     def steps(self):
         """What results.json is to hold in the end."""
         return self.method + tuple(CONTROL_STEPS[control] for control in self._wanted_controls())
+
+    def has_the_chosen_network(self):
+        """Whether its settings leave alone what a search has chosen."""
+        return bool(self.search) and not any(word.startswith(("flow.", "pipeline.")) for word in self.words)
 
     def places(self):
         """{step: its run but for the seed, and itself}: where its figures stand."""
@@ -134,7 +148,17 @@ class RunTask:
         other = self._other_settings()
         if other:
             return f"with other settings: {', '.join(other)}"
-        return "built on another teacher" if self.search and not self._has_the_teacher() else ""
+        if self.search and not self._has_the_teacher():
+            return "built on another teacher"
+        return self._other_network()
+
+    def _other_network(self):
+        """A recipe whose file was changed by hand, or written by another version, may make another network than it says."""
+        if not self.has_the_chosen_network():
+            return ""
+        records, chosen = step_records(self.folder)[0], self.search.kept()["chosen"]
+        found = ((step, network_difference(records[step], chosen)) for step in CHOSEN_STEPS if step in records)
+        return next((f"{step} is not the network that was chosen: {what}" for step, what in found if what), "")
 
     def _other_settings(self):
         """Keys in which the run's recipe is not what this study asks for."""

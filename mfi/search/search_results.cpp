@@ -1,6 +1,7 @@
 #include "mfi/search/search_results.h"
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "mfi/core/atomic_file.h"
@@ -75,6 +76,13 @@ std::string csv_of(const SearchResults& results) {
 const SearchPoint* SearchResults::chosen() const {
   const auto found = std::find_if(points.begin(), points.end(), [](const auto& p) { return p.chosen; });
   return found == points.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> told_apart(std::vector<std::string> names) {
+  std::map<std::string, int> called;
+  for (auto& name : names)
+    if (const int number = ++called[name]; number > 1) name += "-" + std::to_string(number);
+  return names;
 }
 
 void write_search_results(const fs::path& folder, const SearchResults& r) {

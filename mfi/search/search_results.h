@@ -43,6 +43,9 @@ struct SearchResults {
   const SearchPoint* chosen() const;
 };
 
+/// Names in which those that stood further in front already have "-2", "-3", ... behind them.
+std::vector<std::string> told_apart(std::vector<std::string> names);
+
 /// Writes front.json (everything) and front.csv (the points) into `folder`, each in one move.
 void write_search_results(const std::filesystem::path& folder, const SearchResults& results);
 

@@ -182,6 +182,12 @@ class Search {
       observer_.on_message(
           "hybrid.distillation is 0: combinations are judged after a short fine-tuning by labels alone, which undoes "
           "much of what was mapped; with 0.9 it holds (docs/search.md)");
+    const bool may_know_them = recipe_.data.validation == 0 || !recipe_.network.model.empty();
+    if (options_.max_drop && may_know_them)
+      observer_.on_message(
+          "the teacher may have learnt from the images that judge here, so networks seem to lose more than they do on "
+          "new ones and --max-drop asks for more than it says; data.validation = 0.1 before the teacher is trained "
+          "holds images out (docs/search.md)");
   }
 
   void train_teacher() {
@@ -421,17 +427,23 @@ class Search {
     for (const auto& entry : fs::directory_iterator(folder_))
       if (std::regex_match(entry.path().filename().string(), ours)) old.push_back(entry.path());
     for (const auto& file : old) fs::remove(file);
+    std::vector<Recipe> recipes;
+    std::vector<std::string> points, names;
     for (size_t i = 0; i < choices.size(); ++i) {
+      const auto point = "point-" + std::to_string(i + 1);
+      if (std::ranges::none_of(results.points, [&](const auto& p) { return p.name == point; })) continue;  // left out
       const auto arch = assembled_arch(teacher_->arch(), set.candidates(), choices[i].candidates);
-      auto recipe = recipe_of(recipe_, teacher_->arch(), arch);
-      const auto name = "point-" + std::to_string(i + 1);
-      const bool is_left_out = std::ranges::none_of(results.points, [&](const auto& p) { return p.name == name; });
-      if (is_left_out) continue;
       constexpr size_t kLongestName = 70;  // a recipe's may have 100 letters
-      recipe.name = recipe_.name.substr(0, kLongestName) + "-" + size_name(arch);
-      recipe.network.model = "../teacher/model.safetensors";
-      recipe.network.fine_tune = false;
-      replace_file(folder_ / (name + ".toml"), recipe_to_toml(recipe));
+      recipes.push_back(recipe_of(recipe_, teacher_->arch(), arch));
+      points.push_back(point);
+      names.push_back(recipe_.name.substr(0, kLongestName) + "-" + size_name(arch));
+    }
+    names = told_apart(names);  // as many percent do not make one network
+    for (size_t i = 0; i < recipes.size(); ++i) {
+      recipes[i].name = names[i];
+      recipes[i].network.model = "../teacher/model.safetensors";
+      recipes[i].network.fine_tune = false;
+      replace_file(folder_ / (points[i] + ".toml"), recipe_to_toml(recipes[i]));
     }
     if (const auto* chosen = results.chosen())
       replace_file(folder_ / "chosen.toml", read_file(folder_ / (chosen->name + ".toml")));

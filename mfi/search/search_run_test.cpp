@@ -238,6 +238,21 @@ TEST_F(FinishedSearch, SaysThatLabelsAloneJudgeBadly) {
       << "of the teacher alone there is no run";
 }
 
+TEST_F(FinishedSearch, SaysThatATeacherMayKnowTheImagesThatJudge) {
+  auto asked = options(out(), 0.6);
+  Log silent, warned;
+  run_search(tiny_recipe(), asked, silent);
+  EXPECT_THAT(silent.messages, Not(testing::Contains(HasSubstr("--max-drop"))));
+  asked.max_drop = 50;
+  run_search(tiny_recipe(), asked, warned);
+  EXPECT_THAT(warned.messages, testing::Contains(HasSubstr("--max-drop asks for more than it says")));
+}
+
+TEST(RecipesOfASearch, AreToldApartWhereTheyHaveAsManyPercent) {
+  EXPECT_THAT(told_apart({"params28-macs46", "params28-macs40", "params28-macs46", "params28-macs46"}),
+              testing::ElementsAre("params28-macs46", "params28-macs40", "params28-macs46-2", "params28-macs46-3"));
+}
+
 TEST_F(FinishedSearch, LetsNobodyElseReplaceItsTeacher) {
   const auto copy = folder_->path() / "locked";
   fs::copy(out(), copy, fs::copy_options::recursive);
