@@ -39,23 +39,24 @@ class Figures:
         return rows
 
 
-def collect(plan, table, dataset, earlier_value=None):
+def collect(plan, table, dataset, earlier_values=()):
     """All that the table's runs have left so far, as a value for JSON; None before there is a network made smaller. Of what was
-    collected earlier, that is kept which has no runs any more."""
+    collected earlier, for this study or for one that has some of its runs too, that is kept which has no runs any more."""
     figures = Figures()
     tasks = list({task.name: task for study in TABLES[table] for task in plan.tasks(study, dataset)}.values())
     runs = [task for task in tasks if not isinstance(task, SearchTask)]
     for task in runs:
         (_add_peers if isinstance(task, PeersTask) else _add_run)(figures, task)
     recipe = flat(read_recipe(runs[0].recipe))  # the teacher's, which all others begin with
-    earlier = Earlier(earlier_value, recipe)
-    earlier.add_to(figures, runs)
+    earlier = [Earlier(value, recipe) for value in earlier_values]
+    for each in earlier:
+        each.add_to(figures, runs)
     rows = figures.in_order([place for task in runs for place in task.places().values()])
     if not any(row["step"] == "hybrid" for row in rows):
         return None
     study, sizes = plan.experiments.get(table, {}), {row.get("size") for row in rows}
     searches = [task for task in tasks if isinstance(task, SearchTask) and any(run.search == task for run in runs)]
-    chosen = {task.size: task.kept() if task.state().word == DONE else earlier.chosen(task)
+    chosen = {task.size: task.kept() if task.state().word == DONE else _first(each.chosen(task) for each in earlier)
               for task in searches if task.size in sizes}
     no_flow_stage = [size for size, kept in chosen.items()
                      if not any(name.startswith("flow") for name in kept["chosen"]["stages"])]
@@ -68,6 +69,10 @@ def collect(plan, table, dataset, earlier_value=None):
             "no_flow_stage": no_flow_stage, "published": study.get("published", []), "base": study.get("base"),
             "asked": _asked(runs, no_flow_stage), "runs": len(runs) + len(searches),
             "missing": _missing(runs, searches, figures, no_flow_stage), "figures": rows}
+
+
+def _first(found):
+    return next((each for each in found if each), None)
 
 
 def _asked(runs, no_flow_stage):

@@ -4,8 +4,12 @@ from run_files import differences
 from tasks import CHOSEN_STEPS, DONE, network_difference, same_answers
 
 
+# Of a row, in the order of collect.py; what else it has says where it stands in the table of its own study.
+OF_ALL_STUDIES = ("set", "by", "network", "epochs", *PER_SEED, "method", "match", "scope", "machines", "versions")
+
+
 class Earlier:
-    """What report.py wrote of the same study when there were other runs; None where there is nothing, or nothing is to be kept."""
+    """What report.py wrote of a study when there were other runs; None where there is nothing, or nothing is to be kept."""
 
     def __init__(self, value, recipe):
         """recipe: what the study's teacher and networks are trained by, flat. With another one nothing is kept."""
@@ -27,9 +31,13 @@ class Earlier:
         added = False
         for row in self.value["figures"]:
             for number, seed in enumerate(row["seeds"]):
-                task, place = wanted.get((row["run"], row["step"], seed), (None, None))
-                own = row | task.at | {key: [row[key][number]] for key in PER_SEED} if task else row
-                if task and not figures.has(place, seed) and self._is_the_same_training(own, task):
+                step = row["step"]
+                task, place = wanted.get((row["run"], step, seed), (None, None))
+                if not task or figures.has(place, seed) or row.get("size") != task.at.get("size"):
+                    continue
+                own = {"run": row["run"], "step": step} | task.at | {
+                    key: [row[key][number]] if key in PER_SEED else row[key] for key in OF_ALL_STUDIES if key in row}
+                if self._is_the_same_training(own, task):
                     figures.add(place, own)
                     added = True
         if added:
@@ -43,7 +51,7 @@ class Earlier:
 
     def _is_the_same_training(self, row, task):
         """row: with one seed."""
-        if row["set"] != task.set_words() or row.get("size") != task.at.get("size"):
+        if row["set"] != task.set_words():
             return False
         if not task.search:
             return True

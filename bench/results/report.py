@@ -55,8 +55,9 @@ def of_runs(out, seeds, figures, keep):
     for table in TABLES:
         usual = plan.datasets(table)
         for dataset in usual if table == "depgraph" else DATASETS:
-            earlier = read_json(figures / figures_file(table, dataset))
-            value = collect(plan, table, dataset, earlier if keep else None)
+            own_first = [table, *(each for each in TABLES if each != table)]
+            earlier, *others = (read_json(figures / figures_file(each, dataset)) for each in own_first)
+            value = collect(plan, table, dataset, [each for each in (earlier, *others) if each] if keep else ())
             if value and (dataset in usual or _has_own_runs(value)):
                 dropped = len(_figures_in(earlier) - _figures_in(value))
                 if dropped:

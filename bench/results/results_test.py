@@ -702,6 +702,18 @@ class FromRunsToPages(unittest.TestCase):
             self.assertEqual(after[file], value, file)
         self.assertNotIn("dropped", said)
 
+    def test_keeps_what_another_study_has_of_the_same_run(self):
+        whole = []
+
+        def without(value):
+            if value["study"] == "epochs":
+                whole.extend(each for each in value["figures"] if (each["run"], each["step"]) == ("cifar10/whole/whole-0.2", "hybrid"))
+                value["figures"] = [each for each in value["figures"] if each not in whole]
+
+        _, after, _ = self.kept("shared", without)
+        self.assertEqual(len(whole), 1)
+        self.assertIn(whole[0], after["cifar10-epochs"]["figures"])
+
     def test_counts_what_is_neither_kept_nor_there(self):
         def without(value):
             for each in value["figures"]:
