@@ -1,7 +1,7 @@
 """Figures that stand in docs/results already: those whose runs are gone, with the machine that they were on, can be kept."""
 from figures import PER_SEED
 from run_files import differences
-from tasks import CHOSEN_STEPS, DONE, network_difference, same_answers
+from tasks import DONE, same_answers
 
 
 # Of a row, in the order of collect.py; what else it has says where it stands in the table of its own study.
@@ -61,4 +61,4 @@ class Earlier:
         if task.search.state().word == DONE and task.search.kept()["chosen"]["stages"] != chosen["chosen"]["stages"]:
             return False
         own = {key: row[key][0] for key in ("parameters", "macs")}
-        return not (row["step"] in CHOSEN_STEPS and task.has_the_chosen_network() and network_difference(own, chosen["chosen"]))
+        return not task.other_than_chosen(row["step"], own, chosen["chosen"])

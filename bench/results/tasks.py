@@ -98,9 +98,14 @@ class RunTask:
         """What results.json is to hold in the end."""
         return self.method + tuple(CONTROL_STEPS[control] for control in self._wanted_controls())
 
-    def has_the_chosen_network(self):
-        """Whether its settings leave alone what a search has chosen."""
-        return bool(self.search) and not any(word.startswith(("flow.", "pipeline.")) for word in self.words)
+    def other_than_chosen(self, step, network, chosen):
+        """How a step's network is another one than what its search chose, as network_difference says it; "" where it is that one,
+        and where it need not be: the settings change what was chosen, or a ResNet of its own is trained. A recipe whose file was
+        changed by hand, or written by another version, may make another network than it says."""
+        changed = any(word.startswith(("flow.", "pipeline.")) for word in self.words)
+        if not self.search or changed or step not in CHOSEN_STEPS:
+            return ""
+        return network_difference(network, chosen)
 
     def places(self):
         """{step: its run but for the seed, and itself}: where its figures stand."""
@@ -150,14 +155,10 @@ class RunTask:
             return f"with other settings: {', '.join(other)}"
         if self.search and not self._has_the_teacher():
             return "built on another teacher"
-        return self._other_network()
-
-    def _other_network(self):
-        """A recipe whose file was changed by hand, or written by another version, may make another network than it says."""
-        if not self.has_the_chosen_network():
+        if not self.search:
             return ""
-        records, chosen = step_records(self.folder)[0], self.search.kept()["chosen"]
-        found = ((step, network_difference(records[step], chosen)) for step in CHOSEN_STEPS if step in records)
+        chosen = self.search.kept()["chosen"]
+        found = ((step, self.other_than_chosen(step, record, chosen)) for step, record in step_records(self.folder)[0].items())
         return next((f"{step} is not the network that was chosen: {what}" for step, what in found if what), "")
 
     def _other_settings(self):

@@ -38,10 +38,19 @@ class Descriptor {
   int value_;
 };
 
+bool is_full(int error) { return error == ENOSPC || error == EDQUOT; }
+
+bool is_pipe_or_device(const fs::path& path) {
+  std::error_code unreadable;
+  const auto type = fs::status(path, unreadable).type();
+  return type == fs::file_type::fifo || type == fs::file_type::character || type == fs::file_type::block;
+}
+
 [[noreturn]] void throw_io(const fs::path& path, int error) {
-  if (error == ENOSPC || error == EDQUOT)
+  if (is_full(error))
     throw IoError(path.string() + ": " + (error == ENOSPC ? "no space left on device" : "the disk quota is used up") +
-                  "; the file is as it was before: free some and run the same command again");
+                  (is_pipe_or_device(path) ? "" : "; the file is as it was before") +
+                  ": free some and run the same command again");
   if (error == EFBIG)
     throw IoError(path.string() + ": larger than this file system or the limit of the process (ulimit -f) allows");
   throw IoError(path.string() + ": writing failed: " + std::strerror(error));
@@ -68,17 +77,33 @@ void flush_folder(const fs::path& folder, const fs::path& path) {
   if (descriptor.get() < 0 || (::fsync(descriptor.get()) != 0 && errno != EINVAL)) throw_io(path, errno);
 }
 
-}  // namespace
+// The descriptor of `file`; messages speak of `named`.
+int open_to_write(const fs::path& file, int flags, const fs::path& named) {
+  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CLOEXEC | flags, 0666);
+  if (descriptor >= 0) return descriptor;
+  const int error = errno;
+  if (is_full(error)) throw_io(named, error);
+  throw CannotWriteError(named.string() + ": cannot be written: " + std::strerror(error));
+}
 
-void replace_file(const fs::path& path, const std::function<void(const ByteSink&)>& write) {
+void write_into(const fs::path& path, const std::function<void(const ByteSink&)>& write) {
+  Descriptor file(open_to_write(path, 0, path));
+  write([&](const void* data, size_t bytes) { write_all(file.get(), data, bytes, path); });
+  if (::close(file.release()) != 0) throw_io(path, errno);
+}
+
+// A link that leads nowhere is itself what is replaced.
+fs::path behind_links(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_symlink(path, error)) return path;
+  const auto target = fs::canonical(path, error);
+  return error ? path : target;
+}
+
+void replace_regular_file(const fs::path& path, const std::function<void(const ByteSink&)>& write) {
   fs::path part = path;
   part += ".part";
-  Descriptor file(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (file.get() < 0) {
-    const int error = errno;
-    if (error == ENOSPC || error == EDQUOT) throw_io(path, error);
-    throw CannotWriteError(path.string() + ": cannot be written: " + std::strerror(error));
-  }
+  Descriptor file(open_to_write(part, O_CREAT | O_TRUNC, path));
   try {
     write([&](const void* data, size_t bytes) { write_all(file.get(), data, bytes, path); });
     if (::fsync(file.get()) != 0) throw_io(path, errno);
@@ -91,6 +116,15 @@ void replace_file(const fs::path& path, const std::function<void(const ByteSink&
   }
   const fs::path folder = path.parent_path();
   flush_folder(folder.empty() ? fs::path(".") : folder, path);
+}
+
+}  // namespace
+
+void replace_file(const fs::path& path, const std::function<void(const ByteSink&)>& write) {
+  if (is_pipe_or_device(path))
+    write_into(path, write);
+  else
+    replace_regular_file(behind_links(path), write);
 }
 
 void flush_folder(const fs::path& folder) { flush_folder(folder, folder); }

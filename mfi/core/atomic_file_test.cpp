@@ -2,9 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <csignal>
+#include <future>
 #include <stdexcept>
 
 #include "mfi/core/error.h"
@@ -67,6 +69,43 @@ TEST(ReplaceFile, KeepsTheOldFileWhenTheDiskIsFull) {
                              HasSubstr("free some and run the same command again")));
   EXPECT_EQ(read_file(folder / "a"), "old");
   EXPECT_EQ(files_in(folder.path()), 1);
+}
+
+TEST(ReplaceFile, WritesIntoAPipeAndLeavesItThere) {
+  TestFolder folder;
+  ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
+  auto read = std::async(std::launch::async, [&] { return read_file(folder / "pipe"); });
+  replace_file(folder / "pipe", "through it");
+  EXPECT_EQ(read.get(), "through it");
+  EXPECT_TRUE(fs::is_fifo(folder / "pipe"));
+  EXPECT_EQ(files_in(folder.path()), 1);
+}
+
+TEST(ReplaceFile, WritesIntoTheDeviceThatALinkLeadsTo) {
+  TestFolder folder;
+  fs::create_symlink("/dev/full", folder / "a");
+  EXPECT_THAT(message_of<IoError>([&] { replace_file(folder / "a", "new"); }),
+              testing::AllOf(HasSubstr("no space left on device"), testing::Not(HasSubstr("as it was before"))));
+  EXPECT_TRUE(fs::is_symlink(folder / "a"));
+}
+
+TEST(ReplaceFile, ReplacesWhatALinkLeadsTo) {
+  TestFolder folder;
+  fs::create_directory(folder / "elsewhere");
+  replace_file(folder / "elsewhere" / "a", "old");
+  fs::create_symlink("elsewhere/a", folder / "a");
+  replace_file(folder / "a", "new");
+  EXPECT_TRUE(fs::is_symlink(folder / "a"));
+  EXPECT_EQ(read_file(folder / "elsewhere" / "a"), "new");
+  EXPECT_EQ(files_in(folder / "elsewhere"), 1);
+}
+
+TEST(ReplaceFile, PutsAFileInPlaceOfALinkThatLeadsNowhere) {
+  TestFolder folder;
+  fs::create_symlink("nowhere", folder / "a");
+  replace_file(folder / "a", "new");
+  EXPECT_EQ(read_file(folder / "a"), "new");
+  EXPECT_FALSE(fs::is_symlink(folder / "a"));
 }
 
 // In a process of its own: the limit cannot be taken back. The first bytes are written, later ones not.

@@ -1,7 +1,6 @@
 #include "mfi/search/search_results.h"
 
 #include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "mfi/core/atomic_file.h"
@@ -78,11 +77,9 @@ const SearchPoint* SearchResults::chosen() const {
   return found == points.end() ? nullptr : &*found;
 }
 
-std::vector<std::string> told_apart(std::vector<std::string> names) {
-  std::map<std::string, int> called;
-  for (auto& name : names)
-    if (const int number = ++called[name]; number > 1) name += "-" + std::to_string(number);
-  return names;
+std::string told_apart(const std::string& name, std::map<std::string, int>& called) {
+  const int number = ++called[name];
+  return number == 1 ? name : name + "-" + std::to_string(number);
 }
 
 void write_search_results(const fs::path& folder, const SearchResults& r) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -43,8 +44,8 @@ struct SearchResults {
   const SearchPoint* chosen() const;
 };
 
-/// Names in which those that stood further in front already have "-2", "-3", ... behind them.
-std::vector<std::string> told_apart(std::vector<std::string> names);
+/// The name, with "-2", "-3", ... behind it where it was asked for before. `called` counts, from an empty map on.
+std::string told_apart(const std::string& name, std::map<std::string, int>& called);
 
 /// Writes front.json (everything) and front.csv (the points) into `folder`, each in one move.
 void write_search_results(const std::filesystem::path& folder, const SearchResults& results);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <regex>
@@ -427,23 +428,17 @@ class Search {
     for (const auto& entry : fs::directory_iterator(folder_))
       if (std::regex_match(entry.path().filename().string(), ours)) old.push_back(entry.path());
     for (const auto& file : old) fs::remove(file);
-    std::vector<Recipe> recipes;
-    std::vector<std::string> points, names;
+    std::map<std::string, int> called;
     for (size_t i = 0; i < choices.size(); ++i) {
       const auto point = "point-" + std::to_string(i + 1);
       if (std::ranges::none_of(results.points, [&](const auto& p) { return p.name == point; })) continue;  // left out
       const auto arch = assembled_arch(teacher_->arch(), set.candidates(), choices[i].candidates);
       constexpr size_t kLongestName = 70;  // a recipe's may have 100 letters
-      recipes.push_back(recipe_of(recipe_, teacher_->arch(), arch));
-      points.push_back(point);
-      names.push_back(recipe_.name.substr(0, kLongestName) + "-" + size_name(arch));
-    }
-    names = told_apart(names);  // as many percent do not make one network
-    for (size_t i = 0; i < recipes.size(); ++i) {
-      recipes[i].name = names[i];
-      recipes[i].network.model = "../teacher/model.safetensors";
-      recipes[i].network.fine_tune = false;
-      replace_file(folder_ / (points[i] + ".toml"), recipe_to_toml(recipes[i]));
+      auto recipe = recipe_of(recipe_, teacher_->arch(), arch);
+      recipe.name = told_apart(recipe_.name.substr(0, kLongestName) + "-" + size_name(arch), called);
+      recipe.network.model = "../teacher/model.safetensors";
+      recipe.network.fine_tune = false;
+      replace_file(folder_ / (point + ".toml"), recipe_to_toml(recipe));
     }
     if (const auto* chosen = results.chosen())
       replace_file(folder_ / "chosen.toml", read_file(folder_ / (chosen->name + ".toml")));
