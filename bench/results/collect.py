@@ -1,7 +1,7 @@
 """The figures of a study, gathered from its runs' own files: what docs/results/DATASET-STUDY.json holds."""
 from earlier import Earlier
 from epochs import epochs_after_teacher, teacher_epochs
-from figures import HELD_OUT, PER_SEED, PRUNED, REGRESSION
+from figures import HELD_OUT, PER_SEED, REGRESSION
 from plan import TABLES
 from run_files import flat, held_out_percent, read_recipe, read_toml, step_records
 from tasks import DONE, PeersTask, SearchTask
@@ -66,7 +66,7 @@ def collect(plan, table, dataset, earlier_values=()):
             "network": study.get("network"),  # where settings lay another one over what a search has chosen
             "chosen": chosen, "same_network": {size: other for size, other in plan.same_network(dataset).items()
                                                if table == "front" and other in sizes},
-            "no_flow_stage": no_flow_stage, "published": study.get("published", []), "base": study.get("base"),
+            "aim": study.get("aim"), "no_flow_stage": no_flow_stage, "published": study.get("published", []), "base": study.get("base"),
             "asked": _asked(runs, no_flow_stage), "runs": len(runs) + len(searches),
             "missing": _missing(runs, searches, figures, no_flow_stage), "figures": rows}
 
@@ -76,12 +76,14 @@ def _first(found):
 
 
 def _asked(runs, no_flow_stage):
-    """{size: what the studies want there}, with any seed: steps, and PRUNED."""
+    """{size: what the studies want there}, with any seed: steps, and kinds of peers."""
     out = {}
     for task in runs:
         if task.at:
-            out.setdefault(task.at["size"], []).extend([PRUNED] if isinstance(task, PeersTask) else _steps(task, no_flow_stage))
-    return {size: list(dict.fromkeys(steps)) for size, steps in out.items()}
+            wanted = out.setdefault(task.at["size"], [])
+            both = task.kinds() if isinstance(task, PeersTask) else _steps(task, no_flow_stage)
+            wanted += [each for each in both if each not in wanted]
+    return out
 
 
 def _steps(task, no_flow_stage):

@@ -9,7 +9,7 @@ TEST, HELD_OUT = "test_top1_percent", "held_out_top1_percent"
 PER_SEED = ("seeds", "parameters", "macs", TEST, "test_loss", HELD_OUT, "seconds")  # of a row: a list, one entry a seed
 REGRESSION = "regression-hybrid"
 CONTROLS = ("no-mapping", REGRESSION, "smaller-resnet", "distilled-resnet")
-PRUNED = "Torch-Pruning"  # all peers of a size together
+PRUNED = "Torch-Pruning"  # all peers of a size together, where none is there
 # What a t distribution with 2 (N - 1) degrees of freedom exceeds on either side once in twenty times, by N; for more, N = 6.
 STUDENTS_T = {2: 4.303, 3: 2.776, 4: 2.447, 5: 2.306, 6: 2.228}
 MATCHES = {"params": "to its parameters", "macs": "to its MACs"}
@@ -61,6 +61,11 @@ class Difference:
 def is_of_whole_blocks(row):
     """Whether its network was chosen without narrower blocks."""
     return "blocks" in row
+
+
+def peer_step(kind):
+    """Of a peer, or of what tells it apart."""
+    return f"{kind['method']}-{kind['match']}-{kind['scope']}"
 
 
 def name_of(row):
@@ -117,9 +122,12 @@ class Study:
         return step == REGRESSION and size in self.value["no_flow_stage"]
 
     def not_run(self, size):
-        """What is asked for beside the hybrid of that size and is not there: controls, and PRUNED where there is no peer."""
-        there = {row["step"] for row in self.all(size=size)} | ({PRUNED} if self.peers(size=size) else set())
-        return [step for step in (*CONTROLS, PRUNED) if step in self.value["asked"].get(size, ()) and step not in there]
+        """What is asked for beside the hybrid of that size and is not there: controls and peers; PRUNED for all its peers."""
+        asked, there = self.value["asked"].get(size, ()), {row["step"] for row in self.all(size=size)}
+        kinds = [kind for kind in asked if isinstance(kind, dict)]
+        peers = [name_of(kind) for kind in kinds if peer_step(kind) not in there]
+        return ([step for step in CONTROLS if step in asked and step not in there] +
+                ([PRUNED] if peers and len(peers) == len(kinds) else peers))
 
     def variants(self, group, step):
         """Of an ablation: what is in a group, and the base that they all change, in the runs' order."""

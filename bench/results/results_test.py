@@ -61,7 +61,8 @@ def front(*rows, **changes):
     return study("front", [TEACHER, LONGER, *rows], **changes)
 
 
-ALL_ASKED = {"0.3": ["map", "hybrid", *CONTROLS, PRUNED], "whole-0.3": ["map", "hybrid", "no-mapping", "regression-hybrid"]}
+PEERS_ASKED = [{"method": "random", "match": match, "scope": "local"} for match in ("params", "macs")]
+ALL_ASKED = {"0.3": ["map", "hybrid", *CONTROLS, *PEERS_ASKED], "whole-0.3": ["map", "hybrid", "no-mapping", "regression-hybrid"]}
 
 
 def text_of(a_study):
@@ -123,7 +124,10 @@ class FrontVerdict(unittest.TestCase):
         rows = [row("hybrid", 91.0), row("no-mapping", 90.9)]
         self.assertIn("Not run: regression-hybrid, smaller-resnet, distilled-resnet and Torch-Pruning.",
                       text_of(front(*rows, asked=ALL_ASKED)))
-        self.assertNotIn("Torch-Pruning", text_of(front(*rows, peer("random", "macs", 50.0), asked=ALL_ASKED)))
+        text = text_of(front(*rows, peer("random", "macs", 50.0), asked=ALL_ASKED))
+        self.assertIn("Not run: regression-hybrid, smaller-resnet, distilled-resnet and random local to its parameters.", text)
+        both = [peer("random", match, 50.0) for match in ("params", "macs")]
+        self.assertIn("Not run: regression-hybrid, smaller-resnet and distilled-resnet.", text_of(front(*rows, *both, asked=ALL_ASKED)))
         self.assertNotIn("Not run", text_of(front(*rows, asked={"0.3": ["map", "hybrid", "no-mapping"]})))
 
     def test_tells_what_has_no_sense_without_a_flow_stage(self):
@@ -136,6 +140,28 @@ class FrontVerdict(unittest.TestCase):
         first, second = text.split("At 20 %")
         self.assertNotIn("no-mapping by", first)
         self.assertIn("Better than the hybrid: no-mapping by 3.50 points", second)
+
+
+class Aim(unittest.TestCase):
+    AIM = {"params": 0.3, "macs": 0.5, "points": 0.2}
+
+    def test_is_said_to_be_missed_by_how_much_and_what_larger_ones_reach(self):
+        small = [row("hybrid", 91.0, 91.2), row("hybrid", 90.5, 90.7, size="0.2", parameters=200)]
+        text = text_of(front(*small, row("hybrid", 92.1, 92.2, size="0.6", parameters=600), aim=self.AIM))
+        self.assertIn("The aim is to be within 0.2 points of teacher-longer with at most 30 % of the parameters and 50 % of the "
+                      "multiply-accumulates. It is missed: nearest are 30 and 40 %, 1.20 points behind. Of larger ones within it: "
+                      "60 and 40 %.", text)
+        self.assertIn("behind. No larger one is within it either.",
+                      text_of(front(*small, row("hybrid", 92.0, 92.0, size="0.6", parameters=600), aim=self.AIM)))
+
+    def test_is_said_to_be_reached_and_over_which_seeds(self):
+        text = text_of(front(row("hybrid", 92.1), row("hybrid", 91.9, size="0.6", parameters=600), aim=self.AIM))
+        self.assertIn("It is reached with 30 and 40 % over seed 0. No larger one is within it either.", text)
+
+    def test_is_left_out_where_there_is_nothing_to_hold_against_it(self):
+        self.assertNotIn("The aim", text_of(study("front", [TEACHER, row("hybrid", 92.1)], aim=self.AIM)))
+        self.assertIn("No network of that size is there.", text_of(front(row("hybrid", 92.1, parameters=600), aim=self.AIM)))
+        self.assertNotIn("The aim", text_of(front(row("hybrid", 92.1))))
 
 
 class OtherVerdicts(unittest.TestCase):

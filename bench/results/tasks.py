@@ -8,6 +8,7 @@ from pathlib import Path
 import chosen
 from epochs import epochs_after_teacher, hybrid_record
 from errors import StudyError
+from figures import peer_step
 from run_files import differences, flat, has_flow_stage, read_json, read_recipe, read_toml, step_records, wanted_settings
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
@@ -336,7 +337,14 @@ class PeersTask:
     def places(self):
         """As of a run."""
         run = self.run.name.removesuffix(f"-s{self.seed}")
-        return {name: (f"{run}/peers", f"{kind['method']}-{kind['match']}-{kind['scope']}") for name, kind in self._kinds().items()}
+        return {name: (f"{run}/peers", peer_step(kind)) for name, kind in self._kinds().items()}
+
+    def kinds(self):
+        return list(self._kinds().values())
+
+    def other_than_chosen(self, step, network, chosen):
+        """As of a run: what is pruned is never the network that was chosen."""
+        return ""
 
     def set_words(self):
         return [*self.run.set_words(), f"recipe={self.recipe}", f"precision={self.precision}"]

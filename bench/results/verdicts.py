@@ -61,7 +61,34 @@ def _front(study):
         elif teacher:
             text += f", {_versus(study, hybrid, teacher, 'the teacher')}; teacher-longer has not been run."
         out.append(f"{text} {_front_controls(study, hybrid, size)}".strip())
-    return out
+    return out + _aim(study, teacher, longer)
+
+
+def _aim(study, teacher, longer):
+    """Whether a hybrid of the size that is aimed at is near enough to teacher-longer, and which of any size are."""
+    aim = study.value.get("aim")
+    rows = [row for row in study.all("hybrid") if longer and study.difference(row, longer)]
+    if not aim or not teacher or not rows:
+        return []
+    share = {key: [row[key][0] / teacher[key][0] for row in rows] for key in ("parameters", "macs")}
+    gaps = [study.difference(row, longer) for row in rows]
+    names = [f"{100 * parameters:.0f} and {100 * macs:.0f} %{_over(gap)}"
+             for parameters, macs, gap in zip(share["parameters"], share["macs"], gaps)]
+    near = [number for number, gap in enumerate(gaps) if gap.points >= -aim["points"]]
+    small = [number for number in range(len(rows))
+             if share["parameters"][number] <= aim["params"] and share["macs"][number] <= aim["macs"]]
+    text = (f"The aim is to be within {aim['points']:g} points of teacher-longer with at most {100 * aim['params']:g} % of the "
+            f"parameters and {100 * aim['macs']:g} % of the multiply-accumulates.")
+    reached = [number for number in small if number in near]
+    if reached:
+        text += f" It is reached with {_listed(names[number] for number in reached)}."
+    elif small:
+        nearest = max(small, key=lambda number: gaps[number].points)
+        text += f" It is missed: nearest are {names[nearest]}, {-gaps[nearest].points:.2f} points behind."
+    else:
+        text += " No network of that size is there."
+    others = [names[number] for number in near if number not in small]
+    return [text + (f" Of larger ones within it: {_listed(others)}." if others else " No larger one is within it either.")]
 
 
 def _front_controls(study, hybrid, size):

@@ -236,6 +236,17 @@ TEST(CommandLine, FailsWhenItsOutputCannotBeWritten) {
   EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), static_cast<int>(ExitCode::io));
 }
 
+TEST(CommandLine, SaysThatItsReaderHasGone) {
+  const TemporaryFolder folder;
+  const auto error = folder.path() / "error", code = folder.path() / "code";
+  const std::string program = MFI_PROGRAM;
+  const auto line = "{ sleep 0.5; '" + program + "' explain 2>'" + error.string() + "'; echo $? >'" + code.string() +
+                    "'; } | true; while [ ! -s '" + code.string() + "' ]; do sleep 0.1; done";
+  ASSERT_EQ(std::system(line.c_str()), 0);
+  EXPECT_EQ(file_text(code), std::to_string(static_cast<int>(ExitCode::io)) + "\n");
+  EXPECT_EQ(file_text(error), "mfi: standard output could not be written\n");
+}
+
 TEST(Bench, PrintsOneLineOfJsonForEveryKindOfStep) {
   for (const std::string work : {"train", "eval", "map"}) {
     const auto ended =

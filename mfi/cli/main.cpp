@@ -2,6 +2,7 @@
 #include <c10/util/Exception.h>
 #include <malloc.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -105,6 +106,7 @@ int fail(ExitCode code, const std::string& message) {
 int main(int argc, char** argv) {
   using mfi::ExitCode;
   mfi::keep_freed_memory();
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away ends no training; what cannot be written then is said
   try {
     return mfi::command_line(argc, argv);
   } catch (const mfi::PeerError& error) {

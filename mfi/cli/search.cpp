@@ -49,7 +49,6 @@ void search(const SearchArguments& arguments) {
   }
   std::cout << search_table(results) << std::flush;
   ReportFile report{options.run.out};
-  report.latency = false;
   report.data = arguments.data;
   const auto page = write_report(report);
   require_chosen(results, options.targets, options.max_drop);
@@ -94,8 +93,10 @@ void add_search_command(CLI::App& program, Action& action) {
       "The same command again goes on where it was interrupted; another target uses what has been trained. The teacher "
       "of a run folder is taken as it is. What is found lies in RUN/search (docs/search.md).\n\n"
       "Examples:\n"
-      "  mfi search recipes/cifar10-resnet34-w16.toml --data ~/data --target params=0.3\n"
-      "  mfi search recipes/sample.toml --target params=0.4 --target macs=0.6" +
+      "  mfi search recipes/cifar10-resnet34-w16.toml --data ~/data \\\n"
+      "    --target params=0.3 --set hybrid.distillation=0.9\n"
+      "  mfi search recipes/sample.toml --target params=0.4 --target macs=0.6 \\\n"
+      "    --set hybrid.distillation=0.9" +
       exit_codes_section({ExitCode::not_found, ExitCode::io, ExitCode::busy, ExitCode::diverged, ExitCode::recipe,
                           ExitCode::missed, ExitCode::interrupted, ExitCode::terminated}) +
       environment_section({"MFI_DATA", "OMP_NUM_THREADS"}));

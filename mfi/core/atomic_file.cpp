@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <string>
 #include <system_error>
@@ -40,16 +41,31 @@ class Descriptor {
 
 bool is_full(int error) { return error == ENOSPC || error == EDQUOT; }
 
-bool is_pipe_or_device(const fs::path& path) {
+// N of /dev/fd/N and of what else it is called; -1 where the path is no such name.
+int named_descriptor(const fs::path& path) {
+  const auto text = path.string();
+  if (text == "/dev/stdout") return STDOUT_FILENO;
+  if (text == "/dev/stderr") return STDERR_FILENO;
+  for (const std::string folder : {"/dev/fd/", "/proc/self/fd/"}) {
+    int number = -1;
+    const auto* end = text.data() + text.size();
+    if (text.starts_with(folder) && std::from_chars(text.data() + folder.size(), end, number).ptr == end) return number;
+  }
+  return -1;
+}
+
+// A pipe or a device would be lost where a file is moved to its place.
+bool is_written_into(const fs::path& path) {
+  if (named_descriptor(path) >= 0) return true;
   std::error_code unreadable;
-  const auto type = fs::status(path, unreadable).type();
-  return type == fs::file_type::fifo || type == fs::file_type::character || type == fs::file_type::block;
+  const auto status = fs::status(path, unreadable);
+  return fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status);
 }
 
 [[noreturn]] void throw_io(const fs::path& path, int error) {
   if (is_full(error))
     throw IoError(path.string() + ": " + (error == ENOSPC ? "no space left on device" : "the disk quota is used up") +
-                  (is_pipe_or_device(path) ? "" : "; the file is as it was before") +
+                  (is_written_into(path) ? "" : "; the file is as it was before") +
                   ": free some and run the same command again");
   if (error == EFBIG)
     throw IoError(path.string() + ": larger than this file system or the limit of the process (ulimit -f) allows");
@@ -77,33 +93,26 @@ void flush_folder(const fs::path& folder, const fs::path& path) {
   if (descriptor.get() < 0 || (::fsync(descriptor.get()) != 0 && errno != EINVAL)) throw_io(path, errno);
 }
 
-// The descriptor of `file`; messages speak of `named`.
-int open_to_write(const fs::path& file, int flags, const fs::path& named) {
-  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CLOEXEC | flags, 0666);
-  if (descriptor >= 0) return descriptor;
-  const int error = errno;
-  if (is_full(error)) throw_io(named, error);
-  throw CannotWriteError(named.string() + ": cannot be written: " + std::strerror(error));
+[[noreturn]] void throw_cannot_open(const fs::path& path, int error) {
+  if (is_full(error)) throw_io(path, error);
+  throw CannotWriteError(path.string() + ": cannot be written: " + std::strerror(error));
 }
 
 void write_into(const fs::path& path, const std::function<void(const ByteSink&)>& write) {
-  Descriptor file(open_to_write(path, 0, path));
+  // Opened by its name, a file behind standard output would be written over from its beginning.
+  const int number = named_descriptor(path);
+  const int descriptor = number >= 0 ? ::dup(number) : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (descriptor < 0) throw_cannot_open(path, errno);
+  Descriptor file(descriptor);
   write([&](const void* data, size_t bytes) { write_all(file.get(), data, bytes, path); });
   if (::close(file.release()) != 0) throw_io(path, errno);
-}
-
-// A link that leads nowhere is itself what is replaced.
-fs::path behind_links(const fs::path& path) {
-  std::error_code error;
-  if (!fs::is_symlink(path, error)) return path;
-  const auto target = fs::canonical(path, error);
-  return error ? path : target;
 }
 
 void replace_regular_file(const fs::path& path, const std::function<void(const ByteSink&)>& write) {
   fs::path part = path;
   part += ".part";
-  Descriptor file(open_to_write(part, O_CREAT | O_TRUNC, path));
+  Descriptor file(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (file.get() < 0) throw_cannot_open(path, errno);
   try {
     write([&](const void* data, size_t bytes) { write_all(file.get(), data, bytes, path); });
     if (::fsync(file.get()) != 0) throw_io(path, errno);
@@ -121,10 +130,10 @@ void replace_regular_file(const fs::path& path, const std::function<void(const B
 }  // namespace
 
 void replace_file(const fs::path& path, const std::function<void(const ByteSink&)>& write) {
-  if (is_pipe_or_device(path))
+  if (is_written_into(path))
     write_into(path, write);
   else
-    replace_regular_file(behind_links(path), write);
+    replace_regular_file(path, write);
 }
 
 void flush_folder(const fs::path& folder) { flush_folder(folder, folder); }

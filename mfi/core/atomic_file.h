@@ -15,10 +15,11 @@ using ByteSink = std::function<void(const void* data, size_t bytes)>;
 ///
 /// The bytes go to "<path>.part" in the same folder, are flushed to the device (fsync), renamed over
 /// `path`, and the folder is flushed too. When anything fails, `path` is as it was and the part file
-/// is removed. Of a link, what it leads to is replaced. What is no regular file, a pipe or a device
-/// such as /dev/stdout, stays what it is and gets the bytes straight away; what then fails may have
-/// sent some of them. Throws CannotWriteError when the file cannot be made or opened, IoError (with
-/// the reason, "no space left on device" among them) when writing fails.
+/// is removed. Of a link, the link is replaced, and what it led to stays as it is. What is no regular
+/// file, such as a pipe or a device, and what names an open descriptor, /dev/stdout for one, gets the
+/// bytes straight away and stays; what then fails may have sent some of them. Throws CannotWriteError
+/// when the file cannot be made or opened, IoError (with the reason, "no space left on device" among
+/// them) when writing fails.
 void replace_file(const std::filesystem::path& path, const std::function<void(const ByteSink&)>& write);
 
 /// The same for bytes that are all at hand.

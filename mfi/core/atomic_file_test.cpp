@@ -1,12 +1,16 @@
 #include "mfi/core/atomic_file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
-#include <future>
+#include <cstring>
 #include <stdexcept>
 
 #include "mfi/core/error.h"
@@ -73,12 +77,16 @@ TEST(ReplaceFile, KeepsTheOldFileWhenTheDiskIsFull) {
 
 TEST(ReplaceFile, WritesIntoAPipeAndLeavesItThere) {
   TestFolder folder;
-  ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
-  auto read = std::async(std::launch::async, [&] { return read_file(folder / "pipe"); });
-  replace_file(folder / "pipe", "through it");
-  EXPECT_EQ(read.get(), "through it");
-  EXPECT_TRUE(fs::is_fifo(folder / "pipe"));
+  const auto pipe = folder / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  replace_file(pipe, "through it");
+  EXPECT_TRUE(fs::is_fifo(pipe));
   EXPECT_EQ(files_in(folder.path()), 1);
+  std::string read(100, '\0');
+  read.resize(static_cast<size_t>(std::max<ssize_t>(0, ::read(reader, read.data(), read.size()))));
+  EXPECT_EQ(read, "through it");
+  ::close(reader);
 }
 
 TEST(ReplaceFile, WritesIntoTheDeviceThatALinkLeadsTo) {
@@ -89,23 +97,44 @@ TEST(ReplaceFile, WritesIntoTheDeviceThatALinkLeadsTo) {
   EXPECT_TRUE(fs::is_symlink(folder / "a"));
 }
 
-TEST(ReplaceFile, ReplacesWhatALinkLeadsTo) {
+TEST(ReplaceFile, ReplacesNoSocket) {
   TestFolder folder;
-  fs::create_directory(folder / "elsewhere");
-  replace_file(folder / "elsewhere" / "a", "old");
-  fs::create_symlink("elsewhere/a", folder / "a");
-  replace_file(folder / "a", "new");
-  EXPECT_TRUE(fs::is_symlink(folder / "a"));
-  EXPECT_EQ(read_file(folder / "elsewhere" / "a"), "new");
-  EXPECT_EQ(files_in(folder / "elsewhere"), 1);
+  const auto place = folder / "socket";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, place.c_str(), sizeof address.sun_path - 1);
+  const int socket = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  EXPECT_THROW(replace_file(place, "new"), CannotWriteError);
+  EXPECT_TRUE(fs::is_socket(place));
+  ::close(socket);
 }
 
-TEST(ReplaceFile, PutsAFileInPlaceOfALinkThatLeadsNowhere) {
+// As "... >> log --html /dev/stdout" has it.
+TEST(ReplaceFile, WritesBehindWhatAnOpenFileHas) {
   TestFolder folder;
-  fs::create_symlink("nowhere", folder / "a");
-  replace_file(folder / "a", "new");
-  EXPECT_EQ(read_file(folder / "a"), "new");
-  EXPECT_FALSE(fs::is_symlink(folder / "a"));
+  replace_file(folder / "log", "earlier\n");
+  const int log = ::open((folder / "log").c_str(), O_WRONLY | O_APPEND);
+  for (const std::string name : {"/dev/fd/", "/proc/self/fd/"}) replace_file(name + std::to_string(log), "later\n");
+  EXPECT_EQ(read_file(folder / "log"), "earlier\nlater\nlater\n");
+  fs::remove(folder / "log");
+  replace_file("/dev/fd/" + std::to_string(log), "to a file that has no name any more");
+  ::close(log);
+  EXPECT_EQ(files_in(folder.path()), 0);
+  EXPECT_THROW(replace_file("/dev/fd/" + std::to_string(log), "closed"), CannotWriteError);
+}
+
+TEST(ReplaceFile, LeavesWhatALinkLeadsToAsItIs) {
+  TestFolder folder;
+  replace_file(folder / "theirs", "old");
+  for (const char* target : {"theirs", "nowhere"}) {
+    fs::create_symlink(target, folder / "a");
+    replace_file(folder / "a", "new");
+    EXPECT_FALSE(fs::is_symlink(folder / "a"));
+    EXPECT_EQ(read_file(folder / "a"), "new");
+    EXPECT_EQ(read_file(folder / "theirs"), "old");
+    fs::remove(folder / "a");
+  }
 }
 
 // In a process of its own: the limit cannot be taken back. The first bytes are written, later ones not.

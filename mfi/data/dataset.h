@@ -97,6 +97,7 @@ struct DataShape {
   int64_t image_size = 32;
   int64_t training_images = 0;  // that a run trains on: without those held out, and limited
   int64_t unlabelled_pictures = 0;
+  bool own_validation = false;  // images to judge by that data.validation does not take from the training images
 };
 
 /// Known without reading for all but pictures, whose names are listed and whose sizes are looked at. Errors as

@@ -364,6 +364,7 @@ DataShape pictures_shape(const std::filesystem::path& place, const DataSettings&
   const auto images = static_cast<double>(list.train.size());
   const double held_out = list.validation.empty() ? std::round(images * settings.validation) : 0;
   shape.training_images = static_cast<int64_t>(images - held_out);
+  shape.own_validation = !list.validation.empty();
   return shape;
 }
 

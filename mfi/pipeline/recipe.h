@@ -68,6 +68,7 @@ struct SearchSettings {
                                         50};  // narrower blocks, of the channels inside the teacher's; 100: none
   FlowSettings::Texts flows = FlowSettings::Texts(1, "recipe");  // forms of flow stages (flow_settings.h)
   std::vector<int64_t> alignments = {1, 3};                      // of each of them: kernels of the alignment
+  std::vector<int64_t> depths = {1};                             // and convolutions in the middle
   std::vector<int64_t> flow_percent = {5, 15, 40};  // sizes of a flow stage, of the parameters of the teacher's stage
   std::vector<int64_t> modules = {1};               // of each of them
   std::vector<int64_t> steps = {1};                 // of each module

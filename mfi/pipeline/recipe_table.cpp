@@ -418,6 +418,8 @@ void add_search(Table& table) {
             "instead.");
   table.add("search.alignments", MFI_FIELD(search.alignments), some_integers_of({1, 3}),
             "Kernels of the alignment to try with each form, in place of flow.alignment.");
+  table.add("search.depths", MFI_FIELD(search.depths), some_integers(1, 16),
+            "Convolutions in the middle of a velocity network to try with each form, in place of flow.depth.");
   table.add("search.flow_percent", MFI_FIELD(search.flow_percent), some_integers(1, 99),
             "Sizes of flow stages to try, in percent of the parameters of the teacher's stage.");
   table.add("search.modules", MFI_FIELD(search.modules), some_integers(1, 16),

@@ -3,6 +3,7 @@
 #include "mfi/report/page_parts.h"
 #include "mfi/report/svg_scatter.h"
 #include "mfi/report/verdict.h"
+#include "mfi/search/judgement.h"
 
 namespace mfi {
 namespace {
@@ -56,15 +57,45 @@ std::string candidates_table(const SearchResults& search) {
   return table.markup();
 }
 
+struct CostAxis {
+  std::string title, label;
+  SearchTarget::Kind kind = SearchTarget::Kind::parameters;
+};
+
+// That of the first target, over which the front is drawn.
+CostAxis cost_axis(const SearchResults& search) {
+  const auto kind = search.target.empty() ? SearchTarget::Kind::parameters
+                                          : parse_target(search.target.substr(0, search.target.find(' '))).kind;
+  switch (kind) {
+    case SearchTarget::Kind::macs:
+      return {"the multiply-accumulates", "multiply-accumulates", kind};
+    case SearchTarget::Kind::latency:
+      return {"the time for one image", "milliseconds", kind};
+    case SearchTarget::Kind::parameters:
+      break;
+  }
+  return {"the number of parameters", "parameters", kind};
+}
+
+std::string asked_for(const SearchResults& search) {
+  std::vector<std::string> asked;
+  if (!search.target.empty()) asked.push_back(search.target);
+  if (search.max_drop >= 0) asked.push_back(format("at most %g points lost", search.max_drop));
+  return asked.empty() ? "" : " Asked for: " + join(asked, ", ") + ".";
+}
+
 }  // namespace
 
 std::string search_section(const RunReport& report) {
   if (!report.search) return "";
   const auto& search = *report.search;
-  ScatterChart chart{"Held-out accuracy against the number of parameters", "parameters", "held out, %", {}, {}};
+  const auto axis = cost_axis(search);
+  ScatterChart chart{"Held-out accuracy against " + axis.title, axis.label, "held out, %", {}, {}};
   const auto add = [&](const SearchPoint& point, size_t style) {
-    chart.points.push_back({point.name, static_cast<double>(point.parameters), point.held_out_percent,
-                            chance_of_one(point.held_out_percent, search.held_out_images), style});
+    chart.points.push_back({point.name + (point.chosen ? ", chosen" : ""),
+                            cost_of_kind(axis.kind, point.parameters, point.macs, point.milliseconds),
+                            point.held_out_percent, chance_of_one(point.held_out_percent, search.held_out_images),
+                            style});
   };
   add(search.teacher, 0);
   for (const auto& point : search.points) add(point, point.on_front ? 1 : 2);
@@ -75,8 +106,7 @@ std::string search_section(const RunReport& report) {
       format("Accuracy on %s training images that were held out, after %lld epoch%s of fine-tuning on %s others, the "
              "teacher's too. No test image was looked at.%s",
              grouped(search.held_out_images).c_str(), static_cast<long long>(search.tuned_epochs),
-             search.tuned_epochs == 1 ? "" : "s", grouped(search.tuned_images).c_str(),
-             search.target.empty() ? "" : (" Asked for: " + search.target + ".").c_str()));
+             search.tuned_epochs == 1 ? "" : "s", grouped(search.tuned_images).c_str(), asked_for(search).c_str()));
   html.markup(
       figure_markup(scatter_chart(chart),
                     "Up is better, left is smaller. The vertical lines reach as far as chance does with so many "

@@ -89,6 +89,24 @@ TEST(ReportPage, ShowsASearchWhereThereWasOne) {
     EXPECT_THAT(section, HasSubstr(text));
 }
 
+TEST(ReportPage, DrawsASearchOverItsFirstTarget) {
+  auto report = whole_report();
+  report.search = made_up_search();
+  report.search->max_drop = 1.5;
+  const std::pair<const char*, const char*> cases[] = {
+      {"", "Held-out accuracy against the number of parameters"},
+      {"params=0.3 macs=0.5", "Held-out accuracy against the number of parameters"},
+      {"macs=0.5 params=0.3", "Held-out accuracy against the multiply-accumulates"},
+      {"latency=0.5", "Held-out accuracy against the time for one image"}};
+  for (const auto& [target, title] : cases) {
+    report.search->target = target;
+    const auto page = report_page(report);
+    expect_sound(page);
+    for (const char* text : {title, ">point-2, chosen<", ">point-1<", "at most 1.5 points lost"})
+      EXPECT_THAT(page, HasSubstr(text)) << target;
+  }
+}
+
 TEST(ReportPage, IsAFunctionOfWhatItIsGiven) { EXPECT_EQ(report_page(whole_report()), report_page(whole_report())); }
 
 TEST(ReportPage, MarksControlsAsControls) {

@@ -59,24 +59,33 @@ std::string blocks_name(const BlocksArch& blocks, const BlocksArch& own) {
   return name;
 }
 
-std::vector<FlowArch> flow_candidates(const Recipe& recipe, const Arch& teacher, size_t stage, int64_t parameters) {
+// In every form that is asked for, of no size yet.
+std::vector<FlowArch> flow_forms(const Recipe& recipe, const Arch& teacher, size_t stage) {
   std::vector<FlowArch> out;
   const auto& search = recipe.search;
+  for (const auto& form : search.flows)
+    for (const auto alignment : search.alignments)
+      for (const auto depth : search.depths)
+        for (const auto modules : search.modules)
+          for (const auto steps : search.steps) {
+            auto flow = in_form(flow_form(recipe, teacher, stage), form);
+            flow.alignment = alignment;
+            flow.depth = depth;
+            flow.modules = modules;
+            flow.steps = modules * steps;
+            out.push_back(with_step_lengths(flow, recipe, stage));
+          }
+  return out;
+}
+
+std::vector<FlowArch> flow_candidates(const Recipe& recipe, const Arch& teacher, size_t stage, int64_t parameters) {
+  std::vector<FlowArch> out;
   const auto add = [&](FlowArch flow, int64_t percent) {
     flow.hidden = hidden_for_budget(teacher.stages[stage], flow, parameters * percent / 100);
     if (flow.hidden > 0 && std::find(out.begin(), out.end(), flow) == out.end()) out.push_back(flow);
   };
-  for (const auto& form : search.flows)
-    for (const auto alignment : search.alignments)
-      for (const auto modules : search.modules)
-        for (const auto steps : search.steps) {
-          auto flow = in_form(flow_form(recipe, teacher, stage), form);
-          flow.alignment = alignment;
-          flow.modules = modules;
-          flow.steps = modules * steps;
-          flow = with_step_lengths(flow, recipe, stage);
-          for (const auto percent : search.flow_percent) add(flow, percent);
-        }
+  for (const auto& form : flow_forms(recipe, teacher, stage))
+    for (const auto percent : recipe.search.flow_percent) add(form, percent);
   return out;
 }
 

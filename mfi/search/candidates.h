@@ -23,9 +23,10 @@ struct Candidate {
 
 /// Candidates of every stage of a network of residual blocks, by rising parameters; the last is the teacher's own
 /// stage. Fewer blocks, narrower blocks of `search.block_percent` of the channels inside, and flow stages of
-/// `search.flow_percent` of the stage's parameters, each with `search.alignments`, `search.modules` and `search.steps`,
-/// in all else as [flow] says. None comes twice; sizes that leave no room for a velocity network, or that are no
-/// smaller than the teacher's stage, are left out. Throws RecipeError when all that is left is the teacher.
+/// `search.flow_percent` of the stage's parameters, each with `search.alignments`, `search.depths`, `search.modules`
+/// and `search.steps`, in all else as [flow] says. None comes twice; sizes that leave no room for a velocity network,
+/// or that are no smaller than the teacher's stage, are left out. Throws RecipeError when all that is left is the
+/// teacher.
 std::vector<std::vector<Candidate>> stage_candidates(const Recipe& recipe, const Arch& teacher);
 
 /// [stage][candidate]: whether it is anything but narrower blocks.

@@ -59,15 +59,17 @@ TEST(StageCandidates, AreWhatTheRecipeAsksFor) {
   wanted.search.flows = {"depthwise-5", "bottleneck"};
   wanted.search.flow_percent = {30};
   wanted.search.alignments = {1, 3};
+  wanted.search.depths = {1, 2};
   wanted.search.modules = {1, 2};
   wanted.search.steps = {1, 2};
   const auto all = stage_candidates(wanted, resnet_arch("resnet34", 8, 10));
-  EXPECT_EQ(all[3].size(), 17u) << "two forms, alignments, numbers of modules and of steps, and the teacher's";
+  EXPECT_EQ(all[3].size(), 33u) << "two forms, alignments, depths, numbers of modules and of steps, and the teacher's";
   for (const auto& candidate : all[3])
     if (const auto* flow = std::get_if<FlowArch>(&candidate.arch.body)) {
       EXPECT_EQ(flow->steps % flow->modules, 0);
       EXPECT_EQ(candidate.name.find("dw5x5") != std::string::npos, flow->kind == VelocityKind::depthwise);
       EXPECT_EQ(candidate.name.find("-a3-") != std::string::npos, flow->alignment == 3);
+      EXPECT_EQ(candidate.name.find("-deep2-") != std::string::npos, flow->depth == 2);
     }
 }
 

@@ -63,7 +63,7 @@ std::vector<ChoiceCost> choice_costs(const Arch& teacher, const std::vector<std:
       for (const auto& each : stage)
         cost.of.back().push_back(cost_of_kind(target.kind, each.parameters, each.macs, each.milliseconds));
     }
-    if (!targets.empty()) cost.budget = target.share * whole_cost(cost);
+    if (!targets.empty()) cost.budget = target.share * whole_cost(cost) * kShareRounding;
     out.push_back(std::move(cost));
   }
   return out;

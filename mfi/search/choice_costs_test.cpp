@@ -36,9 +36,9 @@ TEST(ChoiceCosts, AddUpToTheTeachersAndGiveEachTargetItsBudget) {
     for (auto& each : stage) each.milliseconds = 2;
   const auto costs = choice_costs(teacher, found, {{Kind::macs, 0.5}, {Kind::latency, 0.25}}, {1, 2, 2, 2, 3});
   ASSERT_EQ(costs.size(), 2u);
-  EXPECT_DOUBLE_EQ(*costs[0].budget, 0.5 * static_cast<double>(total_cost(teacher).macs));
+  EXPECT_DOUBLE_EQ(*costs[0].budget, kShareRounding * 0.5 * static_cast<double>(total_cost(teacher).macs));
   EXPECT_DOUBLE_EQ(costs[1].fixed, 4);
-  EXPECT_DOUBLE_EQ(*costs[1].budget, 2.5);
+  EXPECT_DOUBLE_EQ(*costs[1].budget, kShareRounding * 2.5);
   const auto unlimited = choice_costs(teacher, found, {});
   ASSERT_EQ(unlimited.size(), 1u);
   EXPECT_FALSE(unlimited[0].budget);

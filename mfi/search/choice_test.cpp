@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <random>
 
 namespace mfi {
@@ -74,13 +75,17 @@ TEST(BestChoice, IsTheBestOfAllCombinationsForEveryBudget) {
   }
 }
 
-TEST(BestChoices, CostMoreOnlyForLessDamage) {
+TEST(BestChoices, AreAllThatCostMoreOnlyForLessDamage) {
+  using Point = std::pair<double, double>;  // of the first cost and the damage
   for (unsigned seed = 0; seed < 50; ++seed) {
-    const auto front = best_choices(random_table(seed, true));
-    for (size_t i = 1; i < front.size(); ++i) {
-      EXPECT_GT(front[i].costs[0], front[i - 1].costs[0]);
-      EXPECT_LT(front[i].damage, front[i - 1].damage);
-    }
+    const auto table = random_table(seed, true);
+    std::vector<Point> all, expected, found;
+    for (const auto& choice : all_choices(table)) all.emplace_back(choice.costs[0], choice.damage);
+    std::sort(all.begin(), all.end());
+    for (const auto& point : all)
+      if (expected.empty() || point.second < expected.back().second) expected.push_back(point);
+    for (const auto& choice : best_choices(table)) found.emplace_back(choice.costs[0], choice.damage);
+    EXPECT_EQ(found, expected) << "seed " << seed;
   }
 }
 

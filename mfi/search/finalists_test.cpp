@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 namespace mfi {
 namespace {
 
@@ -34,10 +36,21 @@ TEST(Finalists, AreAtMostSoManyByRisingCostAndNeverTheTeacher) {
   }
 }
 
+// None that is left out is farther from all of them than they are from each other.
 TEST(Finalists, SpreadFromTheCheapestOn) {
   const auto found = finalists(table(), 5);
-  EXPECT_EQ(found.front().costs[0], best_choices(table()).front().costs[0]);
-  EXPECT_GT(found.back().costs[0], 4 * found.front().costs[0]);
+  const auto best = best_choices(table());
+  EXPECT_EQ(found.front().costs[0], best.front().costs[0]);
+  const auto distance = [](const Choice& a, const Choice& b) { return std::abs(std::log(a.costs[0] / b.costs[0])); };
+  double apart = INFINITY;
+  for (size_t i = 1; i < found.size(); ++i) apart = std::min(apart, distance(found[i], found[i - 1]));
+  for (const auto& choice : best) {
+    double nearest = INFINITY;
+    for (const auto& each : found) nearest = std::min(nearest, distance(choice, each));
+    if (choice.damage > 0) {  // not the teacher
+      EXPECT_LE(nearest, apart + 1e-9);
+    }
+  }
 }
 
 TEST(Finalists, LieToHalfNextBelowTheBudget) {

@@ -18,7 +18,7 @@ double excess(const SearchPoint& point, const SearchPoint& teacher, const std::v
   double worst = 0;
   for (const auto& target : targets)
     worst = std::max(worst, cost_of(point, target.kind) / (target.share * cost_of(teacher, target.kind)));
-  return worst / (1 + 1e-9);  // a share may be the exact one of a combination
+  return worst / kShareRounding;
 }
 
 }  // namespace

@@ -15,6 +15,9 @@ struct SearchTarget {
   double share = 1;
 };
 
+/// Targets are met up to this factor: the share of one combination, as 0.57 of 100, may be a hair less than its cost.
+constexpr double kShareRounding = 1 + 1e-9;
+
 /// Throws UsageError for anything but params, macs or latency, "=" and a number above 0 and at most 1.
 SearchTarget parse_target(const std::string& text);
 

@@ -2,6 +2,7 @@
 
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/sha256.h"
+#include "mfi/core/stop_signal.h"
 #include "mfi/pipeline/machine.h"
 
 namespace mfi {
@@ -52,6 +53,7 @@ std::vector<double> MeasuredTimes::of_all(const std::vector<Arch>& archs,
   std::vector<double> out;
   bool all_calm = true;
   for (size_t i = 0; i < archs.size(); ++i) {
+    throw_if_stopped();
     const auto times = measured(*make(i));
     out.push_back(times.whole);
     all_calm = all_calm && times.spread <= kLargestSpread;

@@ -1,11 +1,15 @@
 #include "mfi/search/scoring.h"
 
+#include <cmath>
+
 #include "mfi/core/stop_signal.h"
 #include "mfi/nn/fold.h"
 #include "mfi/train/evaluate.h"
 
 namespace mfi {
 namespace {
+
+constexpr double kNoAnswer = 1000;  // nats, of answers that are not finite
 
 // Candidates see the teacher's features in eval mode: their batch norms use the statistics that they have learnt.
 class Scorer {
@@ -69,7 +73,10 @@ class Scorer {
   // Sum over the images, with the teacher's stages behind `stage`.
   double divergence(const torch::Tensor& target, const torch::Tensor& stage_output, size_t stage) const {
     const auto logits = teacher_->run(stage_output, stage + 2, teacher_->part_count());
-    return at::kl_div(at::log_softmax(logits, 1), target, at::Reduction::Sum, /*log_target=*/true).item<double>();
+    const auto sum =
+        at::kl_div(at::log_softmax(logits, 1), target, at::Reduction::Sum, /*log_target=*/true).item<double>();
+    // The worst there can be, and no reason to end a search.
+    return std::isfinite(sum) ? sum : kNoAnswer * static_cast<double>(target.size(0));
   }
 
   std::shared_ptr<Network> teacher_;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "mfi/train/evaluate.h"
 
 namespace mfi {
@@ -57,6 +59,25 @@ TEST(Score, IsTheDivergenceOfTheNetworksThatTheyWouldMake) {
       }
     }
   }
+}
+
+TEST(Score, CountsAnswersThatAreNotFiniteAsTheWorst) {
+  Recipe recipe;
+  recipe.network = {.arch = "resnet20", .width = 4};
+  Network teacher(resnet_arch("resnet20", 4, 10));
+  initialise(teacher, 1);
+  teacher.eval();
+  CandidateSet set(teacher, stage_candidates(recipe, teacher.arch()), 2);
+  set.eval();
+  torch::NoGradGuard no_grad;
+  set.part(1, 0)->parameters().front().fill_(std::numeric_limits<float>::quiet_NaN());
+  const Dataset data{torch::randint(256, {3, 3, 32, 32}, torch::kUInt8), torch::randint(10, {3}),
+                     std::vector<std::string>(10, "c")};
+  const auto scores = score(teacher, set, data, {{0.5f, 0.5f, 0.5f}, {0.3f, 0.3f, 0.3f}}, torch::kFloat32);
+  EXPECT_EQ(scores.single[1][0], 1000);
+  EXPECT_EQ(scores.pair[0][0][0], 1000);
+  EXPECT_EQ(scores.pair[1][0][0], 1000);
+  EXPECT_LT(scores.single[1][1], 1000);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "mfi/core/error.h"
 #include "mfi/core/run_lock.h"
 #include "mfi/core/sha256.h"
+#include "mfi/core/stop_signal.h"
 #include "mfi/core/text.h"
 #include "mfi/data/splits.h"
 #include "mfi/nn/cost.h"
@@ -35,6 +36,11 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kHeldOut = 0x53656172, kTuned = 0x54756E65;  // uses of the seed
+
+// Whether the images that judge are none of those that the teacher is trained on.
+bool holds_out_before_the_teacher(const Recipe& recipe, const DataShape& data) {
+  return recipe.data.validation > 0 || data.own_validation;
+}
 
 // The images of a search, all of them training images.
 struct SearchData {
@@ -97,7 +103,8 @@ class Search {
         options_(options),
         observer_(observer),
         folder_(options.run.out / "search"),
-        plan_(search_plan(recipe, data_shape(recipe.data, options.run.data))),
+        shape_(data_shape(recipe.data, options.run.data)),
+        plan_(search_plan(recipe, shape_)),
         dtype_(activation_type(recipe.runtime)) {
     if (recipe.data.labelled < 1)
       throw RecipeError("data.labelled is below 1: a search fine-tunes and judges by labels, expected 1");
@@ -122,16 +129,16 @@ class Search {
     CandidateSet set(*teacher_, stage_candidates(recipe_, teacher_->arch()), recipe_.seed);
     set.to(torch::Device(recipe_.runtime.device));
     SearchResults out = facts();
-    map(set);
-    const auto divergences = scores(set);
     out.candidates = candidate_costs(teacher_->arch(), set.candidates());
-    for (size_t stage = 0; stage < out.candidates.size(); ++stage)
-      for (size_t i = 0; i < out.candidates[stage].size(); ++i)
-        out.candidates[stage][i].divergence = divergences.single[stage][i];
     measure_candidates(set, out);
     const auto costs =
         choice_costs(teacher_->arch(), out.candidates, options_.targets, times_->of(*teacher_).milliseconds);
     if (!options_.targets.empty()) require_reachable(costs, options_.targets);
+    map(set);
+    const auto divergences = scores(set);
+    for (size_t stage = 0; stage < out.candidates.size(); ++stage)
+      for (size_t i = 0; i < out.candidates[stage].size(); ++i)
+        out.candidates[stage][i].divergence = divergences.single[stage][i];
     const auto table = choice_table(costs, divergences);
     // Narrower blocks do less damage as mapped, but whole ones gain more by a fine-tuning, so the damage before it does
     // not say which of them to prefer.
@@ -183,7 +190,8 @@ class Search {
       observer_.on_message(
           "hybrid.distillation is 0: combinations are judged after a short fine-tuning by labels alone, which undoes "
           "much of what was mapped; with 0.9 it holds (docs/search.md)");
-    const bool may_know_them = recipe_.data.validation == 0 || !recipe_.network.model.empty();
+    const bool was_trained_elsewhere = !recipe_.network.model.empty() && !recipe_.network.fine_tune;
+    const bool may_know_them = !holds_out_before_the_teacher(recipe_, shape_) || was_trained_elsewhere;
     if (options_.max_drop && may_know_them)
       observer_.on_message(
           "the teacher may have learnt from the images that judge here, so networks seem to lose more than they do on "
@@ -339,6 +347,7 @@ class Search {
       std::vector<size_t> choice;
       for (const auto& stage : all) choice.push_back(std::min(i, stage.size() - 1));
       const auto network = set.assemble(*teacher_, choice);
+      throw_if_stopped();
       const auto times = times_->of(*network);
       for (size_t stage = 0; stage < all.size(); ++stage)
         if (i < all[stage].size()) out.candidates[stage][i].milliseconds = times.milliseconds[stage + 1];
@@ -388,9 +397,10 @@ class Search {
     point.macs = cost.macs;
     auto as_tuned = recipe_;
     as_tuned.hybrid = tune_settings(recipe_);
-    const auto fingerprint = sha256_text(join({identity_, candidates_hash_, section_text(as_tuned, "hybrid"),
-                                               join(point.stages, " "), recipe_value_text(recipe_.search.share)},
-                                              "\n"));
+    const auto fingerprint =
+        sha256_text(join({identity_, number == 0 ? "" : candidates_hash_, section_text(as_tuned, "hybrid"),
+                          join(point.stages, " "), recipe_value_text(recipe_.search.share)},
+                         "\n"));
     // By what it is and not by its number: another target asks for the same ones in another order.
     const auto place = folder_ / ("tuned-" + fingerprint.substr(0, 16));
     const auto file = place / "result.json";
@@ -448,6 +458,7 @@ class Search {
   const SearchOptions& options_;
   RunObserver& observer_;
   fs::path folder_, mapped_;  // of the search; of its candidates as mapped
+  DataShape shape_;
   Plan plan_;
   torch::Dtype dtype_;
   std::optional<RunLock> lock_;
@@ -467,7 +478,7 @@ Plan search_plan(const Recipe& recipe, const DataShape& data) {
                                   StepKind::map, arch, recipe.map));
   plan.steps.back().objective = recipe.objective;
   plan.steps.back().teacher = "teacher";
-  const double not_held_out = recipe.data.validation > 0 ? 1 : 1 - recipe.search.held_out;
+  const double not_held_out = holds_out_before_the_teacher(recipe, data) ? 1 : 1 - recipe.search.held_out;
   plan.steps.back().images_share = not_held_out;
   for (size_t i = 0; i <= static_cast<size_t>(recipe.search.finalists); ++i) {
     plan.steps.push_back(named_step(tune_name(i), i == 0 ? "the teacher, fine-tuned as briefly" : "a combination",
