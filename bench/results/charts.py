@@ -1,25 +1,29 @@
-"""The chart of each study that has one."""
+"""The chart of each study."""
 import math
 import statistics
 
+import dot_chart
+import line_chart
 import svg
-from figures import is_of_whole_blocks, top1
-from line_chart import Level, Panel, Series, draw
+from figures import HELD_OUT, TEST, is_of_whole_blocks, percents, speedup, top1
+from line_chart import Level, Panel, Series
 
-BAND = 0.2  # points beside teacher-longer within which a smaller network counts as good as it
 NOT_MAPPED = "#555"
 LOOKS = {"hybrid": ("disc", svg.HYBRID, False), "no-mapping": (5, NOT_MAPPED, False),
          "regression-hybrid": (6, "#b0903c", False), "smaller-resnet": (4, svg.RESNET, False),
          "distilled-resnet": (5, svg.RESNET, True)}
 TITLES = {"front": "Accuracy against size", "epochs": "Accuracy against epochs of fine-tuning",
-          "labels": "Accuracy against labels"}
+          "labels": "Accuracy against labels", "ablation": "What a mapping minimises, sees and learns from",
+          "depgraph": "Change of accuracy against speed-up"}
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 
 
 def chart(study):
-    """The SVG's text; None for a study without a chart."""
-    panels = {"front": _front, "epochs": _epochs, "labels": _labels}.get(study.name, lambda _: None)(study)
-    return panels and draw(title(study), panels)
+    """The SVG's text."""
+    if study.name == "ablation":
+        return _ablation(study)
+    panels = {"front": _front, "epochs": _epochs, "labels": _labels, "depgraph": _depgraph}[study.name](study)
+    return line_chart.draw(title(study), panels)
 
 
 def title(study):
@@ -27,8 +31,11 @@ def title(study):
 
 
 def _levels(study):
+    """Around teacher-longer a band within which a smaller network counts as good as it."""
     teacher, longer = study.find("teacher"), study.find("teacher-longer")
-    return (([Level(f"teacher-longer, ± {BAND} points", svg.TEACHER, top1(longer), BAND)] if longer else []) +
+    band = study.value["aim"]["points"] if study.value.get("aim") else 0
+    name = f"teacher-longer{f', ± {band:g} points' if band else ''}"
+    return (([Level(name, svg.TEACHER, top1(longer), band)] if longer else []) +
             ([Level("teacher", "#7d9a3c", top1(teacher))] if teacher else []))
 
 
@@ -98,3 +105,55 @@ def _labels(study):
 
 def _warped(warp, tick_text):
     return lambda values, first, last: svg.WarpedScale(values, first, last, warp, tick_text)
+
+
+def _ablation(study):
+    """A row for each variant, and below them the controls that a group has."""
+    marks = [dot_chart.Mark("held out, fine-tuned", "disc", svg.HYBRID),
+             dot_chart.Mark("test, as mapped", "disc", svg.HYBRID, True),
+             dot_chart.Mark("not mapped: held out, fine-tuned", 5, NOT_MAPPED)]
+    groups = []
+    for group in study.values("group"):
+        rows = [dot_chart.Row(name, [_percents(study.find("hybrid", variant=name), HELD_OUT),
+                                     _percents(study.find("map", variant=name), TEST), []])
+                for name in dict.fromkeys(row["variant"] for row in study.all(group=group))]
+        rows += [dot_chart.Row(f"no-mapping ({row['variant']})", [[], [], _percents(row, HELD_OUT)])
+                 for row in study.all("no-mapping", group=group)]
+        groups.append((group, rows))
+    return dot_chart.draw(title(study), "accuracy, each with its lowest and highest seed", marks, groups)
+
+
+def _percents(row, key):
+    return list(percents(row, key).values()) if row else []
+
+
+def _depgraph(study):
+    """Changes in points: the teachers are different ones."""
+    teacher = study.find("teacher")
+    before = top1(teacher) if teacher else 0
+
+    def changes(rows):
+        return [(speedup(study, row), [percent - before for percent in percents(row).values()]) for row in rows]
+
+    series = []
+    for step in ("hybrid", "no-mapping", "teacher-longer"):
+        for epochs in sorted({row["epochs"] for row in study.all(step)}) if teacher else []:
+            shape, colour, _ = LOOKS.get(step, (4, svg.TEACHER, False))
+            is_longer = epochs > min(row["epochs"] for row in study.all(step))
+            series.append(Series(f"{step}, {epochs - teacher['epochs']:g} epochs more", shape, colour,
+                                 changes(study.all(step, epochs=epochs)), hollow=is_longer))
+    for name in dict.fromkeys(each["name"] for each in study.value["published"]):
+        points = [(each["speedup"], [each["after"] - each["before"]])
+                  for each in study.value["published"] if each["name"] == name]
+        series.append(Series(f"{name}, published", svg.DIAMOND, svg.METHODS["group-norm"], points))
+    scale = _plain(lambda speed: f"{speed:g}")
+    return [Panel("change of test top-1, in points, against times fewer multiply-accumulates",
+                  [each for each in series if each.points], [Level("each one's own teacher", "#7d9a3c", 0)], scale, unit="")]
+
+
+def _plain(tick_text):
+    def scale(values, first, last):
+        out = svg.Scale(values, first, last)
+        out.tick_text = tick_text
+        return out
+    return scale

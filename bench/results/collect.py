@@ -66,7 +66,8 @@ def collect(plan, table, dataset, earlier_values=()):
             "network": study.get("network"),  # where settings lay another one over what a search has chosen
             "chosen": chosen, "same_network": {size: other for size, other in plan.same_network(dataset).items()
                                                if table == "front" and other in sizes},
-            "aim": study.get("aim"), "no_flow_stage": no_flow_stage, "published": study.get("published", []), "base": study.get("base"),
+            "aim": study.get("aim"), "no_flow_stage": no_flow_stage, "published": study.get("published", []),
+            "base": study.get("base"),
             "asked": _asked(runs, no_flow_stage), "runs": len(runs) + len(searches),
             "missing": _missing(runs, searches, figures, no_flow_stage), "figures": rows}
 

@@ -68,6 +68,11 @@ def peer_step(kind):
     return f"{kind['method']}-{kind['match']}-{kind['scope']}"
 
 
+def speedup(study, row):
+    """How many times fewer MACs than the teacher's."""
+    return study.find("teacher")["macs"][0] / statistics.mean(row["macs"])
+
+
 def name_of(row):
     return f"{row['method']} {row['scope']} {MATCHES[row['match']]}" if "method" in row else row["step"]
 

@@ -35,6 +35,7 @@ class Panel:
     series: list
     levels: list = field(default_factory=list)
     scale: object = svg.Scale  # (values, first, last) -> an axis for x
+    unit: str = " %"  # of what stands upwards
 
 
 def draw(title, panels):
@@ -71,7 +72,7 @@ def _panel(panel, top):
         if level.band:
             out.append(_band(LEFT, RIGHT_EDGE, y(level.percent + level.band), y(level.percent - level.band), level.colour))
         out.append(svg.line(LEFT, y(level.percent), RIGHT_EDGE, y(level.percent), level.colour))
-    out += svg.axes(x, y, LEFT, RIGHT_EDGE, bottom, panel.label)
+    out += svg.axes(x, y, LEFT, RIGHT_EDGE, bottom, panel.label, panel.unit)
     room = Room(LEFT, top, RIGHT_EDGE, bottom)
     for level in panel.levels:
         room.take(LEFT, y(level.percent + level.band) - 1, RIGHT_EDGE, y(level.percent - level.band) + 1)
@@ -91,7 +92,7 @@ def _panel(panel, top):
         for at, height, values in marks:
             if len(values) > 1:
                 out.append(svg.line(at, y(min(values)), at, y(max(values)), series.colour))
-            hover = f"{series.name}: {statistics.mean(values):.2f} %"
+            hover = f"{series.name}: {statistics.mean(values):.2f}{panel.unit}"
             out.append(svg.mark(series.shape, at, height, series.colour, hover, series.hollow))
     for series, marks in places:
         out += room.label(series.name, series.colour, [(at, height) for at, height, _ in marks])

@@ -29,10 +29,7 @@ def chart_file(study):
 
 
 def section(study):
-    parts = []
-    if chart(study):
-        parts.append(f"![{title(study)}](results/{chart_file(study)})")
-    parts += [table(study).rstrip(), f"    {command(study)}", _fill(note(study))]
+    parts = [f"![{title(study)}](results/{chart_file(study)})", table(study).rstrip(), f"    {command(study)}", _fill(note(study))]
     if study.value.get("network"):
         parts.append(_fill(f"The network: {study.value['network']}."))
     elif study.value["chosen"]:

@@ -100,9 +100,7 @@ def write(studies, docs, with_figures):
         except OSError as error:
             raise StudyError(f"{file}: {error.strerror}")
         pages[file] = replace_between(file, text, section_name(study), section(study))
-        drawn = chart(study)
-        if drawn:
-            charts[docs / "results" / chart_file(study)] = drawn
+        charts[docs / "results" / chart_file(study)] = chart(study)
     (docs / "results").mkdir(exist_ok=True)
     if with_figures:
         for study in studies:

@@ -1,7 +1,7 @@
 """The table of each study, in Markdown."""
 import statistics
 
-from figures import CONTROLS, HELD_OUT, TEST, name_of, percents, top1
+from figures import CONTROLS, HELD_OUT, TEST, name_of, percents, speedup, top1
 from text_table import accuracy_text, count_text, markdown_table, share_text
 
 
@@ -135,10 +135,6 @@ def _labels(study):
         body.append([f"{100 * labelled:g} %", f"{distillation:g}", str(study.find("hybrid", **at)["fine_tuning"])] +
                     _mapped_and_others(study, at))
     return (header, len(header) * (True,), body)
-
-
-def speedup(study, row):
-    return study.find("teacher")["macs"][0] / statistics.mean(row["macs"])
 
 
 def _depgraph(study):

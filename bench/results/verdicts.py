@@ -1,7 +1,7 @@
 """What the figures say, in sentences that are reckoned and never typed. A control that does as well or better is always
 named."""
-from figures import CONTROLS, HELD_OUT, common_seeds, is_of_whole_blocks, name_of, restricted, seeds_text, top1
-from tables import as_mapped, label_places, speedup
+from figures import CONTROLS, HELD_OUT, common_seeds, is_of_whole_blocks, name_of, restricted, seeds_text, speedup, top1
+from tables import as_mapped, label_places
 
 
 def verdict(study):
@@ -80,15 +80,16 @@ def _aim(study, teacher, longer):
     text = (f"The aim is to be within {aim['points']:g} points of teacher-longer with at most {100 * aim['params']:g} % of the "
             f"parameters and {100 * aim['macs']:g} % of the multiply-accumulates.")
     reached = [number for number in small if number in near]
+    larger = _listed(names[number] for number in near if number not in small)
     if reached:
         text += f" It is reached with {_listed(names[number] for number in reached)}."
-    elif small:
+        return [text + (f" So it is with larger ones, of {larger}." if larger else "")]
+    if small:
         nearest = max(small, key=lambda number: gaps[number].points)
-        text += f" It is missed: nearest are {names[nearest]}, {-gaps[nearest].points:.2f} points behind."
+        text += f" It is missed: the nearest, of {names[nearest]}, is {-gaps[nearest].points:.2f} points behind."
     else:
         text += " No network of that size is there."
-    others = [names[number] for number in near if number not in small]
-    return [text + (f" Of larger ones within it: {_listed(others)}." if others else " No larger one is within it either.")]
+    return [text + (f" Larger ones are within it: {larger}." if larger else " No larger one is within it either.")]
 
 
 def _front_controls(study, hybrid, size):

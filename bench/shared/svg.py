@@ -55,12 +55,12 @@ def triangle(down=False, notched=False):
     return tuple(points)
 
 
-def axes(x, y, left, right, bottom, label):
+def axes(x, y, left, right, bottom, label, unit=" %"):
     """Lines across for the values of y, ticks below for those of x, and what the panel shows."""
     out = []
     for value in y.ticks:
         out.append(line(left, y(value), right, y(value), GRID))
-        out.append(text(left - 8, y(value) + 4, f"{value:g} %", SOFT, "end"))
+        out.append(text(left - 8, y(value) + 4, f"{value:g}{unit}", SOFT, "end"))
     for value in x.ticks:
         out.append(text(x(value), bottom + 18, x.tick_text(value), SOFT, "middle"))
         out.append(line(x(value), bottom, x(value), bottom + 4, SOFT))

@@ -239,9 +239,9 @@ TEST(CommandLine, FailsWhenItsOutputCannotBeWritten) {
 TEST(CommandLine, SaysThatItsReaderHasGone) {
   const TemporaryFolder folder;
   const auto error = folder.path() / "error", code = folder.path() / "code";
-  const std::string program = MFI_PROGRAM;
-  const auto line = "{ sleep 0.5; '" + program + "' explain 2>'" + error.string() + "'; echo $? >'" + code.string() +
-                    "'; } | true; while [ ! -s '" + code.string() + "' ]; do sleep 0.1; done";
+  const std::string program = MFI_PROGRAM, pipe = folder.path() / "pipe";
+  const auto line = "mkfifo '" + pipe + "'; exec 3<>'" + pipe + "' 4>'" + pipe + "' 3<&-; '" + program +
+                    "' explain >&4 2>'" + error.string() + "'; echo $? >'" + code.string() + "'";
   ASSERT_EQ(std::system(line.c_str()), 0);
   EXPECT_EQ(file_text(code), std::to_string(static_cast<int>(ExitCode::io)) + "\n");
   EXPECT_EQ(file_text(error), "mfi: standard output could not be written\n");

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <iostream>
 #include <string>
 #include <system_error>
 
@@ -101,7 +102,8 @@ void flush_folder(const fs::path& folder, const fs::path& path) {
 void write_into(const fs::path& path, const std::function<void(const ByteSink&)>& write) {
   // Opened by its name, a file behind standard output would be written over from its beginning.
   const int number = named_descriptor(path);
-  const int descriptor = number >= 0 ? ::dup(number) : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (number == STDOUT_FILENO) std::cout.flush();  // what was said before stands before
+  const int descriptor = number >= 0 ? ::fcntl(number, F_DUPFD_CLOEXEC, 0) : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
   if (descriptor < 0) throw_cannot_open(path, errno);
   Descriptor file(descriptor);
   write([&](const void* data, size_t bytes) { write_all(file.get(), data, bytes, path); });

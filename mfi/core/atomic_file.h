@@ -15,7 +15,7 @@ using ByteSink = std::function<void(const void* data, size_t bytes)>;
 ///
 /// The bytes go to "<path>.part" in the same folder, are flushed to the device (fsync), renamed over
 /// `path`, and the folder is flushed too. When anything fails, `path` is as it was and the part file
-/// is removed. Of a link, the link is replaced, and what it led to stays as it is. What is no regular
+/// is removed. A link to a file is replaced by the file, and what it led to stays as it is. What is no regular
 /// file, such as a pipe or a device, and what names an open descriptor, /dev/stdout for one, gets the
 /// bytes straight away and stays; what then fails may have sent some of them. Throws CannotWriteError
 /// when the file cannot be made or opened, IoError (with the reason, "no space left on device" among

@@ -10,7 +10,7 @@ namespace {
 
 std::string points_table(const SearchResults& search) {
   const auto& teacher = search.teacher;
-  HtmlTable table("Networks after a short fine-tuning, judged on held-out training images",
+  HtmlTable table("Networks after a short fine-tuning, judged on held-out images",
                   {{"Network"},
                    {"stages"},
                    number_cell("parameters"),
@@ -58,23 +58,26 @@ std::string candidates_table(const SearchResults& search) {
 }
 
 struct CostAxis {
-  std::string title, label;
+  std::string title, label, less;
   SearchTarget::Kind kind = SearchTarget::Kind::parameters;
+
+  std::string text(double cost) const {
+    return kind == SearchTarget::Kind::latency ? format("%.3f ms", cost) : count_text(cost);
+  }
 };
 
 // That of the first target, over which the front is drawn.
 CostAxis cost_axis(const SearchResults& search) {
-  const auto kind = search.target.empty() ? SearchTarget::Kind::parameters
-                                          : parse_target(search.target.substr(0, search.target.find(' '))).kind;
+  const auto kind = first_target(search).kind;
   switch (kind) {
     case SearchTarget::Kind::macs:
-      return {"the multiply-accumulates", "multiply-accumulates", kind};
+      return {"the multiply-accumulates", "multiply-accumulates", "fewer", kind};
     case SearchTarget::Kind::latency:
-      return {"the time for one image", "milliseconds", kind};
+      return {"the time for one image", "milliseconds", "faster", kind};
     case SearchTarget::Kind::parameters:
       break;
   }
-  return {"the number of parameters", "parameters", kind};
+  return {"the number of parameters", "parameters", "smaller", kind};
 }
 
 std::string asked_for(const SearchResults& search) {
@@ -92,10 +95,9 @@ std::string search_section(const RunReport& report) {
   const auto axis = cost_axis(search);
   ScatterChart chart{"Held-out accuracy against " + axis.title, axis.label, "held out, %", {}, {}};
   const auto add = [&](const SearchPoint& point, size_t style) {
-    chart.points.push_back({point.name + (point.chosen ? ", chosen" : ""),
-                            cost_of_kind(axis.kind, point.parameters, point.macs, point.milliseconds),
-                            point.held_out_percent, chance_of_one(point.held_out_percent, search.held_out_images),
-                            style});
+    const double cost = cost_of_kind(axis.kind, point.parameters, point.macs, point.milliseconds);
+    chart.points.push_back({point.name + (point.chosen ? ", chosen" : ""), cost, point.held_out_percent,
+                            chance_of_one(point.held_out_percent, search.held_out_images), style, axis.text(cost)});
   };
   add(search.teacher, 0);
   for (const auto& point : search.points) add(point, point.on_front ? 1 : 2);
@@ -103,15 +105,14 @@ std::string search_section(const RunReport& report) {
   Html html;
   html.element(
       "p",
-      format("Accuracy on %s training images that were held out, after %lld epoch%s of fine-tuning on %s others, the "
+      format("Accuracy on %s images that were held out, after %lld epoch%s of fine-tuning on %s others, the "
              "teacher's too. No test image was looked at.%s",
              grouped(search.held_out_images).c_str(), static_cast<long long>(search.tuned_epochs),
              search.tuned_epochs == 1 ? "" : "s", grouped(search.tuned_images).c_str(), asked_for(search).c_str()));
-  html.markup(
-      figure_markup(scatter_chart(chart),
-                    "Up is better, left is smaller. The vertical lines reach as far as chance does with so many "
-                    "held-out images (95 %).",
-                    points_table(search)));
+  html.markup(figure_markup(scatter_chart(chart),
+                            "Up is better, left is " + axis.less +
+                                ". The vertical lines reach as far as chance does with so many held-out images (95 %).",
+                            points_table(search)));
   html.markup(folded_markup("All candidates, each alone in the teacher's stage", candidates_table(search)));
   return html.str();
 }

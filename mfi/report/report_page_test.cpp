@@ -93,16 +93,16 @@ TEST(ReportPage, DrawsASearchOverItsFirstTarget) {
   auto report = whole_report();
   report.search = made_up_search();
   report.search->max_drop = 1.5;
-  const std::pair<const char*, const char*> cases[] = {
-      {"", "Held-out accuracy against the number of parameters"},
-      {"params=0.3 macs=0.5", "Held-out accuracy against the number of parameters"},
-      {"macs=0.5 params=0.3", "Held-out accuracy against the multiply-accumulates"},
-      {"latency=0.5", "Held-out accuracy against the time for one image"}};
-  for (const auto& [target, title] : cases) {
+  const std::tuple<const char*, const char*, const char*> cases[] = {
+      {"", "Held-out accuracy against the number of parameters", "point-2, chosen: 90.75 at 60.0 k"},
+      {"params=0.3 macs=0.5", "Held-out accuracy against the number of parameters", "point-1: 80.25 at 20.0 k"},
+      {"macs=0.5 params=0.3", "Held-out accuracy against the multiply-accumulates", "point-1: 80.25 at 3.00 M"},
+      {"latency=0.5", "Held-out accuracy against the time for one image", "point-1: 80.25 at 2.000 ms"}};
+  for (const auto& [target, title, hover] : cases) {
     report.search->target = target;
     const auto page = report_page(report);
     expect_sound(page);
-    for (const char* text : {title, ">point-2, chosen<", ">point-1<", "at most 1.5 points lost"})
+    for (const char* text : {title, hover, ">point-2, chosen<", ">point-1<", "at most 1.5 points lost"})
       EXPECT_THAT(page, HasSubstr(text)) << target;
   }
 }

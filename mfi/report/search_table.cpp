@@ -36,7 +36,7 @@ std::string search_table(const SearchResults& r) {
   for (const auto& point : r.points) row(point);
   std::string text = table.text();
   text += format(
-      "Accuracy on %lld held-out training images after %lld epoch%s of fine-tuning on %lld others, the teacher's too "
+      "Accuracy on %lld held-out images after %lld epoch%s of fine-tuning on %lld others, the teacher's too "
       "(before: %.2f %%).\n",
       static_cast<long long>(r.held_out_images), static_cast<long long>(r.tuned_epochs), r.tuned_epochs == 1 ? "" : "s",
       static_cast<long long>(r.tuned_images), r.teacher_held_out_percent);

@@ -105,7 +105,8 @@ std::string scatter_chart(const ScatterChart& chart) {
   for (size_t i = 0; i < points.size(); ++i) {
     const auto& [px, py] = places[i];
     svg_mark(svg, px, py, points[i].style,
-             format("%s: %.2f at %s", points[i].label.c_str(), points[i].y, count_text(points[i].x).c_str()));
+             format("%s: %.2f at %s", points[i].label.c_str(), points[i].y,
+                    (points[i].x_text.empty() ? count_text(points[i].x) : points[i].x_text).c_str()));
     if (boxes[i].right > 0) svg_text(svg, boxes[i].left, boxes[i].bottom - 3, points[i].label, "start", "label");
   }
   return svg.close().str();

@@ -9,8 +9,9 @@ namespace mfi {
 struct ScatterPoint {
   std::string label;
   double x = 0, y = 0;
-  double y_room = 0;  // half the length of a line through it: how far chance reaches; 0: none
-  size_t style = 0;   // of its mark
+  double y_room = 0;        // half the length of a line through it: how far chance reaches; 0: none
+  size_t style = 0;         // of its mark
+  std::string x_text = {};  // what is shown of x where one points at the mark
 };
 
 struct ScatterChart {

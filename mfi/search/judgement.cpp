@@ -55,6 +55,10 @@ std::string target_text(const SearchTarget& target) {
   return format("%s=%g", names[static_cast<int>(target.kind)], target.share);
 }
 
+SearchTarget first_target(const SearchResults& results) {
+  return results.target.empty() ? SearchTarget{} : parse_target(results.target.substr(0, results.target.find(' ')));
+}
+
 void judge(SearchResults& results, const std::vector<SearchTarget>& targets, std::optional<double> max_drop) {
   const auto first = targets.empty() ? SearchTarget::Kind::parameters : targets[0].kind;
   std::stable_sort(results.points.begin(), results.points.end(), [&](const auto& a, const auto& b) {

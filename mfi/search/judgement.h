@@ -24,6 +24,9 @@ SearchTarget parse_target(const std::string& text);
 /// "params=0.3"
 std::string target_text(const SearchTarget& target);
 
+/// That of the results, parameters where none was asked for: what their front is over. Throws as parse_target.
+SearchTarget first_target(const SearchResults& results);
+
 /// Of what something costs, that kind.
 double cost_of_kind(SearchTarget::Kind kind, int64_t parameters, int64_t macs, double milliseconds);
 

@@ -9,8 +9,8 @@
 
 namespace mfi {
 
-/// Mean divergences over images, KL(softmax(teacher's logits) || softmax(logits)), in nats; 1000 for answers that are
-/// not finite.
+/// Mean divergences over images, KL(softmax(teacher's logits) || softmax(logits)), in nats. A batch with an answer that
+/// is not finite counts as 1000 nats for each of its images.
 struct Divergences {
   std::vector<std::vector<double>> single;  // [stage][candidate]: that one alone in the teacher; 0 for its own
   std::vector<std::vector<std::vector<double>>> pair;  // [stage][candidate][candidate of the next stage]: both

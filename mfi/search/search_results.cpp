@@ -6,6 +6,7 @@
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
+#include "mfi/search/judgement.h"
 
 namespace mfi {
 namespace {
@@ -131,8 +132,11 @@ SearchResults read_search_results(const fs::path& folder) {
       for (const auto& candidate : stage) r.candidates.back().push_back(candidate_from(candidate));
     }
     for (const auto& point : json.at("points")) r.points.push_back(point_from(point));
+    if (!r.target.empty()) first_target(r);
     return r;
   } catch (const nlohmann::json::exception& error) {
+    throw DataError(file.string() + ": is not what mfi search writes: " + error.what());
+  } catch (const UsageError& error) {
     throw DataError(file.string() + ": is not what mfi search writes: " + error.what());
   }
 }

@@ -190,8 +190,7 @@ class Search {
       observer_.on_message(
           "hybrid.distillation is 0: combinations are judged after a short fine-tuning by labels alone, which undoes "
           "much of what was mapped; with 0.9 it holds (docs/search.md)");
-    const bool was_trained_elsewhere = !recipe_.network.model.empty() && !recipe_.network.fine_tune;
-    const bool may_know_them = !holds_out_before_the_teacher(recipe_, shape_) || was_trained_elsewhere;
+    const bool may_know_them = !holds_out_before_the_teacher(recipe_, shape_) || !recipe_.network.model.empty();
     if (options_.max_drop && may_know_them)
       observer_.on_message(
           "the teacher may have learnt from the images that judge here, so networks seem to lose more than they do on "

@@ -97,9 +97,12 @@ TEST_F(FinishedSearch, HasFinalistsWithNarrowerBlocksAndWithout) {
 // For the time that is left.
 TEST(SearchPlan, SaysHowManyImagesEachStepSees) {
   auto recipe = tiny_recipe();
-  const DataShape data{.classes = 10, .image_size = 32, .training_images = 200};
+  DataShape data{.classes = 10, .image_size = 32, .training_images = 200};
   EXPECT_DOUBLE_EQ(search_plan(recipe, data).step("candidates").images_share, 0.9);
   EXPECT_DOUBLE_EQ(search_plan(recipe, data).step("tune-3").images_share, 0.45);
+  data.own_validation = true;
+  EXPECT_DOUBLE_EQ(search_plan(recipe, data).step("candidates").images_share, 1);
+  data.own_validation = false;
   recipe.data.validation = 0.1;
   EXPECT_DOUBLE_EQ(search_plan(recipe, data).step("tune-teacher").images_share, 0.5);
 }
@@ -205,6 +208,7 @@ TEST_F(FinishedSearch, KeepsCandidatesOfOtherSettingsAndRecipesOfOthers) {
   Log other, back;
   run_search(recipe, options(copy, 0.6), other);
   EXPECT_THAT(other.trained, testing::Contains("candidates"));
+  EXPECT_THAT(other.trained, Not(testing::Contains("tune-teacher")));
   run_search(tiny_recipe(), options(copy, 0.6), back);
   EXPECT_THAT(back.trained, IsEmpty());
   EXPECT_TRUE(fs::exists(copy / "search/point-2-longer.toml"));
@@ -251,7 +255,7 @@ TEST_F(FinishedSearch, SaysThatATeacherMayKnowTheImagesThatJudge) {
     const auto copy = folder_->path() / run;
     fs::create_directories(copy);
     fs::copy(out() / "teacher", copy / "teacher", fs::copy_options::recursive);
-    auto asked = options(copy, 0.01);  // which nothing reaches: what is said before the teacher is trained is enough
+    auto asked = options(copy, 0.01);  // nothing reaches it, so the search ends before the mapping
     asked.targets[0].kind = SearchTarget::Kind::latency;
     asked.max_drop = max_drop;
     Log log;
@@ -264,6 +268,8 @@ TEST_F(FinishedSearch, SaysThatATeacherMayKnowTheImagesThatJudge) {
   auto held_out = tiny_recipe();
   held_out.data.validation = 0.1;
   EXPECT_FALSE(warns(held_out, 50, "held out"));
+  held_out.network.model = (out() / "teacher/model.safetensors").string();
+  EXPECT_TRUE(warns(held_out, 50, "given"));
 }
 
 TEST(RecipesOfASearch, AreToldApartWhereTheyHaveAsManyPercent) {
