@@ -5,7 +5,7 @@ import statistics
 import dot_chart
 import line_chart
 import svg
-from figures import HELD_OUT, TEST, is_of_whole_blocks, percents, speedup, top1
+from figures import HELD_OUT, TEST, is_of_whole_blocks, percent_list, speedup, top1
 from line_chart import Level, Panel, Series
 
 NOT_MAPPED = "#555"
@@ -114,17 +114,13 @@ def _ablation(study):
              dot_chart.Mark("not mapped: held out, fine-tuned", 5, NOT_MAPPED)]
     groups = []
     for group in study.values("group"):
-        rows = [dot_chart.Row(name, [_percents(study.find("hybrid", variant=name), HELD_OUT),
-                                     _percents(study.find("map", variant=name), TEST), []])
+        rows = [dot_chart.Row(name, [percent_list(study.find("hybrid", variant=name), HELD_OUT),
+                                     percent_list(study.find("map", variant=name), TEST), []])
                 for name in dict.fromkeys(row["variant"] for row in study.all(group=group))]
-        rows += [dot_chart.Row(f"no-mapping ({row['variant']})", [[], [], _percents(row, HELD_OUT)])
+        rows += [dot_chart.Row(f"no-mapping ({row['variant']})", [[], [], percent_list(row, HELD_OUT)])
                  for row in study.all("no-mapping", group=group)]
         groups.append((group, rows))
     return dot_chart.draw(title(study), "accuracy, each with its lowest and highest seed", marks, groups)
-
-
-def _percents(row, key):
-    return list(percents(row, key).values()) if row else []
 
 
 def _depgraph(study):
@@ -133,7 +129,7 @@ def _depgraph(study):
     before = top1(teacher) if teacher else 0
 
     def changes(rows):
-        return [(speedup(study, row), [percent - before for percent in percents(row).values()]) for row in rows]
+        return [(speedup(study, row), [percent - before for percent in percent_list(row)]) for row in rows]
 
     series = []
     for step in ("hybrid", "no-mapping", "teacher-longer"):
@@ -146,14 +142,5 @@ def _depgraph(study):
         points = [(each["speedup"], [each["after"] - each["before"]])
                   for each in study.value["published"] if each["name"] == name]
         series.append(Series(f"{name}, published", svg.DIAMOND, svg.METHODS["group-norm"], points))
-    scale = _plain(lambda speed: f"{speed:g}")
     return [Panel("change of test top-1, in points, against times fewer multiply-accumulates",
-                  [each for each in series if each.points], [Level("each one's own teacher", "#7d9a3c", 0)], scale, unit="")]
-
-
-def _plain(tick_text):
-    def scale(values, first, last):
-        out = svg.Scale(values, first, last)
-        out.tick_text = tick_text
-        return out
-    return scale
+                  [each for each in series if each.points], [Level("each one's own teacher", "#7d9a3c", 0)], unit="")]

@@ -20,6 +20,11 @@ def percents(row, key=TEST):
     return {seed: percent for seed, percent in zip(row["seeds"], row[key]) if percent is not None}
 
 
+def percent_list(row, key=TEST):
+    """The same without the seeds; empty where there is no row."""
+    return list(percents(row, key).values()) if row else []
+
+
 def top1(row, seeds=None, key=TEST):
     """Mean of its seeds, or of these alone."""
     return statistics.mean(percent for seed, percent in percents(row, key).items() if seeds is None or seed in seeds)

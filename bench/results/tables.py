@@ -1,7 +1,7 @@
 """The table of each study, in Markdown."""
 import statistics
 
-from figures import CONTROLS, HELD_OUT, TEST, name_of, percents, speedup, top1
+from figures import CONTROLS, HELD_OUT, TEST, name_of, percent_list, speedup, top1
 from text_table import accuracy_text, count_text, markdown_table, share_text
 
 
@@ -12,7 +12,7 @@ def table(study):
 
 
 def _accuracy(row, key=TEST):
-    found = list(percents(row, key).values()) if row else []
+    found = percent_list(row, key)
     return accuracy_text(found) if found else "-"
 
 

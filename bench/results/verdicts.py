@@ -67,26 +67,27 @@ def _front(study):
 def _aim(study, teacher, longer):
     """Whether a hybrid of the size that is aimed at is near enough to teacher-longer, and which of any size are."""
     aim = study.value.get("aim")
-    rows = [row for row in study.all("hybrid") if longer and study.difference(row, longer)]
-    if not aim or not teacher or not rows:
+    gaps = [(row, study.difference(row, longer)) for row in study.all("hybrid")] if aim and teacher and longer else []
+    hybrids = []  # (its name, points ahead of teacher-longer, whether it has the size that is aimed at)
+    for row, gap in gaps:
+        if gap:
+            parameters, macs = (row[key][0] / teacher[key][0] for key in ("parameters", "macs"))
+            hybrids.append((f"{100 * parameters:.0f} and {100 * macs:.0f} %{_over(gap)}", gap.points,
+                            parameters <= aim["params"] and macs <= aim["macs"]))
+    if not hybrids:
         return []
-    share = {key: [row[key][0] / teacher[key][0] for row in rows] for key in ("parameters", "macs")}
-    gaps = [study.difference(row, longer) for row in rows]
-    names = [f"{100 * parameters:.0f} and {100 * macs:.0f} %{_over(gap)}"
-             for parameters, macs, gap in zip(share["parameters"], share["macs"], gaps)]
-    near = [number for number, gap in enumerate(gaps) if gap.points >= -aim["points"]]
-    small = [number for number in range(len(rows))
-             if share["parameters"][number] <= aim["params"] and share["macs"][number] <= aim["macs"]]
+
+    def near(is_small):
+        return _listed(name for name, points, small in hybrids if small == is_small and points >= -aim["points"])
+
     text = (f"The aim is to be within {aim['points']:g} points of teacher-longer with at most {100 * aim['params']:g} % of the "
             f"parameters and {100 * aim['macs']:g} % of the multiply-accumulates.")
-    reached = [number for number in small if number in near]
-    larger = _listed(names[number] for number in near if number not in small)
+    reached, larger = near(True), near(False)
     if reached:
-        text += f" It is reached with {_listed(names[number] for number in reached)}."
-        return [text + (f" So it is with larger ones, of {larger}." if larger else "")]
-    if small:
-        nearest = max(small, key=lambda number: gaps[number].points)
-        text += f" It is missed: the nearest, of {names[nearest]}, is {-gaps[nearest].points:.2f} points behind."
+        return [f"{text} It is reached with {reached}." + (f" So it is with larger ones, of {larger}." if larger else "")]
+    nearest = max((each for each in hybrids if each[2]), key=lambda each: each[1], default=None)
+    if nearest:
+        text += f" It is missed: the nearest, of {nearest[0]}, is {-nearest[1]:.2f} points behind."
     else:
         text += " No network of that size is there."
     return [text + (f" Larger ones are within it: {larger}." if larger else " No larger one is within it either.")]

@@ -132,7 +132,7 @@ SearchResults read_search_results(const fs::path& folder) {
       for (const auto& candidate : stage) r.candidates.back().push_back(candidate_from(candidate));
     }
     for (const auto& point : json.at("points")) r.points.push_back(point_from(point));
-    if (!r.target.empty()) first_target(r);
+    first_target(r);  // throws where it is none
     return r;
   } catch (const nlohmann::json::exception& error) {
     throw DataError(file.string() + ": is not what mfi search writes: " + error.what());
