@@ -9,6 +9,7 @@
 #include "mfi/cli/help_facts.h"
 #include "mfi/cli/progress_option.h"
 #include "mfi/cli/report_file.h"
+#include "mfi/cli/shell_word.h"
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/distributed/processes.h"
@@ -125,7 +126,7 @@ void run(const RunArguments& arguments) {
   }
   std::cout << results_table(results) << std::flush;
   const bool speaks = arguments.progress != "none" && arguments.progress != "json";
-  if (speaks) std::cerr << "'mfi report " << options.out.string() << "' prints this table again.\n";
+  if (speaks) std::cerr << "'mfi report " << shell_quoted(options.out.string()) << "' prints this table again.\n";
   // Of steps that run on their own, the last one finds all of them done.
   if (arguments.no_report || results.steps.size() < plan.steps.size()) return;
   ReportFile report{options.out};

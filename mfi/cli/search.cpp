@@ -9,6 +9,7 @@
 #include "mfi/cli/help_facts.h"
 #include "mfi/cli/progress_option.h"
 #include "mfi/cli/report_file.h"
+#include "mfi/cli/shell_word.h"
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/distributed/processes.h"
@@ -55,8 +56,9 @@ void search(const SearchArguments& arguments) {
   if (arguments.progress == "none" || arguments.progress == "json" || results.points.empty()) return;
   const auto* chosen = results.chosen();
   const auto recipe_file = options.run.out / "search" / ((chosen ? "chosen" : results.points.back().name) + ".toml");
-  const auto data = arguments.data.empty() ? "" : " --data " + arguments.data;
-  std::cerr << "'mfi run " << recipe_file.string() << data << "' makes " << (chosen ? "it" : "the largest of them")
+  const auto data = arguments.data.empty() ? "" : " --data " + shell_quoted(arguments.data);
+  std::cerr << "'mfi run " << shell_quoted(recipe_file.string()) << data << "' makes "
+            << (chosen ? "it" : "the largest of them")
             << (recipe.data.validation > 0 ? ".\n" : " with all training images.\n") << page.string()
             << " shows all of them.\n";
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "mfi/cli/shell_word.h"
 #include "mfi/core/text.h"
 
 namespace mfi {
@@ -91,12 +92,6 @@ std::string step_job(const Recipe& recipe, const PlannedStep& step, const StepEs
 }
 
 }  // namespace
-
-std::string shell_quoted(const std::string& text) {
-  constexpr auto kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,+@";
-  if (!text.empty() && text.find_first_not_of(kPlain) == std::string::npos) return text;
-  return "'" + replaced(text, "'", "'\\''") + "'";
-}
 
 std::string slurm_script(const Recipe& recipe, const Plan& plan, const std::map<std::string, StepEstimate>& estimates,
                          const SlurmSettings& settings) {

@@ -28,7 +28,4 @@ struct SlurmSettings {
 std::string slurm_script(const Recipe& recipe, const Plan& plan, const std::map<std::string, StepEstimate>& estimates,
                          const SlurmSettings& settings);
 
-/// The text as one word of a POSIX shell, whatever is in it.
-std::string shell_quoted(const std::string& text);
-
 }  // namespace mfi

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "mfi/cli/commands.h"
+#include "mfi/cli/shell_word.h"
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
 #include "mfi/report/live_area.h"
@@ -191,7 +192,7 @@ void follow(const WatchArguments& arguments) {
     }
     if (!std::cout) throw IoError("standard output could not be written");
     if (look.phase == RunPhase::done) {
-      std::cerr << "'mfi report " << arguments.run << "' prints the table.\n";
+      std::cerr << "'mfi report " << shell_quoted(arguments.run) << "' prints the table.\n";
       return;
     }
     if (look.phase == RunPhase::stopped)

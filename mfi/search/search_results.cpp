@@ -78,11 +78,6 @@ const SearchPoint* SearchResults::chosen() const {
   return found == points.end() ? nullptr : &*found;
 }
 
-std::string told_apart(const std::string& name, std::map<std::string, int>& called) {
-  const int number = ++called[name];
-  return number == 1 ? name : name + "-" + std::to_string(number);
-}
-
 void write_search_results(const fs::path& folder, const SearchResults& r) {
   Json candidates = Json::array(), points = Json::array();
   for (const auto& stage : r.candidates) {

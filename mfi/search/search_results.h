@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -43,9 +42,6 @@ struct SearchResults {
   /// The one that was chosen, or nullptr.
   const SearchPoint* chosen() const;
 };
-
-/// The name, with "-2", "-3", ... behind it where it was asked for before. `called` counts, from an empty map on.
-std::string told_apart(const std::string& name, std::map<std::string, int>& called);
 
 /// Writes front.json (everything) and front.csv (the points) into `folder`, each in one move.
 void write_search_results(const std::filesystem::path& folder, const SearchResults& results);

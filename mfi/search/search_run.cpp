@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <regex>
 
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
@@ -13,7 +11,6 @@
 #include "mfi/core/sha256.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/core/text.h"
-#include "mfi/data/splits.h"
 #include "mfi/nn/cost.h"
 #include "mfi/pipeline/machine.h"
 #include "mfi/pipeline/recipe_table.h"
@@ -23,6 +20,8 @@
 #include "mfi/search/finalists.h"
 #include "mfi/search/measured_times.h"
 #include "mfi/search/scoring.h"
+#include "mfi/search/search_data.h"
+#include "mfi/search/search_recipes.h"
 #include "mfi/train/checkpoint.h"
 #include "mfi/train/classification_task.h"
 #include "mfi/train/evaluate.h"
@@ -34,43 +33,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-
-constexpr uint64_t kHeldOut = 0x53656172, kTuned = 0x54756E65;  // uses of the seed
-
-// Whether the images that judge are none of those that the teacher is trained on.
-bool holds_out_before_the_teacher(const Recipe& recipe, const DataShape& data) {
-  return recipe.data.validation > 0 || data.own_validation;
-}
-
-// The images of a search, all of them training images.
-struct SearchData {
-  DataSplits splits;
-  Dataset train, tuned, held_out, scored;
-};
-
-SearchData search_data(const Recipe& recipe, const fs::path& folder, RunObserver& observer) {
-  auto settings = recipe.data;
-  settings.seed = recipe.seed;
-  if (!recipe.network.model.empty()) settings.normalisation = describe_model(recipe.network.model).info.normalisation;
-  SearchData data{open_data(settings, folder, reading_messages(observer)), {}, {}, {}, {}};
-  data.train = data.splits.train;
-  data.held_out = data.splits.validation;
-  if (data.held_out.size() == 0) {
-    const auto parts = hold_out(data.train, recipe.search.held_out, recipe.seed ^ kHeldOut);
-    data.held_out = pick(data.train, parts.validation);
-    data.train = pick(data.train, parts.train);
-  }
-  data.tuned = recipe.search.share == 1
-                   ? data.train
-                   : pick(data.train, hold_out(data.train, recipe.search.share, recipe.seed ^ kTuned).validation);
-  if (data.held_out.size() == 0)
-    throw RecipeError("search.held_out leaves no image held out; there are too few training images");
-  if (data.tuned.size() == 0) throw RecipeError("search.share leaves no image to fine-tune on");
-  data.scored = recipe.search.images >= data.held_out.size()
-                    ? data.held_out
-                    : pick(data.held_out, first_of_each_class(data.held_out, recipe.search.images));
-  return data;
-}
 
 PlannedStep named_step(const std::string& name, const std::string& purpose, StepKind kind, const Arch& arch,
                        const StepSettings& settings) {
@@ -161,12 +123,15 @@ class Search {
       }
     }
     measure_points(set, choices, out);
+    std::vector<std::pair<std::string, Arch>> recipes;
+    for (size_t i = 0; i < out.points.size(); ++i)
+      recipes.emplace_back(out.points[i].name, assembled_arch(teacher_->arch(), set.candidates(), choices[i + 1]));
     judge(out, options_.targets, options_.max_drop);
     // Its recipes name that file.
     if (sha256_file(teacher_file()) != teacher_hash_)
       throw CheckpointError(teacher_file().string() +
                             ": another teacher stands here than the one that this search began with; search again");
-    write_recipes(set, chosen, out);
+    write_search_recipes(folder_, recipe_, teacher_->arch(), recipes, out.chosen());
     write_search_results(folder_, out);
     return out;
   }
@@ -181,6 +146,7 @@ class Search {
 
   // What can be refused, or said, before hours of training.
   void check_before_training() {
+    require_images(recipe_, shape_);
     const auto candidates = stage_candidates(recipe_, plan_.teacher);
     auto countable = options_.targets;
     std::erase_if(countable, [](const auto& target) { return target.kind == SearchTarget::Kind::latency; });
@@ -417,40 +383,6 @@ class Search {
     observer_.on_message(point.name + " (" + join(point.stages, " | ") +
                          "): " + format("%.2f %% of the held-out images", point.held_out_percent));
     return point;
-  }
-
-  // "params28-macs46": a run of it is called by what it is, while another search gives the same number to another
-  // network.
-  std::string size_name(const Arch& arch) const {
-    const auto whole = total_cost(teacher_->arch()), cost = total_cost(arch);
-    const auto percent = [](int64_t part, int64_t of) {
-      return std::llround(100.0 * static_cast<double>(part) / static_cast<double>(of));
-    };
-    return format("params%lld-macs%lld", percent(cost.parameters, whole.parameters), percent(cost.macs, whole.macs));
-  }
-
-  void write_recipes(const CandidateSet& set, const std::vector<Choice>& choices, const SearchResults& results) const {
-    // They speak of other recipes.
-    for (const char* file : {"front.json", "front.csv", "chosen.toml"}) fs::remove(folder_ / file);
-    static const std::regex ours("point-[0-9]+\\.toml");  // and none that somebody has put beside them
-    std::vector<fs::path> old;
-    for (const auto& entry : fs::directory_iterator(folder_))
-      if (std::regex_match(entry.path().filename().string(), ours)) old.push_back(entry.path());
-    for (const auto& file : old) fs::remove(file);
-    std::map<std::string, int> called;
-    for (size_t i = 0; i < choices.size(); ++i) {
-      const auto point = "point-" + std::to_string(i + 1);
-      if (std::ranges::none_of(results.points, [&](const auto& p) { return p.name == point; })) continue;  // left out
-      const auto arch = assembled_arch(teacher_->arch(), set.candidates(), choices[i].candidates);
-      constexpr size_t kLongestName = 70;  // a recipe's may have 100 letters
-      auto recipe = recipe_of(recipe_, teacher_->arch(), arch);
-      recipe.name = told_apart(recipe_.name.substr(0, kLongestName) + "-" + size_name(arch), called);
-      recipe.network.model = "../teacher/model.safetensors";
-      recipe.network.fine_tune = false;
-      replace_file(folder_ / (point + ".toml"), recipe_to_toml(recipe));
-    }
-    if (const auto* chosen = results.chosen())
-      replace_file(folder_ / "chosen.toml", read_file(folder_ / (chosen->name + ".toml")));
   }
 
   const Recipe& recipe_;

@@ -10,6 +10,7 @@
 #include "mfi/core/run_lock.h"
 #include "mfi/core/test_folder.h"
 #include "mfi/core/text.h"
+#include "mfi/search/search_recipes.h"
 #include "mfi/train/checkpoint.h"
 
 namespace mfi {
@@ -320,6 +321,28 @@ TEST_F(FinishedSearch, RefusesATargetThatNothingReachesBeforeAnyTraining) {
     EXPECT_THAT(error.what(), HasSubstr("--target params=0.01: no combination of candidates is within it"));
   }
   EXPECT_THAT(log.trained, IsEmpty());
+  EXPECT_FALSE(fs::exists(never));
+}
+
+TEST_F(FinishedSearch, RefusesSharesThatLeaveNoImageBeforeAnyTraining) {
+  const auto never = folder_->path() / "no images";
+  const auto refusal = [&](const Recipe& recipe) -> std::string {
+    Log log;
+    try {
+      run_search(recipe, options(never, 0.6), log);
+    } catch (const RecipeError& error) {
+      EXPECT_THAT(log.trained, IsEmpty());
+      return error.what();
+    }
+    return "";
+  };
+  auto recipe = tiny_recipe();
+  recipe.data.limit = 40;
+  recipe.search.held_out = 0.01;
+  EXPECT_THAT(refusal(recipe), HasSubstr("search.held_out is 0.01: of 40 training images it holds none out"));
+  recipe.data.validation = 0.1;
+  recipe.search.share = 0.01;
+  EXPECT_THAT(refusal(recipe), HasSubstr("search.share is 0.01: of 36 training images it leaves none"));
   EXPECT_FALSE(fs::exists(never));
 }
 
