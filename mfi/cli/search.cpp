@@ -13,6 +13,7 @@
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/distributed/processes.h"
+#include "mfi/pipeline/progress_writer.h"
 #include "mfi/report/search_table.h"
 #include "mfi/search/search_run.h"
 
@@ -25,6 +26,29 @@ struct SearchArguments {
   double max_drop = -1;
   std::string on_nonfinite = "stop";
   bool yes = false;
+};
+
+// Keeps the progress file of the teacher, for `mfi watch`: of a search's steps it alone is one of the run folder's.
+class TeachersProgress : public RunObserver {
+ public:
+  explicit TeachersProgress(const std::filesystem::path& run) : writer_(run, /*only=*/true) {}
+
+  void on_step_start(const PlannedStep& step, const std::vector<const PlannedStep*>& remaining) override {
+    if (step.name == kTeacher) writer_.on_step_start(step, remaining);
+  }
+  void on_step_done(const StepResult& result, bool was_already_done) override {
+    if (result.step == kTeacher) writer_.on_step_done(result, was_already_done);
+  }
+  void on_progress(const Progress& progress) override {
+    if (progress.step == kTeacher) writer_.on_progress(progress);
+  }
+  void on_epoch(const std::string& step, const Metrics& row) override {
+    if (step == kTeacher) writer_.on_epoch(step, row);
+  }
+
+ private:
+  static constexpr const char* kTeacher = "teacher";
+  StepProgressWriter writer_;
 };
 
 void search(const SearchArguments& arguments) {
@@ -45,8 +69,10 @@ void search(const SearchArguments& arguments) {
   const auto plan = search_plan(recipe, data_shape(recipe.data, options.run.data));
   SearchResults results;
   {
-    const auto observer = progress_observer(arguments.progress, plan, {});
-    results = run_search(recipe, options, *observer);
+    TeachersProgress file(options.run.out);
+    const auto console = progress_observer(arguments.progress, plan, {});
+    FanOut observers({&file, console.get()});
+    results = run_search(recipe, options, observers);
   }
   std::cout << search_table(results) << std::flush;
   ReportFile report{options.run.out};

@@ -41,7 +41,9 @@ std::string phase_text(const RunLook& look, const std::string& run) {
     case RunPhase::absent:
       return "waiting for a run in " + run + ": there is none yet";
     case RunPhase::idle:
-      return "nothing runs at the moment; " + steps_done_text(look.view);
+      return (look.searches ? "mfi search is at work there, and shows its own steps; "
+                            : "nothing runs at the moment; ") +
+             steps_done_text(look.view);
     case RunPhase::stopped:
       return "stopped, " + steps_done_text(look.view) + "; the same command goes on";
     case RunPhase::running:
@@ -62,7 +64,7 @@ std::vector<ScreenLine> screen(const RunLook& look, const std::string& run, cons
 }
 
 Json to_json(const RunLook& look, const std::string& run) {
-  Json out{{"run", run}, {"state", name_of(look.phase)}, {"steps", Json::array()}};
+  Json out{{"run", run}, {"state", name_of(look.phase)}, {"searches", look.searches}, {"steps", Json::array()}};
   for (const auto& step : look.view.steps) {
     Json json{{"step", step.name}, {"state", name_of(step.state)}};
     if (step.state == StepState::done) {

@@ -6,6 +6,7 @@
 
 #include "mfi/cli/program.h"
 #include "mfi/core/error.h"
+#include "mfi/core/run_lock.h"
 #include "mfi/pipeline/progress_file.h"
 
 namespace mfi {
@@ -104,6 +105,24 @@ TEST_F(Watching, OnceShowsWhatIsGoingOn) {
                               HasSubstr("incubate-1  waiting\n"), HasSubstr("0 of 6 steps done")));
   running->send(SIGKILL);
   running->wait();
+}
+
+TEST_F(Watching, ShowsTheTeacherOfASearchAndThatItGoesOn) {
+  Program searching({"search", folder_.path() / "tiny.toml", "--out", run(), "--set", "teacher.epochs=100000"});
+  ASSERT_TRUE(searching.wait_for(progress_file(run() / "teacher")));
+  const auto json = now();
+  EXPECT_EQ(json.at("state"), "running");
+  EXPECT_EQ(json.at("steps").at(0).at("epochs"), 100000);
+  searching.send(SIGINT);
+  EXPECT_EQ(searching.wait().exit_code, 130);
+  EXPECT_FALSE(now().at("searches").get<bool>());
+
+  // As a search holds it while it maps and fine-tunes.
+  fs::create_directories(run() / "search");
+  const RunLock lock(run() / "search");
+  EXPECT_TRUE(now().at("searches").get<bool>());
+  EXPECT_THAT(run_program({"watch", run(), "--once"}).out,
+              HasSubstr("mfi search is at work there, and shows its own steps; 0 of 6 steps done"));
 }
 
 TEST_F(Watching, EndsWhenTheRunHasBeenStopped) {

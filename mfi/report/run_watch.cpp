@@ -235,12 +235,13 @@ RunLook RunWatch::look() {
   const auto steps = static_cast<int64_t>(plan_->steps.size());
   const bool all_in_results = std::all_of(
       signs.begin(), signs.end(), [&](const auto& s) { return s.second.record && is_in_results(*s.second.record); });
+  out.searches = look_at_lock(run_ / "search").held;
   out.is_elsewhere = !lock.owner.empty() && !is_on_host(lock.owner, clocks_.here().host);
   if (at_once > 0 || lock.held)
     out.phase = RunPhase::running;
   else if (out.view.count(StepState::done) == steps && all_in_results)
     out.phase = RunPhase::done;
-  else if (lock.owner.find("one of its steps") != std::string::npos)
+  else if (out.searches || lock.owner.find("one of its steps") != std::string::npos)
     out.phase = RunPhase::idle;
   else
     out.phase = RunPhase::stopped;

@@ -17,7 +17,7 @@ namespace mfi {
 enum class RunPhase {
   absent,   // nobody has begun a run there
   running,  // a process holds the run or one of its steps
-  idle,     // steps are run one by one (--only), and none is at the moment
+  idle,     // steps are run one by one (--only), or by a search, and none is at the moment
   stopped,  // nobody is at work, and steps are left
   done,
 };
@@ -36,7 +36,8 @@ struct RunLook {
   RunView view;
   std::map<std::string, std::string> labels;  // of the steps in the view: "[2/8] map"
   std::map<std::string, Sign> signs;          // of the steps that run or were stopped, where there is one
-  bool is_elsewhere = false;                  // the last process that worked in it was on another machine
+  bool searches = false;  // mfi search is at work in it: beside what the view shows, which of it has the teacher alone
+  bool is_elsewhere = false;  // the last process that worked in it was on another machine
 };
 
 /// Where a RunWatch takes the time from.

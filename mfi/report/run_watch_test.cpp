@@ -308,6 +308,16 @@ TEST_F(Watch, WaitsForTheNextStepWhereStepsAreRunOneByOne) {
   EXPECT_EQ(watch_->look().phase, RunPhase::idle);
 }
 
+TEST_F(Watch, KnowsThatASearchIsAtWork) {
+  begin();
+  EXPECT_FALSE(watch_->look().searches);
+  fs::create_directories(run() / "search");
+  const RunLock lock(run() / "search");
+  const auto look = watch_->look();
+  EXPECT_TRUE(look.searches);
+  EXPECT_EQ(look.phase, RunPhase::idle) << "what it does is no step of the run";
+}
+
 TEST_F(Watch, KnowsWhetherTheLastProcessWasOnAnotherMachine) {
   begin();
   EXPECT_FALSE(watch_->look().is_elsewhere);
