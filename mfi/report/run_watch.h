@@ -36,7 +36,7 @@ struct RunLook {
   RunView view;
   std::map<std::string, std::string> labels;  // of the steps in the view: "[2/8] map"
   std::map<std::string, Sign> signs;          // of the steps that run or were stopped, where there is one
-  bool searches = false;  // mfi search is at work in it: beside what the view shows, which of it has the teacher alone
+  bool searches = false;      // mfi search is at work in it; of its steps the view has the teacher alone
   bool is_elsewhere = false;  // the last process that worked in it was on another machine
 };
 
