@@ -1,4 +1,5 @@
 #include "mfi/cli/completion_scripts.h"
+#include "mfi/cli/shell_word.h"
 #include "mfi/core/text.h"
 
 namespace mfi {
@@ -8,13 +9,6 @@ std::string function_of(const Command& command) {
   std::string out = "_mfi";
   for (const auto& word : command.words) out += "_" + word;
   return out;
-}
-
-// Inside '...' of the shell.
-std::string quoted(const std::string& text) {
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
 }
 
 // In [...] of _arguments, and between its colons.
@@ -51,15 +45,15 @@ std::string action(const CommandOption& option) {
 
 std::string specification(const CommandOption& option) {
   const auto message = escaped(option.value) + ":" + action(option);
-  if (option.is_argument()) return quoted((option.repeats ? "*:" : (option.required ? ":" : "::")) + message);
+  if (option.is_argument()) return single_quoted((option.repeats ? "*:" : (option.required ? ":" : "::")) + message);
   std::vector<std::string> out;
   for (const auto& flag : option.flags) {
     std::string others;  // that do not go with it
     if (!option.repeats) others = "(" + join(option.flags, " ") + ")";
     const auto description = "[" + escaped(option.description) + "]";
-    out.push_back(quoted(option.repeats       ? "*" + flag + "=" + description + ":" + message
-                         : option.is_switch() ? others + flag + description
-                                              : others + flag + "=" + description + ":" + message));
+    out.push_back(single_quoted(option.repeats       ? "*" + flag + "=" + description + ":" + message
+                                : option.is_switch() ? others + flag + description
+                                                     : others + flag + "=" + description + ":" + message));
   }
   return join(out, " \\\n    ");
 }
@@ -76,7 +70,7 @@ std::string branch(const Command& command) {
   for (const auto& option : command.options) out += " \\\n    " + specification(option);
   out += " \\\n    '1: :->command' '*:: :->rest'\n  case $state in\n    command)\n      local -a commands=(\n";
   for (const auto& each : command.commands)
-    out += "        " + quoted(each.words.back() + ":" + escaped(each.description)) + "\n";
+    out += "        " + single_quoted(each.words.back() + ":" + escaped(each.description)) + "\n";
   out += "      )\n      _describe command commands ;;\n    rest)\n      case $words[1] in\n";
   for (const auto& each : command.commands) out += "        " + each.words.back() + ") " + function_of(each) + " ;;\n";
   return out + "      esac ;;\n  esac\n}\n";
@@ -89,9 +83,9 @@ std::string zsh_completion(const Command& root, const std::vector<CompletionKey>
   out += "\n_mfi_settings() {\n  if compset -P 1 '*='; then\n    case ${IPREFIX##*[=[:space:]]}${IPREFIX} in\n";
   for (const auto& key : keys)
     if (!key.choices.empty())
-      out += "      *" + key.path + "=) _values " + quoted(key.path) + " " + join(key.choices, " ") + " ;;\n";
+      out += "      *" + key.path + "=) _values " + single_quoted(key.path) + " " + join(key.choices, " ") + " ;;\n";
   out += "    esac\n  else\n    local -a keys=(\n";
-  for (const auto& key : keys) out += "      " + quoted(key.path + ":" + escaped(key.meaning)) + "\n";
+  for (const auto& key : keys) out += "      " + single_quoted(key.path + ":" + escaped(key.meaning)) + "\n";
   out += "    )\n    _describe key keys -S '='\n  fi\n}\n";
   out +=
       "\n_mfi_steps() {\n  local recipe=${words[(r)*.toml]}\n  [[ -n $recipe ]] || return 1\n"

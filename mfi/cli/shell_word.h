@@ -5,6 +5,9 @@
 
 namespace mfi {
 
+/// The text in single quotes of a POSIX shell, whatever is in it.
+std::string single_quoted(const std::string& text);
+
 /// The text as one word of a POSIX shell, whatever is in it: in quotes where it needs them.
 std::string shell_quoted(const std::string& text);
 

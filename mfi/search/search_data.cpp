@@ -20,17 +20,19 @@ bool holds_out_before_the_teacher(const Recipe& recipe, const DataShape& data) {
 
 void require_images(const Recipe& recipe, const DataShape& data) {
   const auto of = [](double share, int64_t images) { return std::llround(share * static_cast<double>(images)); };
-  const auto held_out =
-      holds_out_before_the_teacher(recipe, data) ? 0 : of(recipe.search.held_out, data.training_images);
-  if (!holds_out_before_the_teacher(recipe, data) && held_out == 0)
+  auto images = static_cast<long long>(data.training_images);
+  if (!holds_out_before_the_teacher(recipe, data)) {
+    const auto held_out = of(recipe.search.held_out, images);
+    if (held_out == 0)
+      throw RecipeError(
+          format("search.held_out is %g: of %lld training images it holds none out, expected a larger share",
+                 recipe.search.held_out, images));
+    images -= held_out;
+  }
+  if (of(recipe.search.share, images) == 0)
     throw RecipeError(
-        format("search.held_out is %g: of %lld training images it holds none out, expected a larger share",
-               recipe.search.held_out, static_cast<long long>(data.training_images)));
-  if (of(recipe.search.share, data.training_images - held_out) == 0)
-    throw RecipeError(
-        format("search.share is %g: of %lld training images it leaves none to fine-tune on, expected a "
-               "larger share",
-               recipe.search.share, static_cast<long long>(data.training_images - held_out)));
+        format("search.share is %g: of %lld training images it leaves none to fine-tune on, expected a larger share",
+               recipe.search.share, images));
 }
 
 SearchData search_data(const Recipe& recipe, const std::filesystem::path& folder, RunObserver& observer) {
