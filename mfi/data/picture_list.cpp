@@ -12,6 +12,7 @@
 #include "mfi/core/error.h"
 #include "mfi/core/random.h"
 #include "mfi/core/text.h"
+#include "mfi/core/utf8.h"
 #include "mfi/data/no_label.h"
 #include "mfi/formats/picture.h"
 
@@ -44,6 +45,7 @@ std::pair<std::string, std::string> first_folder(const std::string& name) {
 
 // ---- metadata.csv ----
 
+constexpr std::string_view kTable = "metadata.csv";
 constexpr size_t kMostColumns = 1000;
 
 // Takes one record off the text: its fields; quoted ones may hold commas, line ends and doubled quotes (RFC 4180).
@@ -147,7 +149,7 @@ class Lister {
   Lister(const FileTree& tree, const std::string& place) : tree_(tree), place_(place) {}
 
   PictureList list(double test_share, uint64_t seed, bool to_train_on) {
-    skip_outer_folder();
+    skip_outer_folders();
     read_tables();
     for (size_t i = 0; i < tree_.names().size(); ++i) add(i);
     if (found_.empty())
@@ -155,7 +157,10 @@ class Lister {
           place_ +
           ": no pictures found; expected folders train/CLASS and test/CLASS, or CLASS, of .jpg, .png or .webp files");
     std::set<std::string> names;
-    for (const auto& picture : found_) names.insert(picture.label);
+    for (const auto& picture : found_)
+      if (names.insert(picture.label).second && !is_utf8(picture.label))
+        throw DataError(where(picture.file) + ": the name of its class, '" + shortened(picture.label) +
+                        "', is not UTF-8; rename the folder, or save metadata.csv as UTF-8");
     out_.class_names = sorted_names(names);
     share_out(test_share, seed);
     if (to_train_on) require_pictures();
@@ -163,28 +168,34 @@ class Lister {
   }
 
  private:
-  std::string name(size_t i) const { return tree_.names()[i].substr(outer_); }
+  std::string name(size_t i) const { return tree_.names()[i].substr(outer_.size()); }
 
   std::string where(size_t i) const { return place_ + "/" + shortened(tree_.names()[i]); }
 
-  // A tar of a folder holds that folder.
-  void skip_outer_folder() {
-    if (tree_.names().empty()) return;
-    const auto outer = first_folder(tree_.names().front()).first;
-    if (outer.empty() || part_named(outer)) return;
-    const bool all = std::all_of(tree_.names().begin(), tree_.names().end(),
-                                 [&](const auto& n) { return n.starts_with(outer + "/"); });
-    // One class alone is no dataset, so the folder that holds everything is around it.
-    if (all) outer_ = outer.size() + 1;
+  // A tar of a folder holds that folder, and that maybe another one. A README may lie beside them.
+  void skip_outer_folders() {
+    std::vector<std::string_view> names;
+    for (const auto& n : tree_.names())
+      if (has_picture_name(n) || n == kTable || n.ends_with("/" + std::string(kTable))) names.push_back(n);
+    if (names.empty()) return;
+    for (;;) {
+      const auto outer = first_folder(std::string(names.front().substr(outer_.size()))).first;
+      if (outer.empty() || part_named(outer)) return;
+      // One class alone is no dataset, so the folder that holds everything is around it.
+      const auto around = outer_ + outer + "/";
+      if (!std::ranges::all_of(names, [&](const auto n) { return n.starts_with(around); })) return;
+      outer_ = around;
+    }
   }
 
   void read_tables() {
     for (size_t i = 0; i < tree_.names().size(); ++i) {
+      if (!tree_.names()[i].starts_with(outer_)) continue;
       const auto n = name(i);
       const auto [folder, rest] = first_folder(n);
-      if (n == "metadata.csv" || (rest == "metadata.csv" && part_named(folder))) {
-        const auto folder_name = n.substr(0, n.size() - std::string_view("metadata.csv").size());
-        const auto is_there = [&, before = tree_.names()[i].substr(0, outer_) + folder_name](const std::string& file) {
+      if (n == kTable || (rest == kTable && part_named(folder))) {
+        const auto folder_name = n.substr(0, n.size() - kTable.size());
+        const auto is_there = [&, before = outer_ + folder_name](const std::string& file) {
           return std::binary_search(tree_.names().begin(), tree_.names().end(), before + file);
         };
         tables_[folder_name] = read_labels(tree_.read(i), where(i), is_there);
@@ -193,12 +204,12 @@ class Lister {
   }
 
   void add(size_t i) {
-    const auto n = name(i);
-    if (n.ends_with("metadata.csv")) return;
-    if (!has_picture_name(n)) {
+    if (tree_.names()[i].ends_with(kTable)) return;
+    if (!has_picture_name(tree_.names()[i])) {
       out_.passed_over.push_back(tree_.names()[i]);
       return;
     }
+    const auto n = name(i);
     auto [folder, rest] = first_folder(n);
     auto part = Part::whole;
     std::string prefix;
@@ -207,9 +218,12 @@ class Lister {
       prefix = folder + "/";
       std::tie(folder, rest) = first_folder(rest);
     }
+    // The part's own table, or else one of all parts.
+    if (!tables_.contains(prefix)) prefix.clear();
     if (const auto table = tables_.find(prefix); table != tables_.end()) {
       const auto label = table->second.find(n.substr(prefix.size()));
-      if (label == table->second.end()) throw DataError(where(i) + ": metadata.csv beside it does not name it");
+      if (label == table->second.end())
+        throw DataError(where(i) + ": " + prefix + std::string(kTable) + " does not name it");
       found_.push_back({i, part, label->second});
     } else if (folder.empty()) {
       throw DataError(where(i) + ": lies in no class's folder, and no metadata.csv names it");
@@ -264,6 +278,9 @@ class Lister {
   }
 
   void require_pictures() const {
+    if (out_.class_names.size() == 1)
+      throw DataError(place_ + ": all pictures are of one class, '" + shortened(out_.class_names.front()) +
+                      "', expected two at least: a folder for each, or their labels in metadata.csv");
     if (out_.train.empty()) throw DataError(place_ + ": no pictures to train on (train/CLASS, or CLASS)");
     if (out_.test.empty())
       throw DataError(place_ + ": no pictures to test on; expected test/CLASS or val/CLASS beside train/CLASS");
@@ -276,7 +293,7 @@ class Lister {
 
   const FileTree& tree_;
   const std::string& place_;
-  size_t outer_ = 0;                      // letters of the folder around everything
+  std::string outer_;                     // folders around everything, as "flowers/"
   std::map<std::string, Labels> tables_;  // by the folder that they lie in, as "train/"
   std::vector<Found> found_;
   PictureList out_;

@@ -52,10 +52,17 @@ TEST(PictureList, TakesPartsAndClassesFromFolders) {
 }
 
 TEST(PictureList, IsJudgedOnValWhereThatIsAllThereIs) {
-  const auto t = tree({"imagenette/train/a/1.jpg", "imagenette/val/a/2.jpg"});
+  const auto t = tree({"imagenette/train/a/1.jpg", "imagenette/train/b/1.jpg", "imagenette/val/a/2.jpg"});
   const auto list = list_pictures(t, "DIR", 0.2, 0);
   EXPECT_THAT(texts(t, list.test), ElementsAre("imagenette/val/a/2.jpg 0"));
   EXPECT_TRUE(list.validation.empty());
+}
+
+TEST(PictureList, LooksIntoFoldersAroundEverything) {
+  const auto t = tree({"README.txt", "a/b/rose/1.png", "a/b/rose/2.png", "a/b/tulip/1.png", "a/notes.md"});
+  const auto list = list_pictures(t, "DIR", 0.34, 0);
+  EXPECT_THAT(list.class_names, ElementsAre("rose", "tulip"));
+  EXPECT_THAT(list.passed_over, ElementsAre("README.txt", "a/notes.md"));
 }
 
 TEST(PictureList, HoldsOutAShareOfEachClassWhereThereAreNoParts) {
@@ -94,7 +101,20 @@ TEST(PictureList, ReadsLabelsFromMetadata) {
   EXPECT_THAT(texts(t, list.train), ElementsAre("train/2.png 0", "train/x/1.png 1"));
 }
 
+TEST(PictureList, ReadsLabelsOfAllPartsFromOneTable) {
+  const Tree t({{"metadata.csv", "file_name,label\ntrain/batch1/1.png,cat\ntrain/2.png,dog\ntest/3.png,cat\n"},
+                {"train/batch1/1.png", ""},
+                {"train/2.png", ""},
+                {"test/3.png", ""}});
+  const auto list = list_pictures(t, "DIR", 0.2, 0);
+  EXPECT_THAT(list.class_names, ElementsAre("cat", "dog"));
+  EXPECT_THAT(texts(t, list.train), ElementsAre("train/2.png 1", "train/batch1/1.png 0"));
+  EXPECT_THAT(texts(t, list.test), ElementsAre("test/3.png 0"));
+}
+
 TEST(PictureList, SaysWhatIsNotRight) {
+  EXPECT_THAT(refusal(tree({"train/a/1.png", "test/a/2.png"})), HasSubstr("DIR: all pictures are of one class, 'a'"));
+  EXPECT_THAT(refusal(tree({"M\xfcller/1.png", "a/2.png"})), HasSubstr("/1.png: the name of its class, 'M"));
   EXPECT_THAT(refusal(tree({"readme.md"})), HasSubstr("DIR: no pictures found"));
   EXPECT_THAT(refusal(tree({"train/a/1.png", "train/b/2.png"})), HasSubstr("no pictures to test on"));
   EXPECT_THAT(refusal(tree({"test/a/1.png", "train/b/2.png"})), HasSubstr("the class 'a' has no pictures to train on"));

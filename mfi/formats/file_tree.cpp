@@ -11,6 +11,7 @@
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
 #include "mfi/formats/archive_filters.h"
+#include "mfi/formats/archive_names.h"
 
 namespace mfi {
 namespace {
@@ -82,6 +83,7 @@ class Archive : public FileTree {
   Archive(const fs::path& file, uint64_t most_bytes) {
     std::error_code no_size;
     const auto file_bytes = fs::file_size(file, no_size);
+    const Utf8Names utf8_names;
     // Pictures do not get smaller in an archive; a bomb does.
     const uint64_t likely = no_size ? most_bytes : file_bytes + file_bytes / 2 + kFreeBytes;
     const std::unique_ptr<archive, int (*)(archive*)> input(archive_read_new(), archive_read_free);
@@ -110,7 +112,8 @@ class Archive : public FileTree {
       if (status == ARCHIVE_EOF) break;
       if (status != ARCHIVE_OK && status != ARCHIVE_WARN) fail("damaged or cut off, or no archive");
       const char* raw_name = archive_entry_pathname(entry);
-      const fs::path name = fs::path(raw_name ? raw_name : "").lexically_normal();
+      if (!raw_name) fail("the name of a file in it cannot be read; unpack it and give the folder");
+      const fs::path name = fs::path(raw_name).lexically_normal();
       if (std::any_of(name.begin(), name.end(), [](const fs::path& part) { return is_hidden(part.string()); }))
         continue;
       if (const auto target = link_target(entry, name); !target.empty()) {

@@ -8,6 +8,7 @@
 
 #include "mfi/core/error.h"
 #include "mfi/core/test_folder.h"
+#include "mfi/formats/archive_names.h"
 
 namespace mfi {
 namespace {
@@ -47,6 +48,35 @@ TEST(FileTree, ReadsAFolderSortedAndWithoutWhatIsHidden) {
   EXPECT_THAT(tree->names(), ElementsAre("a/1.png", "a/deep/3.png", "b/2.png"));
   EXPECT_EQ(tree->read(1), "a/deep/3.png");
   EXPECT_THROW(open_file_tree(folder / "none"), NotFoundError);
+}
+
+// As Python, Windows and macOS write them.
+TEST(FileTree, ReadsNamesThatAreNotAscii) {
+  const TestFolder folder;
+  for (const auto format : {archive_write_set_format_zip, archive_write_set_format_pax}) {
+    const auto path = folder / "names";
+    archive* out = archive_write_new();
+    format(out);
+    ASSERT_EQ(archive_write_open_filename(out, path.c_str()), ARCHIVE_OK);
+    {
+      const Utf8Names utf8_names;
+      for (const char* name : {"\u00c4pfel/1.png", "\u6c34/2.png"}) {
+        archive_entry* entry = archive_entry_new();
+        archive_entry_set_pathname(entry, name);
+        archive_entry_set_size(entry, 3);
+        archive_entry_set_filetype(entry, AE_IFREG);
+        archive_entry_set_perm(entry, 0644);
+        archive_write_header(out, entry);
+        archive_write_data(out, "abc", 3);
+        archive_entry_free(entry);
+      }
+      archive_write_close(out);
+    }
+    archive_write_free(out);
+    const auto tree = open_file_tree(path);
+    EXPECT_THAT(tree->names(), ElementsAre("\u00c4pfel/1.png", "\u6c34/2.png"));
+    EXPECT_EQ(tree->read(1), "abc");
+  }
 }
 
 TEST(FileTree, ReadsAnArchive) {

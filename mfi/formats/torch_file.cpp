@@ -15,6 +15,7 @@
 
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
+#include "mfi/formats/archive_names.h"
 #include "mfi/formats/pickle.h"
 
 namespace mfi {
@@ -246,7 +247,7 @@ class Collector {
       if (!key->is(Kind::text)) continue;
       if (makes_a_tensor(*item))
         dict.tensors.emplace_back(kept(key->text), tensor(*item));
-      else
+      else if (holds_values(*item))
         inner.push_back(entry);
     }
     if (!dict.tensors.empty()) into_.state_dicts.push_back(std::move(dict));
@@ -387,6 +388,7 @@ constexpr size_t kMostFiles = 100'000;
 
 // Files in the archive by their names. `file_bytes`: what torch.save stores is never larger than the archive.
 std::map<std::string, Bytes> read_zip(archive* input, uint64_t file_bytes, const std::string& name) {
+  const Utf8Names utf8_names;  // torch.save puts all under the name of the file that it writes
   std::map<std::string, Bytes> files;
   uint64_t total = 0;
   for (;;) {

@@ -9,6 +9,7 @@
 
 #include "mfi/core/error.h"
 #include "mfi/core/test_folder.h"
+#include "mfi/formats/archive_names.h"
 #include "mfi/formats/pickle_words.h"
 
 namespace mfi {
@@ -22,7 +23,8 @@ std::string floats(const std::vector<float>& values) {
 }
 
 std::string zip(const Files& files, bool compressed = false) {
-  std::string bytes(1 << 20, '\0');
+  const Utf8Names utf8_names;
+  std::string bytes(1 << 22, '\0');
   size_t used = 0;
   archive* out = archive_write_new();
   archive_write_set_format_zip(out);
@@ -105,6 +107,8 @@ void expect_two_tensors(const TorchFile& file) {
 
 TEST(TorchFile, ReadsBothLayouts) {
   expect_two_tensors(parse_torch_file(zip_file(two_tensors()), "net.pth"));
+  const auto named = zip({{"mod\u00e8le/data.pkl", two_tensors()}, {"mod\u00e8le/data/0", floats(kSix)}});
+  expect_two_tensors(parse_torch_file(named, "mod\u00e8le.pth"));
   expect_two_tensors(parse_torch_file(legacy_file(two_tensors(), {{"0", floats(kSix)}}), "net.pth"));
 }
 
@@ -181,6 +185,17 @@ TEST(TorchFile, PassesOverWhatItDoesNotNeedAndNamesWhatItCannotRead) {
   EXPECT_HAS(tensors[1].second.problem, "torch._utils._rebuild_sparse_tensor");
   EXPECT_HAS(tensors[2].second.problem, "torch.ComplexFloatStorage");
   EXPECT_HAS(tensors[3].second.problem, "'7' is not in the file");
+}
+
+// What a dataset's index looks like.
+TEST(TorchFile, PassesOverAHundredThousandNamesBesideTheWeights) {
+  std::string names;
+  for (int i = 0; i < 110'000; ++i) names += text("n" + std::to_string(i)) + integer(i % 7);
+  const auto weights = dict(text("good") + tensor(storage("Float", "0", 6), 0, integer(6), integer(1)));
+  const auto file =
+      parse_torch_file(zip_file(dict(text("index") + dict(names) + text("weights") + weights) + stop()), "net.pth");
+  ASSERT_EQ(file.state_dicts.size(), 1u);
+  EXPECT_EQ(file.state_dicts[0].key, "weights");
 }
 
 // Beside good weights: a log of 150,000 numbers, a dict in itself, settings nested 40 deep.

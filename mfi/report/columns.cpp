@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "mfi/core/utf8.h"
+
 namespace mfi {
 namespace {
 
@@ -37,32 +39,12 @@ bool is_in(const std::array<Range, N>& ranges, uint32_t character) {
   return false;
 }
 
-struct Character {
-  uint32_t code;
-  size_t bytes;  // 0: no UTF-8 begins here
-};
-
-Character decode(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  if (byte(0) < 0x80) return {byte(0), 1};
-  const size_t bytes = byte(0) >= 0xf0 ? 4 : byte(0) >= 0xe0 ? 3 : 2;
-  if (byte(0) < 0xc2 || byte(0) > 0xf4 || text.size() < bytes) return {0, 0};
-  uint32_t code = byte(0) & (0x7fU >> bytes);
-  for (size_t i = 1; i < bytes; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return {0, 0};
-    code = code << 6 | (byte(i) & 0x3fU);
-  }
-  constexpr std::array<uint32_t, 5> kSmallest{0, 0, 0x80, 0x800, 0x10000};  // in fewer bytes it would be shorter
-  const bool is_surrogate = code >= 0xd800 && code <= 0xdfff;
-  return code < kSmallest[bytes] || code > 0x10ffff || is_surrogate ? Character{0, 0} : Character{code, bytes};
-}
-
 }  // namespace
 
 Fitted fit_columns(std::string_view text, size_t columns) {
   Fitted out;
   while (!text.empty()) {
-    const auto [code, bytes] = decode(text);
+    const auto [code, bytes] = first_utf8_character(text);
     const bool can_be_shown = bytes > 0 && code >= 0x20 && (code < 0x7f || code >= 0xa0);
     const size_t wide = !can_be_shown ? 1 : is_in(kNoColumn, code) ? 0 : is_in(kTwoColumns, code) ? 2 : 1;
     if (out.columns + wide > columns) break;

@@ -4,28 +4,17 @@
 #include <cstdint>
 #include <stdexcept>
 
+#include "mfi/core/utf8.h"
+
 namespace mfi {
 namespace {
 
 constexpr const char* kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
-// Bytes of the UTF-8 character at `at`, 0 where there is none: overlong forms, surrogates and what lies beyond
-// Unicode are none, and neither are U+FFFE and U+FFFF in XML.
+// Bytes of the character at `at`, 0 where there is none; U+FFFE and U+FFFF are none in XML.
 size_t character_length(std::string_view text, size_t at) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[at + i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  const size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : first >= 0xC2 ? 2 : 0;
-  if (length == 0 || at + length > text.size()) return 0;
-  uint32_t code = first & (0x7F >> length);
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-    code = code << 6 | (byte(i) & 0x3F);
-  }
-  static constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-  if (code < kLeast[length] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000) || code == 0xFFFE || code == 0xFFFF)
-    return 0;
-  return length;
+  const auto [code, bytes] = first_utf8_character(text.substr(at));
+  return code == 0xFFFE || code == 0xFFFF ? 0 : bytes;
 }
 
 }  // namespace
