@@ -148,8 +148,8 @@ DataShape labelled_shape(const DataSettings& settings, const std::filesystem::pa
   if (settings.dataset == "cifar-100") shape.classes = 100;
   int64_t images = settings.dataset == "sample" ? 5000 : 50000;
   if (settings.limit > 0) images = std::min(images, settings.limit);
-  shape.training_images =
-      images - static_cast<int64_t>(std::llround(static_cast<double>(images) * settings.validation));
+  shape.validation_images = std::llround(static_cast<double>(images) * settings.validation);
+  shape.training_images = images - shape.validation_images;
   return shape;
 }
 

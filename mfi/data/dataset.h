@@ -97,7 +97,7 @@ struct DataShape {
   int64_t image_size = 32;
   int64_t training_images = 0;  // that a run trains on: without those held out, and limited
   int64_t unlabelled_pictures = 0;
-  bool own_validation = false;  // images to judge by that data.validation does not take from the training images
+  int64_t validation_images = 0;  // held out, or of a folder of their own
 };
 
 /// Known without reading for all but pictures, whose names are listed and whose sizes are looked at. Errors as

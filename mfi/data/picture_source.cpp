@@ -361,10 +361,10 @@ DataShape pictures_shape(const std::filesystem::path& place, const DataSettings&
   DataShape shape;
   shape.classes = static_cast<int64_t>(list.class_names.size());
   shape.image_size = source.side();
-  const auto images = static_cast<double>(list.train.size());
-  const double held_out = list.validation.empty() ? std::round(images * settings.validation) : 0;
-  shape.training_images = static_cast<int64_t>(images - held_out);
-  shape.own_validation = !list.validation.empty();
+  const auto own = static_cast<int64_t>(list.validation.size()), images = static_cast<int64_t>(list.train.size());
+  const int64_t held_out = own > 0 ? 0 : std::llround(static_cast<double>(images) * settings.validation);
+  shape.training_images = images - held_out;
+  shape.validation_images = own + held_out;
   return shape;
 }
 

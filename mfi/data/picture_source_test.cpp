@@ -79,11 +79,11 @@ TEST_F(PictureFolder, AreLimitedAndHeldOutLikeOtherData) {
   held.validation = 0.5;
   EXPECT_EQ(open_data(held, folder_.path()).validation.size(), 6);
   EXPECT_EQ(data_shape(held, folder_.path()).training_images, 6);
-  EXPECT_FALSE(data_shape(held, folder_.path()).own_validation);
+  EXPECT_EQ(data_shape(held, folder_.path()).validation_images, 6);
   fs::create_directories(folder_ / "val/b");
   fs::copy(folder_ / "train/b/1.png", folder_ / "val/b/1.png");
   EXPECT_EQ(open_data(settings(), folder_.path()).validation.size(), 1);
-  EXPECT_TRUE(data_shape(settings(), folder_.path()).own_validation);
+  EXPECT_EQ(data_shape(settings(), folder_.path()).validation_images, 1);
 }
 
 TEST_F(PictureFolder, ThatAreBrokenAreNamed) {

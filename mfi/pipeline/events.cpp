@@ -4,6 +4,7 @@
 #include <ostream>
 #include <utility>
 
+#include "mfi/core/json_number.h"
 #include "mfi/pipeline/progress_json.h"
 
 namespace mfi {

@@ -29,37 +29,16 @@ class Planner {
  public:
   Planner(const Recipe& recipe, const DataShape& data) : recipe_(recipe) {
     plan_.data = data;
-    plan_.teacher = teacher_arch(recipe, data);
-    const size_t stages = plan_.teacher.stages.size();
-    plan_.meta = plan_.hybrid = plan_.teacher;
-    if (is_short()) {
-      for (size_t k = 0; k < stages; ++k) {
-        const auto kept = stage_entry(recipe.pipeline.blocks, k);
-        if (kept == 0)
-          plan_.hybrid = with_flow_stage(plan_.hybrid, k, flow_arch(recipe, plan_.teacher, k));
-        else
-          keep_blocks(std::get<BlocksArch>(plan_.hybrid.stages[k].body), kept,
-                      stage_entry(recipe.pipeline.block_width, k));
-      }
-      plan_.hybrid.name = "hybrid of " + plan_.teacher.name;
-      plan_.meta = plan_.hybrid;
-      return;
-    }
-    if (recipe.pipeline.incubate_default) {
-      for (size_t k = 1; k < stages; ++k) incubated_.push_back(k - 1);
-    } else {
-      for (const auto k : recipe.pipeline.incubate) incubated_.push_back(static_cast<size_t>(k - 1));
-    }
-    for (size_t k = 0; k < stages; ++k) {
-      const auto flow = flow_arch(recipe, plan_.teacher, k);
-      plan_.meta = with_flow_stage(plan_.meta, k, flow);
-      if (!is_incubated(k)) plan_.hybrid = with_flow_stage(plan_.hybrid, k, flow);
-    }
-    plan_.meta.name = "meta of " + plan_.teacher.name;
-    plan_.hybrid.name = "hybrid of " + plan_.teacher.name;
+    plan_.meta = plan_.hybrid = plan_.teacher = teacher_arch(recipe, data);
+  }
+
+  Plan make_teacher() {
+    add_teacher();
+    return plan_;
   }
 
   Plan make() {
+    design_networks();
     add_teacher();
     add_method("", "", recipe_.objective);
     if (recipe_.controls.teacher_longer) add_teacher_longer();
@@ -77,6 +56,36 @@ class Planner {
   }
 
  private:
+  // The meta model and the hybrid.
+  void design_networks() {
+    const size_t stages = plan_.teacher.stages.size();
+    if (is_short()) {
+      for (size_t k = 0; k < stages; ++k) {
+        const auto kept = stage_entry(recipe_.pipeline.blocks, k);
+        if (kept == 0)
+          plan_.hybrid = with_flow_stage(plan_.hybrid, k, flow_arch(recipe_, plan_.teacher, k));
+        else
+          keep_blocks(std::get<BlocksArch>(plan_.hybrid.stages[k].body), kept,
+                      stage_entry(recipe_.pipeline.block_width, k));
+      }
+      plan_.hybrid.name = "hybrid of " + plan_.teacher.name;
+      plan_.meta = plan_.hybrid;
+      return;
+    }
+    if (recipe_.pipeline.incubate_default) {
+      for (size_t k = 1; k < stages; ++k) incubated_.push_back(k - 1);
+    } else {
+      for (const auto k : recipe_.pipeline.incubate) incubated_.push_back(static_cast<size_t>(k - 1));
+    }
+    for (size_t k = 0; k < stages; ++k) {
+      const auto flow = flow_arch(recipe_, plan_.teacher, k);
+      plan_.meta = with_flow_stage(plan_.meta, k, flow);
+      if (!is_incubated(k)) plan_.hybrid = with_flow_stage(plan_.hybrid, k, flow);
+    }
+    plan_.meta.name = "meta of " + plan_.teacher.name;
+    plan_.hybrid.name = "hybrid of " + plan_.teacher.name;
+  }
+
   /// The way without meta model and incubation.
   bool is_short() const { return !recipe_.pipeline.blocks.empty(); }
 
@@ -280,6 +289,11 @@ const PlannedStep& Plan::step(const std::string& name) const {
 Plan make_plan(const Recipe& recipe, const DataShape& data) {
   recipe.validate();
   return Planner(recipe, data).make();
+}
+
+Plan make_teacher_plan(const Recipe& recipe, const DataShape& data) {
+  recipe.validate();
+  return Planner(recipe, data).make_teacher();
 }
 
 Plan make_plan(const Recipe& recipe, int64_t classes, int64_t image_size) {

@@ -58,6 +58,9 @@ struct Plan {
 
 /// Throws RecipeError where the recipe cannot be carried out with such data.
 Plan make_plan(const Recipe& recipe, const DataShape& data);
+/// The teacher's step alone, for a search: what it would be mapped to need not be possible. meta and hybrid are the
+/// teacher. Throws as above.
+Plan make_teacher_plan(const Recipe& recipe, const DataShape& data);
 /// For 50,000 training images.
 Plan make_plan(const Recipe& recipe, int64_t classes, int64_t image_size = 32);
 

@@ -10,6 +10,7 @@
 
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
+#include "mfi/core/json_number.h"
 #include "mfi/pipeline/progress_json.h"
 
 namespace mfi {

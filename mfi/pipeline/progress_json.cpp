@@ -1,6 +1,6 @@
 #include "mfi/pipeline/progress_json.h"
 
-#include <limits>
+#include "mfi/core/json_number.h"
 
 namespace mfi {
 
@@ -27,10 +27,6 @@ Progress progress_from_json(const Json& json) {
   out.images_per_second = number_from_json(json.at("images_per_second"));
   out.seconds_left_in_step = number_from_json(json.at("seconds_left_in_step"));
   return out;
-}
-
-double number_from_json(const Json& json) {
-  return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
 }
 
 std::string json_line(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }

@@ -13,9 +13,6 @@ nlohmann::ordered_json progress_to_json(const Progress& progress);
 /// Throws nlohmann::json::exception.
 Progress progress_from_json(const nlohmann::ordered_json& json);
 
-/// A number, or NaN for null: JSON has no number that is not finite.
-double number_from_json(const nlohmann::ordered_json& json);
-
 /// One line. Text of another program (a file's name) may be in no known encoding; that is no reason to stop.
 std::string json_line(const nlohmann::ordered_json& json);
 

@@ -4,6 +4,7 @@
 
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
+#include "mfi/core/json_number.h"
 
 namespace mfi {
 namespace {
@@ -41,10 +42,11 @@ StepResult step_from_json(const Json& json) {
   r.parameters = json.at("parameters");
   r.macs = json.at("macs");
   r.test_top1_percent = json.at("test_top1_percent");
-  r.test_loss = json.at("test_loss");
+  r.test_loss = number_from_json(json.at("test_loss"));
   r.seconds = json.value("seconds", 0.0);  // of records from before timing.json
   r.seconds_per_step = json.value("seconds_per_step", 0.0);
-  for (const auto& item : json.at("details").items()) r.details.emplace_back(item.key(), item.value());
+  for (const auto& item : json.at("details").items())
+    r.details.emplace_back(item.key(), number_from_json(item.value()));
   r.fingerprint = json.at("fingerprint");
   r.model_sha256 = json.at("model_sha256");
   return r;

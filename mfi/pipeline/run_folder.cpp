@@ -81,8 +81,8 @@ void require_own_model(const fs::path& file, const StepResult& record) {
   if (sha256_file(file) != record.model_sha256)
     throw CheckpointError(file.string() + ": is another model than the step " + record.step +
                           " has made (step.json has its SHA-256), and what builds on it would say otherwise; put it " +
-                          "back, make the step anew with --force " + record.step + ", or begin from this model with " +
-                          "network.model in the recipe of another run");
+                          "back, make the step anew with mfi run --force " + record.step +
+                          ", or begin from this model with " + "network.model in the recipe of another run");
 }
 
 RunFolder::RunFolder(const Recipe& recipe, const Plan& plan, const DataSplits& data, fs::path path)
@@ -119,9 +119,20 @@ void RunFolder::read_records(const std::vector<std::string>& forced) {
 }
 
 void RunFolder::read_record(const std::string& step) {
+  if (const auto record = record_now(step)) records_[step] = *record;
+}
+
+std::optional<StepResult> RunFolder::record_now(const std::string& step) const {
   const auto names = names_in(step_folder(step));
-  if (names.contains(record_file(step).filename()) && names.contains(model_file(step).filename()))
-    records_[step] = read_step_result(record_file(step));
+  if (!names.contains(record_file(step).filename()) || !names.contains(model_file(step).filename()))
+    return std::nullopt;
+  return read_step_result(record_file(step));
+}
+
+std::optional<StepResult> RunFolder::done_by_now(const PlannedStep& step) const {
+  auto record = record_now(step.name);
+  if (record && record->fingerprint != fingerprint(step)) record.reset();
+  return record;
 }
 
 const StepResult* RunFolder::done(const PlannedStep& step) const {

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -51,6 +52,10 @@ class RunFolder {
   /// The record of a step that is done; nullptr when it is not, or one of its inputs is not.
   const StepResult* done(const PlannedStep& step) const;
 
+  /// The record of a step as it is now, where that says that it is done: another process may have written it since they
+  /// were read. The inputs must be done.
+  std::optional<StepResult> done_by_now(const PlannedStep& step) const;
+
   /// The same for a step that is done.
   void require_own_model(const std::string& step) const { mfi::require_own_model(model_file(step), records_.at(step)); }
 
@@ -87,6 +92,7 @@ class RunFolder {
   void write_results_of_all();
 
  private:
+  std::optional<StepResult> record_now(const std::string& step) const;
   std::string hash(const PlannedStep& step, bool with_epochs) const;
 
   const Recipe& recipe_;

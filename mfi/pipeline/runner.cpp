@@ -50,19 +50,22 @@ void require_teachers_classes(const Recipe& recipe, const std::vector<std::strin
                       shortened(join(names, ", ")) + "; network.fine_tune = true trains it on these first");
 }
 
+Plan plan_of(const Recipe& recipe, const RunOptions& options) {
+  const auto shape = data_shape(recipe.data, options.data);
+  return options.for_search ? make_teacher_plan(recipe, shape) : make_plan(recipe, shape);
+}
+
 // One run: the data, the folder and its lock.
 class Runner {
  public:
   Runner(const Recipe& recipe, const RunOptions& options, RunObserver& observer)
-      : recipe_(recipe),
-        options_(options),
-        observer_(observer),
-        plan_(make_plan(recipe, data_shape(recipe.data, options.data))) {
+      : recipe_(recipe), options_(options), observer_(observer), plan_(plan_of(recipe, options)) {
     apply_runtime(recipe.runtime, options.repeatable);
     check_names();  // before any work
     // Reading the data may take minutes: who finds the folder in use is to know at once. A new folder is made only
     // after that, so that without data nothing is left behind.
-    if (is_first() && fs::is_directory(options.out)) lock();
+    std::error_code none_yet;  // or none that can be looked at, which make_folder says below
+    if (is_first() && fs::is_directory(options.out, none_yet)) lock();
     const bool learns = options.only.empty() || plan_.step(options.only).images == Images::all;
     data_ = open_recipe_data(recipe, options, learns, observer);
     require_teachers_classes(recipe, data_.test.class_names);
@@ -74,7 +77,7 @@ class Runner {
     if (!learns && recipe.data.unlabelled.empty()) folder_->remember_unlabelled();
     folder_->read_records(options.force);
     ask_before_replacing();
-    leaves_files_ = options.leave_files_if_done && folder_->done(plan_.step(options.only)) && has_other_results();
+    leaves_files_ = options.for_search && folder_->done(plan_.step(options.only)) && has_other_results();
     if (!leaves_files_) folder_->write_recipe();
   }
 

@@ -36,9 +36,9 @@ struct RunOptions {
   std::filesystem::path data;      // where the dataset lies; empty for the sample
   std::vector<std::string> force;  // steps to run again although they are done
   std::string only;                // run just this step; "": all of them
-  // With only: where that step is done and the folder has results of other steps too, recipe.toml and results.json stay
-  // as they are.
-  bool leave_files_if_done = false;
+  // With only = "teacher": the recipe's other steps need not be possible; and where the teacher is done and the folder
+  // has results of other steps too, recipe.toml and results.json stay as they are.
+  bool for_search = false;
   int64_t jobs = 1;  // steps that may run at once; above 1 each is a process of its own
   // For jobs above 1: program and arguments that run one step of `out` and write events (EventWriter)
   // to standard error; forced: although it is done.

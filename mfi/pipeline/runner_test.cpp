@@ -150,6 +150,48 @@ TEST_F(FinishedRun, BuildsOnNoOtherModelThanTheStepsOwn) {
   }
 }
 
+// What was trained is not lost where what it is to be replaced by cannot be.
+TEST_F(FinishedRun, LeavesAStepAsItIsUntilNothingSpeaksAgainstItsSuccessor) {
+  const auto model = copy() / "meta/model.safetensors", aside = copy() / "aside";
+  std::filesystem::copy_file(model, aside);
+  std::filesystem::copy_file(copy() / "map/model.safetensors", model,
+                             std::filesystem::copy_options::overwrite_existing);
+  auto recipe = tiny_recipe();
+  recipe.hybrid.learning_rate = 5e-4;
+  recipe.controls = {};
+  Log refused, back;
+  EXPECT_THROW(run_pipeline(recipe, options(copy()), refused), CheckpointError);
+  std::filesystem::rename(aside, model);
+  run_pipeline(tiny_recipe(), options(copy()), back);
+  EXPECT_THAT(back.done, ElementsAre());
+}
+
+// As one of two processes that were asked for the same step, which has waited for the other one.
+TEST_F(FinishedRun, DoesNotDoAStepThatAnotherHasJustDone) {
+  const auto record = copy() / "hybrid/step.json", aside = copy() / "aside";
+  std::filesystem::rename(record, aside);
+  class Finishing : public Log {
+   public:
+    Finishing(std::filesystem::path from, std::filesystem::path to) : from_(std::move(from)), to_(std::move(to)) {}
+    void on_step_start(const PlannedStep&, const std::vector<const PlannedStep*>&) override {
+      std::filesystem::rename(from_, to_);
+    }
+    void on_phase(const std::string& step, const std::string& phase) override { phases.push_back(phase); }
+    std::vector<std::string> phases;
+
+   private:
+    std::filesystem::path from_, to_;
+  };
+  Finishing log(aside, record);
+  auto o = options(copy());
+  o.only = "hybrid";
+  const auto results = run_pipeline(tiny_recipe(), o, log);
+  EXPECT_THAT(log.done, ElementsAre("hybrid"));
+  EXPECT_THAT(log.phases, ElementsAre());
+  ASSERT_TRUE(results.find("hybrid"));
+  EXPECT_EQ(results.find("hybrid")->model_sha256, results_->find("hybrid")->model_sha256);
+}
+
 // For the time left: the incubations and the controls beside the hybrid's are done.
 TEST_F(FinishedRun, ExpectsToRunOnlyWhatIsNotDone) {
   auto recipe = tiny_recipe();
@@ -262,6 +304,8 @@ TEST(Run, RefusesAFolderThatCannotBeMade) {
   std::ofstream(folder.path() / "file") << "x";
   Log log;
   EXPECT_THROW(run_pipeline(tiny_recipe(), options(folder.path() / "file" / "run"), log), CannotWriteError);
+  std::filesystem::create_symlink("loop", folder.path() / "loop");
+  EXPECT_THROW(run_pipeline(tiny_recipe(), options(folder.path() / "loop"), log), CannotWriteError);
 }
 
 TEST_F(FinishedRun, TakesAModelFileAsTheTeacherAsItIs) {

@@ -86,10 +86,8 @@ std::shared_ptr<Network> given_model(const PlannedStep& step, uint64_t seed, con
 
 // Before anything of a new training is written: a record would say of it that it is done. The old model stays until the
 // new one replaces it.
-void begin_anew(const RunFolder& folder, const PlannedStep& step, bool forced) {
-  const auto states = folder.states(step.name);
-  const auto found = states.peek();
-  if (forced || (found && !folder.goes_on_from(step, *found))) states.remove();
+void remove_what_was(const RunFolder& folder, const PlannedStep& step, bool with_states) {
+  if (with_states) folder.states(step.name).remove();
   std::error_code ignored;  // there may be none
   fs::remove(folder.record_file(step.name), ignored);
   flush_folder(folder.step_folder(step.name));
@@ -106,8 +104,13 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
     make_folder(folder.step_folder(step.name));
     lock.emplace(folder.step_folder(step.name), LockOptions{.patience_seconds = kPatienceSeconds});
   }
+  const bool forced = options.forces(step.name);
+  // Another process may have had the lock until now, to do this very step.
+  if (!processes && !forced)
+    if (const auto done = folder.done_by_now(step)) return *done;
   const auto states = folder.states(step.name);
-  if (is_first) begin_anew(folder, step, options.forces(step.name));
+  const auto state = is_first ? states.peek() : std::nullopt;
+  const bool is_others = forced || (state && !folder.goes_on_from(step, *state));
 
   const auto device = processes ? processes->device(recipe.runtime.device) : torch::Device(recipe.runtime.device);
   std::map<std::string, std::shared_ptr<const Network>> models;
@@ -126,7 +129,7 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
   const auto& images = images_of(step, data);
   student->to(device);
   if (step.settings.whitening && step.model_file.empty() && step.part_from.front().empty()) {
-    if (is_first && !states.peek()) whiten_stem(*student, images, data.normalisation);
+    if (is_first && (is_others || !state)) whiten_stem(*student, images, data.normalisation);
     if (processes) processes->broadcast(student->part(0)->parameters());
   }
   if (processes && recipe.runtime.sync_batch_norm) share_batch_statistics(*student, processes->batch_sums());
@@ -148,11 +151,14 @@ StepResult run_step(const Recipe& recipe, const Plan& plan, const DataSplits& da
     job.fingerprint = folder.fingerprint(step);
     job.family = folder.family(step);
   }
+  job.from_its_start = is_others;
+  job.begin = [&] { remove_what_was(folder, step, is_others); };
   job.environment = environment_text(recipe.runtime, processes ? processes->share().count : 1);
   job.repeatable = options.repeatable;
   job.checkpoint = recipe.checkpoint;
   job.on_nonfinite = options.on_nonfinite;
   job.processes = processes;
+  if (!task && is_first) job.begin();
   const auto outcome = task ? train(*task, job, observer) : TrainOutcome{};
 
   StepResult result;

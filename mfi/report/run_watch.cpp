@@ -64,7 +64,11 @@ Plan plan_of(Recipe recipe, const fs::path& run, const std::optional<RunResults>
     if (std::error_code error; !fs::exists(model, error) && fs::exists(copy, error)) model = copy;
     if (!recipe.network.fine_tune) shape.classes = describe_model(model).arch.classes;
   }
-  return make_plan(recipe, shape);
+  try {
+    return make_plan(recipe, shape);
+  } catch (const RecipeError&) {  // of the steps behind the teacher: a run that has begun with it is a search's
+    return make_teacher_plan(recipe, shape);
+  }
 }
 
 // owner: "process 4711 on node12", with or without more behind a comma.

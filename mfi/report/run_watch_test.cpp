@@ -318,6 +318,12 @@ TEST_F(Watch, KnowsThatASearchIsAtWork) {
   EXPECT_EQ(look.phase, RunPhase::idle) << "what it does is no step of the run";
 }
 
+TEST_F(Watch, ShowsTheTeacherOfASearchWhoseRecipeHasNoHybrid) {
+  begin();
+  std::ofstream(run() / "recipe.toml", std::ios::app) << "[controls]\nsmaller_resnet = true\nsmaller_width = 64\n";
+  EXPECT_EQ(watch_->look().view.steps.size(), 1U);
+}
+
 TEST_F(Watch, KnowsWhetherTheLastProcessWasOnAnotherMachine) {
   begin();
   EXPECT_FALSE(watch_->look().is_elsewhere);

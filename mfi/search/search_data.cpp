@@ -14,14 +14,12 @@ constexpr uint64_t kHeldOut = 0x53656172, kTuned = 0x54756E65;  // uses of the s
 
 }  // namespace
 
-bool holds_out_before_the_teacher(const Recipe& recipe, const DataShape& data) {
-  return recipe.data.validation > 0 || data.own_validation;
-}
+bool holds_out_before_the_teacher(const DataShape& data) { return data.validation_images > 0; }
 
 void require_images(const Recipe& recipe, const DataShape& data) {
   const auto of = [](double share, int64_t images) { return std::llround(share * static_cast<double>(images)); };
   auto images = static_cast<long long>(data.training_images);
-  if (!holds_out_before_the_teacher(recipe, data)) {
+  if (!holds_out_before_the_teacher(data)) {
     const auto held_out = of(recipe.search.held_out, images);
     if (held_out == 0)
       throw RecipeError(
@@ -41,6 +39,7 @@ SearchData search_data(const Recipe& recipe, const std::filesystem::path& folder
   if (!recipe.network.model.empty()) settings.normalisation = describe_model(recipe.network.model).info.normalisation;
   SearchData data{open_data(settings, folder, reading_messages(observer)), {}, {}, {}, {}};
   data.train = data.splits.train;
+  data.splits.train = data.splits.labelled = data.splits.all = data.splits.test = {};  // what follows are copies
   data.held_out = data.splits.validation;
   if (data.held_out.size() == 0) {
     const auto parts = hold_out(data.train, recipe.search.held_out, recipe.seed ^ kHeldOut);

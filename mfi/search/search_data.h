@@ -9,15 +9,15 @@
 namespace mfi {
 
 struct SearchData {
-  DataSplits splits;
-  Dataset train;     // that candidates are mapped on
-  Dataset tuned;     // the share of them that combinations are fine-tuned on
-  Dataset held_out;  // that judge: those of data.validation or of a folder `val`, else search.held_out of the others
-  Dataset scored;    // those of them that candidates and pairs are scored on
+  DataSplits splits;  // of its images those of validation alone: the others are below
+  Dataset train;      // that candidates are mapped on
+  Dataset tuned;      // the share of them that combinations are fine-tuned on
+  Dataset held_out;   // that judge: those of data.validation or of a folder `val`, else search.held_out of the others
+  Dataset scored;     // those of them that candidates and pairs are scored on
 };
 
 /// Whether the images that judge are none of those that the teacher is trained on.
-bool holds_out_before_the_teacher(const Recipe& recipe, const DataShape& data);
+bool holds_out_before_the_teacher(const DataShape& data);
 
 /// Throws RecipeError where search.held_out or search.share would leave no image.
 void require_images(const Recipe& recipe, const DataShape& data);

@@ -13,6 +13,7 @@
 #include "mfi/core/text.h"
 #include "mfi/nn/cost.h"
 #include "mfi/pipeline/machine.h"
+#include "mfi/pipeline/progress_writer.h"
 #include "mfi/pipeline/recipe_table.h"
 #include "mfi/pipeline/run_folder.h"
 #include "mfi/search/candidates.h"
@@ -57,6 +58,22 @@ StepSettings tune_settings(const Recipe& recipe) {
 
 std::string tune_name(size_t number) { return number == 0 ? "tune-teacher" : "tune-" + std::to_string(number); }
 
+bool is_latency(const SearchTarget& target) { return target.kind == SearchTarget::Kind::latency; }
+
+// Says at the teacher's start that all steps of the search come after it. It is trained as the one step of a run.
+class FirstOfAll : public FanOut {
+ public:
+  FirstOfAll(RunObserver& observer, const Plan& plan) : FanOut({&observer}) {
+    for (const auto& step : plan.steps) steps_.push_back(&step);
+  }
+  void on_step_start(const PlannedStep& step, const std::vector<const PlannedStep*>&) override {
+    FanOut::on_step_start(step, steps_);
+  }
+
+ private:
+  std::vector<const PlannedStep*> steps_;
+};
+
 // One search: what its parts have in common.
 class Search {
  public:
@@ -93,6 +110,7 @@ class Search {
     SearchResults out = facts();
     out.candidates = candidate_costs(teacher_->arch(), set.candidates());
     measure_candidates(set, out);
+    if (std::ranges::any_of(options_.targets, is_latency)) say_if_busy();
     const auto costs =
         choice_costs(teacher_->arch(), out.candidates, options_.targets, times_->of(*teacher_).milliseconds);
     if (!options_.targets.empty()) require_reachable(costs, options_.targets);
@@ -149,14 +167,14 @@ class Search {
     require_images(recipe_, shape_);
     const auto candidates = stage_candidates(recipe_, plan_.teacher);
     auto countable = options_.targets;
-    std::erase_if(countable, [](const auto& target) { return target.kind == SearchTarget::Kind::latency; });
+    std::erase_if(countable, is_latency);
     if (!countable.empty())
       require_reachable(choice_costs(plan_.teacher, candidate_costs(plan_.teacher, candidates), countable), countable);
     if (recipe_.hybrid.distillation == 0)
       observer_.on_message(
           "hybrid.distillation is 0: combinations are judged after a short fine-tuning by labels alone, which undoes "
           "much of what was mapped; with 0.9 it holds (docs/search.md)");
-    const bool may_know_them = !holds_out_before_the_teacher(recipe_, shape_) || !recipe_.network.model.empty();
+    const bool may_know_them = !holds_out_before_the_teacher(shape_) || !recipe_.network.model.empty();
     if (options_.max_drop && may_know_them)
       observer_.on_message(
           "the teacher may have learnt from the images that judge here, so networks seem to lose more than they do on "
@@ -167,8 +185,9 @@ class Search {
   void train_teacher() {
     auto options = options_.run;
     options.only = "teacher";
-    options.leave_files_if_done = true;  // of a whole run, maybe, with other settings for its hybrid
-    const auto results = run_pipeline(recipe_, options, observer_);
+    options.for_search = true;
+    FirstOfAll observer(observer_, plan_);
+    const auto results = run_pipeline(recipe_, options, observer);
     if (const auto* teacher = results.find("teacher")) require_own_model(teacher_file(), *teacher);
   }
 
@@ -326,9 +345,14 @@ class Search {
     const auto times = times_->of_all(archs, [&](size_t i) { return set.assemble(*teacher_, choices[i]); });
     out.teacher.milliseconds = times.at(0);
     for (size_t i = 0; i < out.points.size(); ++i) out.points[i].milliseconds = times.at(i + 1);
-    if (!times_->calm())
-      observer_.on_message(
-          "the machine was busy while times were measured, so they say little; the same command measures them again");
+    say_if_busy();
+  }
+
+  void say_if_busy() {
+    if (times_->calm() || said_busy_) return;
+    said_busy_ = true;
+    observer_.on_message(
+        "the machine was busy while times were measured, so they say little; the same command measures them again");
   }
 
   static ChoiceTable choice_table(const std::vector<ChoiceCost>& costs, const Divergences& d) {
@@ -397,19 +421,19 @@ class Search {
   std::shared_ptr<Network> teacher_;
   std::string teacher_hash_, identity_, candidates_hash_;
   std::optional<MeasuredTimes> times_;
+  bool said_busy_ = false;
 };
 
 }  // namespace
 
 Plan search_plan(const Recipe& recipe, const DataShape& data) {
-  auto plan = make_plan(recipe, data);
+  auto plan = make_teacher_plan(recipe, data);
   const auto arch = plan.teacher;
-  std::erase_if(plan.steps, [](const auto& step) { return step.name != "teacher"; });
   plan.steps.push_back(named_step("candidates", "all candidates of all stages, in one pass of the teacher",
                                   StepKind::map, arch, recipe.map));
   plan.steps.back().objective = recipe.objective;
   plan.steps.back().teacher = "teacher";
-  const double not_held_out = holds_out_before_the_teacher(recipe, data) ? 1 : 1 - recipe.search.held_out;
+  const double not_held_out = holds_out_before_the_teacher(data) ? 1 : 1 - recipe.search.held_out;
   plan.steps.back().images_share = not_held_out;
   for (size_t i = 0; i <= static_cast<size_t>(recipe.search.finalists); ++i) {
     plan.steps.push_back(named_step(tune_name(i), i == 0 ? "the teacher, fine-tuned as briefly" : "a combination",

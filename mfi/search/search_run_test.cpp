@@ -29,8 +29,12 @@ class Log : public RunObserver {
     epochs.push_back(result.epochs);
   }
   void on_message(const std::string& text) override { messages.push_back(text); }
+  void on_step_start(const PlannedStep& step, const std::vector<const PlannedStep*>& remaining) override {
+    for (const auto* other : remaining) expected[step.name].push_back(other->name);
+  }
   std::vector<std::string> trained, messages;
-  std::vector<int64_t> epochs;  // of what was trained
+  std::map<std::string, std::vector<std::string>> expected;  // at the start of each step
+  std::vector<int64_t> epochs;                               // of what was trained
 };
 
 Recipe tiny_recipe() {
@@ -57,6 +61,7 @@ class FinishedSearch : public testing::Test {
     Log log;
     results_ = new SearchResults(run_search(tiny_recipe(), options(out(), 0.6), log));
     trained_ = new std::vector<std::string>(log.trained);
+    expected_ = log.expected;
     epochs_ = log.epochs;
   }
   static void TearDownTestSuite() {
@@ -76,11 +81,15 @@ class FinishedSearch : public testing::Test {
   static inline SearchResults* results_ = nullptr;
   static inline std::vector<std::string>* trained_ = nullptr;
   static inline std::vector<int64_t> epochs_;
+  static inline std::map<std::string, std::vector<std::string>> expected_;
 };
 
 TEST_F(FinishedSearch, HasTrainedTeacherCandidatesAndFinalists) {
   EXPECT_THAT(*trained_, testing::ElementsAre("teacher", "candidates", "tune-teacher", "tune-1", "tune-2", "tune-3"));
   EXPECT_THAT(epochs_, testing::Each(1)) << "by which the time left is told";
+  for (size_t i = 0; i < trained_->size(); ++i)
+    EXPECT_THAT(expected_.at((*trained_)[i]),
+                testing::ElementsAreArray(trained_->begin() + static_cast<ptrdiff_t>(i), trained_->end()));
   EXPECT_EQ(results_->points.size(), 3u);
   EXPECT_EQ(results_->held_out_images, 20);
   EXPECT_EQ(results_->tuned_images, 90);
@@ -101,10 +110,8 @@ TEST(SearchPlan, SaysHowManyImagesEachStepSees) {
   DataShape data{.classes = 10, .image_size = 32, .training_images = 200};
   EXPECT_DOUBLE_EQ(search_plan(recipe, data).step("candidates").images_share, 0.9);
   EXPECT_DOUBLE_EQ(search_plan(recipe, data).step("tune-3").images_share, 0.45);
-  data.own_validation = true;
+  data.validation_images = 20;
   EXPECT_DOUBLE_EQ(search_plan(recipe, data).step("candidates").images_share, 1);
-  data.own_validation = false;
-  recipe.data.validation = 0.1;
   EXPECT_DOUBLE_EQ(search_plan(recipe, data).step("tune-teacher").images_share, 0.5);
 }
 
@@ -273,6 +280,19 @@ TEST_F(FinishedSearch, SaysThatATeacherMayKnowTheImagesThatJudge) {
   EXPECT_TRUE(warns(held_out, 50, "given"));
 }
 
+TEST_F(FinishedSearch, AsksForNoHybridOfTheRecipes) {
+  auto recipe = tiny_recipe();
+  recipe.controls.smaller_resnet = true;
+  recipe.controls.smaller_width = 64;  // wider than any hybrid
+  const auto copy = folder_->path() / "impossible";
+  fs::create_directories(copy);
+  fs::copy(out() / "teacher", copy / "teacher", fs::copy_options::recursive);
+  auto asked = options(copy, 0.01);  // nothing reaches it, so the search ends before the mapping
+  asked.targets[0].kind = SearchTarget::Kind::latency;
+  Log log;
+  EXPECT_THAT(message_of<RecipeError>([&] { run_search(recipe, asked, log); }), HasSubstr("no combination"));
+}
+
 TEST(RecipesOfASearch, AreToldApartWhereTheyHaveAsManyPercent) {
   std::map<std::string, int> called;
   EXPECT_EQ(told_apart("params28-macs46", called), "params28-macs46");
@@ -339,6 +359,8 @@ TEST_F(FinishedSearch, RefusesSharesThatLeaveNoImageBeforeAnyTraining) {
   auto recipe = tiny_recipe();
   recipe.data.limit = 40;
   recipe.search.held_out = 0.01;
+  EXPECT_THAT(refusal(recipe), HasSubstr("search.held_out is 0.01: of 40 training images it holds none out"));
+  recipe.data.validation = 0.01;
   EXPECT_THAT(refusal(recipe), HasSubstr("search.held_out is 0.01: of 40 training images it holds none out"));
   recipe.data.validation = 0.1;
   recipe.search.share = 0.01;

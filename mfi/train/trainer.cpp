@@ -47,8 +47,8 @@ LoaderSettings loader_settings(const TrainJob& job) {
       throw RecipeError(format(
           "%s.batch_size is %lld, with %lld training images and %lld processes; each needs at least one image of a "
           "batch, so start fewer or choose a larger batch",
-          job.step.c_str(), static_cast<long long>(out.batch_size), static_cast<long long>(job.train->size()),
-          static_cast<long long>(out.share.count)));
+          (job.section.empty() ? job.step : job.section).c_str(), static_cast<long long>(out.batch_size),
+          static_cast<long long>(job.train->size()), static_cast<long long>(out.share.count)));
   }
   return out;
 }
@@ -102,7 +102,8 @@ class Training {
 
   TrainOutcome run() {
     if (is_first()) require_room();
-    const bool resumed = resume();
+    const bool resumed = resume(job_.from_its_start);
+    if (is_first() && job_.begin) job_.begin();
     // Something to go back to, from the first batch on.
     if (!resumed && job_.on_nonfinite == OnNonfinite::rewind) save();
     while (position_.epoch < job_.settings.epochs) {
@@ -208,9 +209,9 @@ class Training {
     return found->position;
   }
 
-  bool resume() {
+  bool resume(bool from_its_start = false) {
     std::optional<TrainingPosition> found;
-    if (is_first()) found = load_state();
+    if (is_first() && !from_its_start) found = load_state();
     if (job_.processes) {
       const auto text = job_.processes->broadcast(found ? position_to_json(*found) : "");
       if (text.empty()) return false;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,9 @@ struct TrainJob {
   std::string environment;       // program, machine and threads, for a message where a state is of others
   bool repeatable = false;       // then a state of another environment is refused
   CheckpointSettings checkpoint;
+  bool from_its_start = false;  // whatever states the folder has: they are of another training
+  // Called once nothing speaks against the training any more, before anything of it is written; by the first process.
+  std::function<void()> begin = {};
   OnNonfinite on_nonfinite = OnNonfinite::stop;
   Processes* processes = nullptr;  // those that train together, each with its share of every batch
 };

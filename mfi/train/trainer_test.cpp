@@ -410,7 +410,7 @@ TEST(Resume, EndsWhenBothStatesAreDamaged) {
   SmallTraining rest(folder.path(), "sgd", 0, "fp32");
   auto task = rest.task();
   Messages messages;
-  EXPECT_THAT(message_of<CheckpointError>([&] { train(task, rest.job, messages); }), HasSubstr("or use --force"));
+  EXPECT_THAT(message_of<CheckpointError>([&] { train(task, rest.job, messages); }), HasSubstr("to train the step anew, remove "));
 }
 
 TEST(Resume, ExtendsATrainingAndSaysWhatThatChanges) {
@@ -438,14 +438,33 @@ TEST(Resume, IsRefusedOnAnotherMachineWhereTheBytesHaveToBeTheSame) {
   SmallTraining rest(folder.path(), "sgd", 0, "fp32");
   rest.job.environment = "another machine";
   rest.job.repeatable = true;
+  bool begun = false;
+  rest.job.begin = [&] { begun = true; };
   auto task = rest.task();
   Messages messages;
   EXPECT_THAT(message_of<UsageError>([&] { train(task, rest.job, messages); }),
               HasSubstr("saved by one machine, this is another machine; with --repeatable"));
+  EXPECT_FALSE(begun) << "nothing may be lost by it";
   rest.job.repeatable = false;
   auto again = rest.task();
   train(again, rest.job, messages);
+  EXPECT_TRUE(begun);
   EXPECT_THAT(messages.all, HasSubstr("may differ by rounding"));
+}
+
+TEST(Resume, IsNotDoneWhereTheStatesAreAnotherTrainings) {
+  const TestFolder folder, fresh;
+  SmallTraining cut(folder.path(), "sgd", 0, "fp32");
+  interrupt(cut, 2);
+  SmallTraining rest(folder.path(), "sgd", 0, "fp32"), whole(fresh.path(), "sgd", 0, "fp32");
+  rest.job.from_its_start = true;
+  rest.job.begin = [&] { StateFiles(folder.path()).remove(); };
+  Messages messages;
+  auto task = rest.task(), other = whole.task();
+  train(task, rest.job, messages);
+  EXPECT_EQ(messages.epochs, 4);
+  train(other, whole.job, messages);
+  expect_same_weights(*rest.net, *whole.net);
 }
 
 // The whole training in another process, for the flag that a signal sets stays set; and one that has no threads yet,

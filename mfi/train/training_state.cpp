@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "mfi/core/error.h"
+#include "mfi/core/json_number.h"
 #include "mfi/core/text.h"
 #include "mfi/formats/safetensors.h"
 #include "mfi/train/metrics_file.h"
@@ -72,7 +73,11 @@ Json rows_json(const TrainingPosition& p) {
 }
 
 void take_rows(const Json& json, TrainingPosition& p) {
-  p.rows = json.at("rows").get<std::vector<Metrics>>();
+  for (const auto& row : json.at("rows")) {
+    Metrics metrics;
+    for (const auto& item : row) metrics.emplace_back(item.at(0), number_from_json(item.at(1)));
+    p.rows.push_back(std::move(metrics));
+  }
   for (const auto& t : json.at("times")) p.times.push_back({t.at(0), t.at(1), t.at(2)});
 }
 
@@ -155,6 +160,9 @@ void StateFiles::save(const TrainingIdentity& identity, const TrainingPosition& 
 
 std::optional<StateFiles::Found> StateFiles::load(const TrainingIdentity& identity, const NamedTensors& tensors) {
   std::string damaged;
+  const auto note = [&](const std::string& problem) {
+    if (damaged.empty()) damaged = problem;
+  };
   for (auto& slot : slots()) {
     sequence_ = std::max(sequence_, slot.sequence);
     try {
@@ -166,7 +174,10 @@ std::optional<StateFiles::Found> StateFiles::load(const TrainingIdentity& identi
       load_tensors(slot.file, all);
       take_rows(Json::parse(rows), slot.position);
     } catch (const Error& error) {
-      if (damaged.empty()) damaged = error.what();
+      note(error.what());
+      continue;
+    } catch (const Json::exception& error) {
+      note(slot.file.string() + ": " + error.what());
       continue;
     }
     newest_ = slot.file.filename();
@@ -174,7 +185,7 @@ std::optional<StateFiles::Found> StateFiles::load(const TrainingIdentity& identi
   }
   if (!damaged.empty())
     throw CheckpointError(damaged + ". No other state of this training is whole; to train the step anew, remove " +
-                          folder_.string() + "/state-*.safetensors, or use --force");
+                          folder_.string() + "/state-*.safetensors");
   return std::nullopt;
 }
 
@@ -186,8 +197,8 @@ std::optional<StateFiles::Found> StateFiles::peek() const {
 
 bool StateFiles::fits(const Found& found, const TrainingIdentity& training) {
   if (found.identity.fingerprint == training.fingerprint) return true;
-  const int64_t begun = found.position.epoch + (found.position.batch > 0 ? 1 : 0);
-  return !training.family.empty() && found.identity.family == training.family && begun <= training.epochs;
+  return !training.family.empty() && found.identity.family == training.family &&
+         found.identity.epochs <= training.epochs;
 }
 
 void StateFiles::remove() const {

@@ -73,15 +73,15 @@ class StateFiles {
   };
 
   /// Copies the newest whole state of this training into `tensors`; nothing when there is none of it. A state of the
-  /// same family counts when the training may be extended from it: it has not trained more epochs. Throws
+  /// same family counts when the training may be extended from it: it is of no more epochs. Throws
   /// CheckpointError when there are only damaged ones, or one whose tensors are others than these.
   std::optional<Found> load(const TrainingIdentity& identity, const NamedTensors& tensors);
 
   /// What the newest file whose header is sound says, whatever training it is of; without tensors, rows and times.
   std::optional<Found> peek() const;
 
-  /// Whether a training may go on from such a state: it is its own, or one of its family that has not trained more
-  /// epochs.
+  /// Whether a training may go on from such a state: it is its own, or one of its family that is of no more epochs. In
+  /// the midst of a longer one the learning rate is another than it would be in this.
   static bool fits(const Found& found, const TrainingIdentity& training);
 
   /// Removes both files, or all but the newest.

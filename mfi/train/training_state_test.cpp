@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <fstream>
+#include <limits>
 
 #include "mfi/core/error.h"
 #include "mfi/core/test_folder.h"
@@ -95,6 +97,20 @@ TEST(StateFiles, GoOnInThePlaceOfTheOlderOne) {
   EXPECT_EQ(load(folder), 2);
 }
 
+// A network may train well and its running statistics lag so far behind that an evaluation is not finite.
+TEST(StateFiles, HoldMetricsThatAreNotFinite) {
+  const TestFolder folder;
+  StateFiles files(folder.path());
+  auto before = position(1, 0);
+  before.rows = {{{"epoch", 1}, {"validation_loss", std::numeric_limits<double>::infinity()}}};
+  files.save(kIdentity, before, {{"w", filled(1)}});
+  const auto w = filled(0);
+  const auto found = StateFiles(folder.path()).load(kIdentity, {{"w", w}});
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->position.rows[0][0].second, 1);
+  EXPECT_TRUE(std::isnan(found->position.rows[0][1].second));
+}
+
 TEST(StateFiles, AreNotThoseOfAnotherTraining) {
   const TestFolder folder;
   StateFiles files(folder.path());
@@ -102,6 +118,7 @@ TEST(StateFiles, AreNotThoseOfAnotherTraining) {
   EXPECT_EQ(load(folder, {"other", "other family", 4, ""}), -1);
   EXPECT_EQ(load(folder, {"other", "family", 6, ""}), 2) << "a longer training of the family";
   EXPECT_EQ(load(folder, {"other", "family", 1, ""}), -1) << "it has trained two epochs already";
+  EXPECT_EQ(load(folder, {"other", "family", 3, ""}), -1) << "it has trained two of four, at the rates of four";
 }
 
 // Every byte of the header and of the data of the newer of two.
