@@ -119,6 +119,9 @@ TEST_F(Exchange, RefusesAnImportThatItCannotMake) {
   std::ofstream(file("names.txt")) << "a\nb\n";
   fails({"import", good, "--out", out, "--classes", file("names.txt")}, ExitCode::bad_data,
         "has 2 names, the network has 7 classes");
+  std::ofstream(file("names.txt")) << "\xEF\xBB\xBF"
+                                   << "a\nM\xFCller\n";
+  fails({"import", good, "--out", out, "--classes", file("names.txt")}, ExitCode::bad_data, "line 2 is not UTF-8");
 }
 
 TEST_F(Exchange, ExportsByTheNamesEnding) {
@@ -131,6 +134,31 @@ TEST_F(Exchange, ExportsByTheNamesEnding) {
   EXPECT_EQ(onnx_problem(parse_onnx(file_text(file("net.onnx")), "net.onnx")), "");
   EXPECT_TRUE(fs::exists(file("net.safetensors")));  // net.py's weights
   EXPECT_TRUE(load_model(file("net2.safetensors")).network->arch().folded);
+  for (const char* name : {"net.py", "net2.safetensors"})
+    EXPECT_EQ(run_program({"export", source, "--out", file(name)}).exit_code, 0) << "an export may be made again";
+}
+
+TEST_F(Exchange, KnowsFilesByWhatTheyAre) {
+  fs::copy_file(model(), file("net.pth"));
+  EXPECT_THAT(run_program({"inspect", file("net.pth")}).out, HasSubstr("parameters"));
+  ASSERT_EQ(run_program({"export", file("net.pth"), "--format", "onnx", "--out", file("net.bin")}).exit_code, 0);
+  EXPECT_THAT(run_program({"verify", file("net.bin"), "--against", file("net.pth"), "--python", "no-python"}).error,
+              HasSubstr("no-python: cannot be run"));
+  ASSERT_EQ(run_program({"export", file("net.pth"), "--format", "safetensors", "--out", file("net.bin")}).exit_code, 0);
+  EXPECT_EQ(run_program({"verify", file("net.bin"), "--against", file("net.pth")}).exit_code, 0);
+}
+
+TEST_F(Exchange, SaysWhatCannotBeLookedAt) {
+  fs::create_symlink("loop", file("loop"));
+  std::ofstream(file("old.onnx")) << "an export";
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"inspect", file("loop")},
+                                             {"verify", file("loop"), "--against", file("loop")},
+                                             {"predict", model(), file("loop")},
+                                             {"export", file("none.safetensors"), "--out", file("old.onnx")}}) {
+    const auto ended = run_program(words);
+    EXPECT_EQ(ended.exit_code, static_cast<int>(ExitCode::not_found)) << words[0] << ": " << ended.error;
+  }
 }
 
 TEST_F(Exchange, RefusesAnExportThatItCannotMake) {
@@ -146,6 +174,11 @@ TEST_F(Exchange, RefusesAnExportThatItCannotMake) {
   fails({"--out", source}, "is the model itself");
   fails({"--out", fs::path(source).replace_extension(".py").string()}, "is a model of mfi");
   EXPECT_FALSE(load_model(source).network->arch().folded);  // it is still there
+  fs::copy_file(source, file("another.safetensors"));
+  fails({"--out", file("another.safetensors")}, "is a model of mfi");
+  fails({"--out", file("another.safetensors"), "--format", "onnx"}, "is a model of mfi");
+  std::ofstream(file("somebodys.safetensors")) << "weights";
+  fails({"--out", file("somebodys.py")}, "is no earlier export's");
   fails({"--out", file("net.onnx"), "--calibration", "5"}, "are for --precision int8");
   fails({"--out", file("net.py"), "--precision", "int8"}, "are for --format onnx");
 }

@@ -80,12 +80,34 @@ void export_onnx(const Model& model, const ExportArguments& arguments) {
   replace_file(arguments.out, checked_onnx(onnx));
 }
 
-// Beside a Python file: its weights. A model that can be trained on is not lost for one that cannot.
+// Whether a file holds a model that can be trained on, which is not lost for one that cannot.
+bool is_trainable_model(const fs::path& file) {
+  std::error_code none;
+  if (!fs::is_regular_file(file, none)) return false;
+  try {
+    return !describe_model(file).arch.folded;
+  } catch (const Error&) {  // it is something else
+    return false;
+  }
+}
+
+// Whether a file holds the weights of a Python file that an export has written.
+bool is_weights_file(const fs::path& file) {
+  try {
+    const auto metadata = read_safetensors_metadata(file);
+    require_hashes(metadata, file);
+    return !metadata.contains("mfi.arch");
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// Beside a Python file: its weights.
 fs::path weights_file(const ExportArguments& arguments) {
   const auto weights = fs::path(arguments.out).replace_extension(".safetensors");
-  if (fs::exists(weights) && read_safetensors_metadata(weights).contains("mfi.arch"))
-    throw UsageError("--out " + arguments.out + ": its weights would replace " + weights.string() +
-                     ", which is a model of mfi; give another name");
+  if (std::error_code none; fs::exists(weights, none) && !is_weights_file(weights))
+    throw UsageError("--out " + arguments.out + ": its weights would replace " + weights.string() + ", which is " +
+                     (is_trainable_model(weights) ? "a model of mfi" : "no earlier export's") + "; give another name");
   return weights;
 }
 
@@ -114,8 +136,11 @@ std::string format_of(const ExportArguments& arguments) {
 
 void run_export(const ExportArguments& arguments) {
   const auto format = format_of(arguments);
-  if (fs::exists(arguments.out) && fs::equivalent(arguments.out, arguments.model))
+  if (std::error_code different; fs::equivalent(arguments.out, arguments.model, different))
     throw UsageError("--out " + arguments.out + " is the model itself; give another name");
+  if (is_trainable_model(arguments.out))
+    throw UsageError("--out " + arguments.out +
+                     " is a model of mfi, which an export does not replace; give another name");
   if (arguments.precision != "int8" && (!arguments.data.empty() || !arguments.dataset.empty() || arguments.calibration))
     throw UsageError("--data, --dataset and --calibration are for --precision int8");
   if (format != "onnx" && (arguments.precision != "fp32" || arguments.normalise || arguments.softmax))
@@ -128,12 +153,19 @@ void run_export(const ExportArguments& arguments) {
 
   auto arch = model.network->arch();
   arch.folded = true;
-  std::cout << arguments.out << ": " << arch.name << ", "
-            << count_text(static_cast<double>(total_cost(arch).parameters)) << " parameters, "
-            << bytes_text(static_cast<double>(fs::file_size(arguments.out)));
+  std::error_code no_file;  // but a pipe, or a device, which may be standard output itself
+  const auto bytes = fs::file_size(arguments.out, no_file);
+  auto& said = no_file ? std::cerr : std::cout;
+  said << arguments.out << ": " << arch.name << ", " << count_text(static_cast<double>(total_cost(arch).parameters))
+       << " parameters";
+  if (no_file) {
+    said << "\n";
+    return;
+  }
+  said << ", " << bytes_text(static_cast<double>(bytes));
   if (format == "pytorch")
-    std::cout << ", and its weights in " << fs::path(arguments.out).replace_extension(".safetensors").string();
-  std::cout << "\n'mfi verify " << arguments.out << " --against " << arguments.model << "' runs it and compares\n";
+    said << ", and its weights in " << fs::path(arguments.out).replace_extension(".safetensors").string();
+  said << "\n'mfi verify " << arguments.out << " --against " << arguments.model << "' runs it and compares\n";
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "mfi/cli/help_facts.h"
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
+#include "mfi/core/utf8.h"
 #include "mfi/exchange/import.h"
 #include "mfi/nn/cost.h"
 #include "mfi/report/network_table.h"
@@ -82,8 +83,14 @@ std::vector<std::string> class_names_of(const ImportArguments& arguments, int64_
   std::ifstream file(arguments.classes);
   if (!file)
     throw NotFoundError(arguments.classes + ": cannot be read; expected a text file with a class's name a line");
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  int number = 0;
   for (std::string line; std::getline(file, line);) {
+    ++number;
+    if (number == 1 && line.starts_with(kByteOrderMark)) line.erase(0, kByteOrderMark.size());
     if (line.ends_with('\r')) line.pop_back();
+    if (!is_utf8(line))
+      throw DataError(format("%s: line %d is not UTF-8; save the file as UTF-8", arguments.classes.c_str(), number));
     if (!line.empty()) names.push_back(line);
   }
   if (static_cast<int64_t>(names.size()) != classes)
@@ -128,7 +135,7 @@ void print_report(const ImportArguments& arguments, const Imported& imported, co
 }
 
 void import(const ImportArguments& arguments) {
-  if (fs::exists(arguments.out) && fs::exists(arguments.file) && fs::equivalent(arguments.out, arguments.file))
+  if (std::error_code different; fs::equivalent(arguments.out, arguments.file, different))
     throw UsageError("--out " + arguments.out + " is the file to import; give another name");
   ImportSettings settings;
   settings.key = arguments.key;
@@ -154,7 +161,8 @@ void import(const ImportArguments& arguments) {
   }
   if (!arguments.resize.empty()) info.resize = arguments.resize;
   if (arguments.crop > 0) info.crop = arguments.crop;
-  info.step = "imported from " + fs::path(arguments.file).filename().string();
+  const auto name = fs::path(arguments.file).filename().string();
+  info.step = "imported from " + (is_utf8(name) ? name : "a file whose name is not UTF-8");
   save_model(arguments.out, *imported.network, info);
   print_report(arguments, imported, info, origin);
 }

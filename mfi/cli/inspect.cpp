@@ -15,6 +15,7 @@
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
 #include "mfi/data/dataset.h"
+#include "mfi/formats/safetensors.h"
 #include "mfi/nn/latency.h"
 #include "mfi/pipeline/recipe_table.h"
 #include "mfi/report/network_table.h"
@@ -143,15 +144,29 @@ void inspect_data(const fs::path& path, const std::string& sheet) {
   if (!found) inspect_pictures(path, sheet);
 }
 
+// Whatever it is called.
+bool is_model(const fs::path& file) {
+  std::error_code none;
+  if (!fs::is_regular_file(file, none)) return false;
+  try {
+    return read_safetensors_metadata(file).contains("mfi.arch");
+  } catch (const CheckpointError&) {
+    return false;
+  }
+}
+
 void inspect(const fs::path& path, const std::string& sheet, const std::string& against) {
-  if (path == "sample" && !fs::exists(path)) {
+  std::error_code none;
+  if (path == "sample" && !fs::exists(path, none)) {
     DataSettings settings;
     settings.dataset = "sample";
     return print_data(open_data(settings, {}));
   }
-  if (!fs::exists(path)) throw NotFoundError(path.string() + ": there is no such file or folder");
+  if (!fs::exists(path, none))
+    throw NotFoundError(path.string() + ": " +
+                        (none ? "cannot be looked at: " + none.message() : "there is no such file or folder"));
   if (path.extension() == ".toml") return inspect_recipe(path);
-  if (path.extension() == ".safetensors") return inspect_model(path, against);
+  if (path.extension() == ".safetensors" || is_model(path)) return inspect_model(path, against);
   if (fs::exists(path / "results.json") || fs::exists(path / "recipe.toml"))
     throw UsageError(path.string() + " is a run folder: see 'mfi report " + path.string() +
                      "', or inspect a model in it");

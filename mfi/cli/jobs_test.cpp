@@ -374,6 +374,14 @@ TEST_F(SlurmScript, LimitsTimeAndMemoryByThePlansEstimate) {
   EXPECT_TRUE(std::regex_search(without.out, std::regex("\nsubmit hybrid \"[^\"]*\" <<")));
 }
 
+TEST_F(SlurmScript, HasTheWholePathOfAModelThatIsGivenOnTheCommandLine) {
+  ASSERT_EQ(run_program({"run", recipe(), "--out", run("given"), "--only", "teacher"}).exit_code, 0);
+  const auto model = fs::path(run("given")) / "teacher/model.safetensors";
+  const auto ended = run_program(plan({"--slurm", "-", "--set", "network.model=" + fs::relative(model).string()}));
+  ASSERT_EQ(ended.exit_code, 0) << ended.error;
+  EXPECT_THAT(ended.out, HasSubstr("network.model=" + fs::canonical(model).string()));
+}
+
 TEST_F(SlurmScript, NeedsToKnowWhereTheDataLies) {
   const auto ended = run_program(plan({"--slurm", "-", "--set", "data.dataset=cifar-10"}));
   EXPECT_EQ(ended.exit_code, static_cast<int>(ExitCode::not_found));

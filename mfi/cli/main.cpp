@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <limits>
 #include <new>
@@ -117,6 +118,8 @@ int main(int argc, char** argv) {
     const std::string message = error.what_without_backtrace();
     if (message.find("allocate memory") != std::string::npos) return mfi::fail(ExitCode::internal, mfi::kOutOfMemory);
     return mfi::fail(ExitCode::internal, message);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return mfi::fail(ExitCode::not_found, error.path1().string() + ": cannot be looked at: " + error.code().message());
   } catch (const std::bad_alloc&) {
     return mfi::fail(ExitCode::internal, mfi::kOutOfMemory);
   } catch (const std::exception& error) {

@@ -182,6 +182,8 @@ void write_slurm_script(const PlanArguments& arguments, const Recipe& recipe, co
   if (const auto data = data_folder(arguments.data, recipe.data.dataset); !data.empty()) settings.data = absolute(data);
   if (!arguments.unlabelled.empty()) settings.unlabelled = absolute(arguments.unlabelled);
   settings.settings = arguments.settings;
+  for (auto& setting : settings.settings)  // a path, which the recipe has whole
+    if (setting.starts_with("network.model=")) setting = "network.model=" + recipe.network.model;
   settings.sbatch = arguments.sbatch;
   settings.threads = at::get_num_threads();
   const auto script = slurm_script(recipe, plan, estimates, settings);

@@ -27,14 +27,22 @@ std::string time_text(double seconds) {
   return format("%02lld:%02lld:00", minutes / 60, minutes % 60);
 }
 
-// Both parts of the dataset, as bytes of pixels.
-double dataset_bytes(const DataSettings& data) {
-  constexpr double kImageBytes = 3 * 32 * 32;
-  return kImageBytes * (data.dataset == "sample" ? 6000 : 60000);
+// What of the dataset is in memory, as bytes of pixels.
+double dataset_bytes(const DataSettings& settings, const DataShape& data) {
+  const auto side = static_cast<double>(data.image_size);
+  const auto unlabelled = static_cast<double>(data.unlabelled_pictures);
+  if (settings.dataset != "pictures")
+    return 3 * side * side * ((settings.dataset == "sample" ? 6000 : 60000) + unlabelled);
+  if (settings.cache != "memory") return 0;
+  // At most, a photograph of 4 : 3 that random parts are drawn from; and of the test, what is held out for it by
+  // default.
+  const double kept = 3 * (4.0 / 3) * (side * 8 / 7) * (side * 8 / 7);
+  return kept * (1.25 * static_cast<double>(data.training_images + data.validation_images) + unlabelled);
 }
 
-std::string memory_text(const Recipe& recipe, double bytes) {
-  const double quarters = (kMemoryFactor * bytes + 2 * dataset_bytes(recipe.data) + kExtraBytes) / (256.0 * (1 << 20));
+std::string memory_text(const Recipe& recipe, const DataShape& data, double bytes) {
+  const double quarters =
+      (kMemoryFactor * bytes + 2 * dataset_bytes(recipe.data, data) + kExtraBytes) / (256.0 * (1 << 20));
   return std::to_string(256 * static_cast<long long>(std::ceil(quarters))) + "M";
 }
 
@@ -68,7 +76,7 @@ std::string job(const std::string& name, const std::string& after, const std::st
   return "submit " + name + " " + after + limits + " <<'JOB'\n#!/bin/sh\n" + command(words) + "\nJOB\n";
 }
 
-std::string step_job(const Recipe& recipe, const PlannedStep& step, const StepEstimate& estimate,
+std::string step_job(const Recipe& recipe, const DataShape& data, const PlannedStep& step, const StepEstimate& estimate,
                      const SlurmSettings& settings) {
   std::vector<std::string> words{settings.program, "run", settings.recipe, "--out", settings.out};
   if (!settings.data.empty()) words.insert(words.end(), {"--data", settings.data});
@@ -84,7 +92,7 @@ std::string step_job(const Recipe& recipe, const PlannedStep& step, const StepEs
     about += "; about " + duration_text(estimate.seconds);
   }
   if (estimate.memory_bytes >= 0) {
-    limits += " --mem=" + memory_text(recipe, estimate.memory_bytes);
+    limits += " --mem=" + memory_text(recipe, data, estimate.memory_bytes);
     about += (about.empty() ? "; about " : ", ") + bytes_text(estimate.memory_bytes);
   }
   return "\n# " + step.name + ": " + step.purpose + about + "\n" +
@@ -143,7 +151,7 @@ submit() {
 )";
   for (const auto& step : plan.steps) {
     const auto found = estimates.find(step.name);
-    out += step_job(recipe, step, found == estimates.end() ? StepEstimate{} : found->second, settings);
+    out += step_job(recipe, plan.data, step, found == estimates.end() ? StepEstimate{} : found->second, settings);
   }
   out += "\n# The table, also when a step has failed.\n" + job("report", dependency("afterany", last_steps(plan)),
                                                                " --time=00:10:00 --mem=1024M",

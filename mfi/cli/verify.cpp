@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -16,9 +17,11 @@
 #include "mfi/cli/model_data.h"
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
+#include "mfi/core/stop_signal.h"
 #include "mfi/core/text.h"
 #include "mfi/data/augment.h"
 #include "mfi/exchange/onnx_export.h"
+#include "mfi/formats/safetensors.h"
 #include "mfi/nn/fold.h"
 #include "mfi/train/checkpoint.h"
 #include "mfi/train/evaluate.h"
@@ -39,7 +42,7 @@ constexpr const char* kPython = R"python(
 import sys
 
 file, images, shape, out = sys.argv[1], sys.argv[2], [int(side) for side in sys.argv[3].split("x")], sys.argv[4]
-if file.endswith(".onnx"):
+if not file.endswith(".py"):
     import numpy
     import onnxruntime
 
@@ -63,6 +66,8 @@ else:
         results = torch.cat([net(batch) for batch in pixels.split(100)])
     pathlib.Path(out).write_bytes(bytes(results.contiguous().untyped_storage()))
 )python";
+
+constexpr useconds_t kLookMicroseconds = 10'000;
 
 // A folder that is gone afterwards.
 class WorkFolder {
@@ -111,8 +116,11 @@ void run_python(const VerifyArguments& arguments, const std::vector<std::string>
     _exit(127);
   }
   int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  for (bool told = false; waitpid(child, &status, WNOHANG) == 0;) {
+    if (!told && stop_asked_for() != 0) told = kill(child, SIGTERM) == 0;
+    usleep(kLookMicroseconds);
   }
+  throw_if_stopped();
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
   if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
     throw NotFoundError(arguments.python + ": cannot be run; give a Python with --python");
@@ -128,14 +136,32 @@ void run_python(const VerifyArguments& arguments, const std::vector<std::string>
 torch::Tensor logits_of(const Network& network, const torch::Tensor& images) {
   const auto folded = fold(network);
   std::vector<torch::Tensor> logits;
-  for (const auto& batch : images.split(100)) logits.push_back(folded->forward(batch));
+  for (const auto& batch : images.split(100)) {
+    throw_if_stopped();
+    logits.push_back(folded->forward(batch));
+  }
   return torch::cat(logits);
 }
 
+enum class Kind { onnx, python, safetensors };
+
+// An export may have any name but for a Python file's.
+Kind kind_of(const fs::path& file) {
+  if (file.extension() == ".py") return Kind::python;
+  if (file.extension() == ".safetensors") return Kind::safetensors;
+  if (file.extension() == ".onnx") return Kind::onnx;
+  try {
+    read_safetensors_metadata(file);
+    return Kind::safetensors;
+  } catch (const CheckpointError&) {
+    return Kind::onnx;
+  }
+}
+
 // What the file gives for images, which are normalised or not as it wants them.
-torch::Tensor exported_results(const VerifyArguments& arguments, const torch::Tensor& images, int64_t classes) {
-  if (fs::path(arguments.file).extension() == ".safetensors")
-    return logits_of(*load_model(arguments.file).network, images);
+torch::Tensor exported_results(const VerifyArguments& arguments, Kind kind, const torch::Tensor& images,
+                               int64_t classes) {
+  if (kind == Kind::safetensors) return logits_of(*load_model(arguments.file).network, images);
   const WorkFolder folder;
   const auto pixels = images.contiguous();
   replace_file(folder / "images", std::string_view(static_cast<const char*>(pixels.const_data_ptr()), pixels.nbytes()));
@@ -156,11 +182,14 @@ torch::Tensor exported_results(const VerifyArguments& arguments, const torch::Te
 }
 
 void verify(const VerifyArguments& arguments) {
+  install_stop_handlers();  // so that the folder of images is removed
   torch::NoGradGuard no_grad;
-  if (!fs::exists(arguments.file)) throw NotFoundError(arguments.file + ": there is no such file");
+  if (std::error_code none; !fs::exists(arguments.file, none))
+    throw NotFoundError(arguments.file + ": there is no such file");
+  const auto kind = kind_of(arguments.file);
   const auto model = load_model(arguments.against);
   bool normalised_inside = false, probabilities = false;
-  if (fs::path(arguments.file).extension() == ".onnx") {
+  if (kind == Kind::onnx) {
     const auto onnx = parse_onnx(read_file(arguments.file), arguments.file);
     if (const auto problem = onnx_problem(onnx); !problem.empty())
       throw CheckpointError(arguments.file + ": not sound: " + problem);
@@ -179,7 +208,7 @@ void verify(const VerifyArguments& arguments) {
   auto expected = logits_of(*model.network, images);
   if (probabilities) expected = expected.softmax(1);
   const auto given = normalised_inside ? normalise(bytes, Normalisation{}, torch::kFloat32) : images;
-  const auto results = exported_results(arguments, given, model.network->arch().classes);
+  const auto results = exported_results(arguments, kind, given, model.network->arch().classes);
 
   const double difference = (results - expected).abs().max().item<double>();
   const auto percent = [&](const torch::Tensor& hits) { return 100 * hits.to(torch::kFloat64).mean().item<double>(); };

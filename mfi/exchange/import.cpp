@@ -66,7 +66,11 @@ int64_t surprise(const std::string& key) {
 
 const StateDict& choose(const TorchFile& file, const ImportSettings& settings, ImportReport& report) {
   std::vector<std::string> keys;
-  for (const auto& dict : file.state_dicts) keys.push_back(dict.key);
+  std::map<const StateDict*, int64_t> recognised;
+  for (const auto& dict : file.state_dicts) {
+    keys.push_back(dict.key);
+    recognised[&dict] = recognised_tensors(dict);
+  }
   const StateDict* chosen = nullptr;
   if (!settings.key.empty()) {
     for (const auto& dict : file.state_dicts)
@@ -80,16 +84,18 @@ const StateDict& choose(const TorchFile& file, const ImportSettings& settings, I
   } else {
     for (const auto& dict : file.state_dicts) {
       const auto better = [&] {
-        const auto here = recognised_tensors(dict), there = recognised_tensors(*chosen);
-        return here != there ? here > there : surprise(dict.key) < surprise(chosen->key);
+        const auto here = recognised.at(&dict), there = recognised.at(chosen);
+        if (here != there) return here > there;
+        // What is wrong is said of the one that is most of the file.
+        const auto more = dict.tensors.size(), fewer = chosen->tensors.size();
+        return here == 0 && more != fewer ? more > fewer : surprise(dict.key) < surprise(chosen->key);
       };
       if (!chosen || better()) chosen = &dict;
     }
   }
   report.key = chosen->key;
   for (const auto& dict : file.state_dicts)
-    if (&dict != chosen && recognised_tensors(dict) >= recognised_tensors(*chosen))
-      report.other_keys.push_back(dict.key);
+    if (&dict != chosen && recognised.at(&dict) >= recognised.at(chosen)) report.other_keys.push_back(dict.key);
   return *chosen;
 }
 

@@ -36,7 +36,11 @@ class Recogniser {
         std::get<BlocksArch>(stage.body).shortcut = kind_of(arch.stages.back());
     arch.name = usual_resnet_name(arch);
     if (!settings_.arch.empty()) require_arch(arch);
-    arch.validate();
+    try {
+      arch.validate();
+    } catch (const ShapeError& error) {
+      refuse(error.what());
+    }
     return arch;
   }
 
@@ -74,6 +78,9 @@ class Recogniser {
     require_norm("stem.conv");
     arch.stem_channels = weight[0];
     arch.in_channels = weight[1];
+    if (weight[1] != 3)
+      refuse(format("the stem takes images of %lld channels, expected 3: mfi reads pictures as red, green and blue",
+                    static_cast<long long>(weight[1])));
     if (weight[2] != 3 && weight[2] != 7)
       refuse(format("the stem's kernel is %lldx%lld, expected 3x3 (CIFAR) or 7x7 (ImageNet)",
                     static_cast<long long>(weight[2]), static_cast<long long>(weight[2])));

@@ -84,6 +84,11 @@ TEST(Recognise, RefusesOtherNetworksSayingInWhatTheyDiffer) {
   EXPECT_HAS(changed("stage2.block1.conv1.conv.weight", {16, 33, 1, 1}), "[16, 33, 1, 1], expected [16, 64, 1, 1]");
   EXPECT_HAS(changed("head.weight", {10, 255}), "expected [classes, 256]");
   EXPECT_HAS(changed("stage1.block0.conv1.conv.weight", {8, 8}), "expected [out, in, kernel, kernel]");
+  EXPECT_HAS(changed("stem.conv.conv.weight", {8, 1, 3, 3}), "the stem takes images of 1 channels, expected 3");
+  auto nothing_told_apart = plain;
+  nothing_told_apart["head.weight"] = {0, 256};
+  nothing_told_apart["head.bias"] = {0};
+  EXPECT_HAS(refusal(nothing_told_apart), "classes");
   EXPECT_HAS(without("stem.conv.conv.weight"), "stem.conv has no convolution");
   EXPECT_HAS(without("stage3.block1.conv2.conv.weight"), "stage3.block1.conv2 has no convolution");
   EXPECT_HAS(without("stage3.block1.conv2.norm.weight"), "has no batch norm");
