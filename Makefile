@@ -69,6 +69,7 @@ install: build ## Set up, compile and install into PREFIX
 	cmake --install $(BUILD) --prefix "$(PREFIX)"
 
 package: build ## Debian packages mfi and mfi-dev, in build/PRESET/packages
+	@scripts/install_packages.sh package
 	cd $(BUILD) && cpack
 
 docs: ## The site of the documentation, in build/site; fetches mkdocs from PyPI once

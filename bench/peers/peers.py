@@ -58,7 +58,7 @@ def parse(words=None):
         return int(text)
 
     parser = argparse.ArgumentParser(prog="peers.py", description="other people's pruning on the teacher of a run")
-    parser.add_argument("mfi", type=Path, help="the mfi program")
+    parser.add_argument("mfi", help="the mfi program")
     parser.add_argument("run", type=Path, help="folder of an mfi run that has its hybrid, or with pipeline.blocks its mapping")
     parser.add_argument("--data", default=os.environ.get("MFI_DATA"), help="folder of the data; default: MFI_DATA")
     parser.add_argument("--out", type=Path, help="where results go; default: RUN/peers")
@@ -83,13 +83,35 @@ def parse(words=None):
     return parser.parse_args(words)
 
 
-def add_controls(args):
-    command = [str(args.mfi), "run", str(args.run / "recipe.toml"), "--out", str(args.run), "--data", args.data, "--set",
+def run_mfi(command):
+    """Ctrl-C reaches mfi as it reaches us, and mfi saves its state first: it is waited for."""
+    try:
+        process = subprocess.Popen(command)
+    except OSError as error:
+        raise PeersError(f"{command[0]}: cannot be run: {error.strerror}")
+    interrupted = False
+    while True:
+        try:
+            code = process.wait()
+            break
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+    if code != 0:
+        raise PeersError(f"{' '.join(command)} failed")
+
+
+def add_controls(args, run):
+    if run.results.get("unlabelled_pictures"):
+        raise PeersError(f"--controls: {args.run} has learnt from pictures without labels, which are not handed on; first run "
+                         f"'mfi run {args.run}/recipe.toml --out {args.run} --unlabelled DIR --set "
+                         "controls.smaller_resnet=true --set controls.distilled_resnet=true'")
+    command = [args.mfi, "run", str(args.run / "recipe.toml"), "--out", str(args.run), "--data", args.data, "--set",
                "controls.smaller_resnet=true", "--set", "controls.distilled_resnet=true"]
     if args.threads:
         command += ["--set", f"runtime.threads={args.threads}"]
-    if subprocess.run(command).returncode != 0:
-        raise PeersError(f"{' '.join(command)} failed")
+    run_mfi(command)
 
 
 def planned(args):
@@ -179,10 +201,10 @@ def make_peer(name, settings, training, teacher, image_size, data):
 def work(args):
     if not args.data:
         raise PeersError("no data folder given: name one with --data or in MFI_DATA")
-    Run(args.run)  # what is wrong with the folder is better said before the controls are trained
+    run = Run(args.run)  # what is wrong with the folder is better said before the controls are trained
     if args.controls:
-        add_controls(args)
-    run = Run(args.run)
+        add_controls(args, run)
+        run = Run(args.run)
     run.check_teacher_file()
     try:
         import torch

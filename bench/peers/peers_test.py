@@ -5,10 +5,12 @@ import io
 import json
 import os
 import re
+import signal
 import struct
 import sys
 import tarfile
 import tempfile
+import threading
 import unittest
 import xml.etree.ElementTree
 from pathlib import Path
@@ -393,6 +395,32 @@ class DataOfARun(unittest.TestCase):
         self.assertEqual(self.seen([1, 3]), ([1, 3], [1, 3]))
         self.assertEqual(self.seen([1, 3], distillation=0.5), ([0, 1, 2, 3], [1, 3]))
         self.assertEqual(self.seen([0, 1, 2, 3]), ([0, 1, 2, 3], [0, 1, 2, 3]))
+
+
+class Mfi(InAFolder):
+    def test_that_cannot_be_run_is_named(self):
+        self.expect_error("no-such-mfi: cannot be run", lambda: peers.run_mfi(["./no-such-mfi"]))
+
+    def test_that_fails_is_named_with_its_command(self):
+        self.expect_error("false failed", lambda: peers.run_mfi(["false"]))
+
+    def test_may_save_its_state_when_it_is_interrupted(self):
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
+        saved = self.folder / "saved"
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with self.assertRaises(KeyboardInterrupt):
+            peers.run_mfi(["sh", "-c", f"sleep 2; touch '{saved}'"])
+        self.assertTrue(saved.exists())
+
+    @unittest.skipUnless(HAS_TOML, "Python 3.11 reads TOML")
+    def test_is_not_asked_for_controls_of_a_run_whose_pictures_it_would_not_know(self):
+        (self.folder / "recipe.toml").write_text(RECIPE.format(incubate=""))
+        (self.folder / "results.json").write_text(json.dumps(
+            {"run": "r", "dataset": "cifar-10", "training_images": 90, "test_images": 100, "unlabelled_pictures": 5,
+             "steps": [step("teacher", 90.0), step("hybrid", 89.0)]}))
+        args = peers.parse(["no-such-mfi", str(self.folder), "--data", "d", "--controls"])
+        self.expect_error("pictures without labels", lambda: peers.work(args))
 
 
 class CommandLine(unittest.TestCase):

@@ -142,6 +142,7 @@ std::pair<CURLcode, std::string> request_rest(Transfer& transfer) {
 
 /// Brings the part to its full size.
 void fetch_part(Transfer& transfer, const fs::path& part_path) {
+  bool goes_on = true;  // this server can go on from the middle, as far as is known
   for (;;) {
     const uint64_t before = transfer.done;
     const auto [code, words] = request_rest(transfer);
@@ -152,8 +153,13 @@ void fetch_part(Transfer& transfer, const fs::path& part_path) {
       if (before == 0) throw IoError(transfer.file.url + ": cannot be downloaded: " + words);
       transfer.part.clear();
       transfer.done = 0;
+      goes_on = false;
       continue;
     }
+    // It has answered to the end, and has no more: asked again it would say the same.
+    if (code == CURLE_OK && (transfer.done == before || !goes_on))
+      throw DataError(transfer.file.url + ": ends after " + std::to_string(transfer.done) + " of the expected " +
+                      std::to_string(transfer.file.bytes) + " bytes: not the official file");
     if (code == CURLE_HTTP_RETURNED_ERROR || transfer.done == before)
       throw IoError(transfer.file.url + ": cannot be downloaded: " + words +
                     (transfer.done > 0

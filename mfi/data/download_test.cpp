@@ -200,6 +200,18 @@ TEST(FetchFile, StopsAtMoreBytesThanExpected) {
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
+// A page that says that there is no such file, for example.
+TEST(FetchFile, StopsAtFewerBytesThanExpected) {
+  for (const bool ranges : {true, false}) {
+    TestFolder folder;
+    Server server("not here", {.ranges = ranges});
+    EXPECT_THAT(message_of<DataError>([&] { fetch_file(remote(server.url()), folder.path(), {}); }),
+                HasSubstr("ends after 8 of the expected 300000 bytes"));
+    EXPECT_TRUE(fs::is_empty(folder.path()));
+    EXPECT_LE(server.requests().size(), 3u);
+  }
+}
+
 TEST(FetchFile, KeepsThePartWhenTheServerFails) {
   TestFolder folder;
   replace_file(folder / "file.bin.part", content().substr(0, 100000));
