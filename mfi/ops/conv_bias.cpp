@@ -40,6 +40,7 @@ class OneCallConv : public torch::autograd::Function<OneCallConv> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    refuse_double_backward("conv_bias");
     const auto saved = context->get_saved_variables();
     const auto &x = saved[0], &weight = saved[1], &out = saved[2];
     auto gradient = gradients[0].contiguous(torch::MemoryFormat::ChannelsLast);

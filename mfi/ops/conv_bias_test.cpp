@@ -28,6 +28,7 @@ std::vector<Case> cases() {
           out.push_back({4, width, width, 3, 1, size, bias, shortcut, relu});
           out.push_back({4, width, 2 * width, 1, 2, size, bias, shortcut, relu});
         }
+        for (const int64_t in : {1, 5}) out.push_back({2, in, 1, 3, 1, 4, bias, shortcut, relu});
         for (const int64_t batch : {1, 2}) {
           out.push_back({batch, 5, 7, 3, 2, 9, bias, shortcut, relu});
           out.push_back({batch, 26, 104, 1, 1, 7, bias, shortcut, relu});
@@ -276,6 +277,12 @@ TEST_P(LearningConvBias, TakesAnyLayoutOfItsInput) {
 TEST_P(LearningConvBias, RefusesASecondDerivative) {
   LearningTrial trial({2, 4, 4, 3, 1, 8, false, false, true}, torch::kFloat32, GetParam());
   const auto out = conv_bias(trial.x, trial.weight, trial.bias, 1, {}, true).square().sum();
+  EXPECT_THROW(torch::autograd::grad({out}, {trial.x}, {}, /*retain_graph=*/true, /*create_graph=*/true), c10::Error);
+}
+
+TEST(ConvBias, RefusesASecondDerivativeThroughAFrozenWeightToo) {
+  Trial trial({2, 16, 16, 3, 1, 8, false, false, false}, torch::kFloat32);
+  const auto out = conv_bias(trial.x, trial.weight, trial.bias, 1, {}, false).square().sum();
   EXPECT_THROW(torch::autograd::grad({out}, {trial.x}, {}, /*retain_graph=*/true, /*create_graph=*/true), c10::Error);
 }
 

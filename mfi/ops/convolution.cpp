@@ -198,8 +198,8 @@ torch::Tensor conv_forward(const torch::Tensor& x, const torch::Tensor& weight, 
   const auto typed_weight = weight_of_type(weight, x.scalar_type(), kept);
   // Where neither x nor the weight is recognised as channels-last (a 1x1 weight never is), it comes out as NCHW.
   if (!bias && !shortcut && !relu) return dense(plain_conv(x, typed_weight, {}, grid));
-  if (shortcut && shortcut->size(2) * shortcut->size(3) == 1) {
-    // LibTorch's call cannot add where there is one pixel alone.
+  if (shortcut && (shortcut->size(1) == 1 || shortcut->size(2) * shortcut->size(3) == 1)) {
+    // LibTorch's call cannot add where there is one pixel or one channel alone.
     const auto f32 = torch::kFloat32;
     const auto f32_bias = bias ? OptionalTensor(bias->to(f32)) : std::nullopt;
     const auto y = plain_conv(x.to(f32), weight.to(f32), f32_bias, grid) + shortcut->to(f32);
@@ -234,12 +234,16 @@ ConvGradients conv_gradients(const torch::Tensor& y_gradient, const torch::Tenso
   }
   if (!x_wanted && !weight_wanted) return out;
   MFI_OPERATION(name_of(weight_wanted ? "gradients (oneDNN)" : "input's gradient (oneDNN)", x, weight, grid));
+  // In bfloat16 oneDNN makes the gradient of a weight from memory that nobody has written, where the image is narrower
+  // than the stride.
+  const bool in_float32 = weight_wanted && weight.size(3) > 1 && std::min(x.size(2), x.size(3)) < grid.stride;
+  const auto type = in_float32 ? torch::kFloat32 : x.scalar_type();
   const auto [for_x, for_weight, for_bias] = at::convolution_backward(
-      y_gradient, x, weight_of_type(weight, x.scalar_type(), kept),
+      y_gradient.to(type), x.to(type), weight_of_type(weight, type, in_float32 ? KeptWeightsPtr() : kept),
       /*bias_sizes=*/at::OptionalIntArrayRef(), {grid.stride, grid.stride}, padding_of(weight, grid.dilation),
       {grid.dilation, grid.dilation},
       /*transposed=*/false, /*output_padding=*/{0, 0}, groups_of(x, weight), {x_wanted, weight_wanted, false});
-  if (x_wanted) out.x = for_x;
+  if (x_wanted) out.x = for_x.to(x.scalar_type());
   if (weight_wanted) out.weight = for_weight.to(torch::kFloat32);
   return out;
 }

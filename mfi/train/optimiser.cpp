@@ -10,7 +10,8 @@ Optimiser::Optimiser(const ParameterSet& set, const StepSettings& settings)
     auto& group = groups_[parameter.dim() > 1 ? 0 : 1];
     group.names.push_back(name);
     group.parameters.push_back(parameter);
-    group.first.push_back(torch::zeros_like(parameter));
+    // Without momentum SGD keeps nothing, and LibTorch's call takes nothing then.
+    if (settings.optimiser == "adamw" || settings.momentum > 0) group.first.push_back(torch::zeros_like(parameter));
     if (settings.optimiser == "adamw") group.second.push_back(torch::zeros_like(parameter));
   }
   for (auto& group : groups_) {
@@ -36,7 +37,7 @@ void Optimiser::step(Group& group, double learning_rate) {
     if (!gradient.defined()) continue;
     parameters.push_back(group.parameters[i]);
     gradients.push_back(gradient);
-    first.push_back(group.first[i]);
+    if (!group.first.empty()) first.push_back(group.first[i]);
     if (!group.second.empty()) second.push_back(group.second[i]);
     counts.push_back(group.count);
   }
@@ -61,7 +62,7 @@ std::vector<std::pair<std::string, torch::Tensor>> Optimiser::state() const {
     const auto& group = groups_[g];
     out.emplace_back(name_ + ".group" + std::to_string(g) + ".count", group.count);
     for (size_t i = 0; i < group.names.size(); ++i) {
-      out.emplace_back(name_ + "." + group.names[i] + ".first", group.first[i]);
+      if (!group.first.empty()) out.emplace_back(name_ + "." + group.names[i] + ".first", group.first[i]);
       if (!group.second.empty()) out.emplace_back(name_ + "." + group.names[i] + ".second", group.second[i]);
     }
   }

@@ -56,11 +56,16 @@ double nesterov(double w, const std::vector<double>& gradients, double rate, dou
   return w;
 }
 
+double plain_descent(double w, const std::vector<double>& gradients, double rate, double decay) {
+  for (const double gradient : gradients) w -= rate * (gradient + decay * w);
+  return w;
+}
+
 using Rule = double (*)(double, const std::vector<double>&, double, double);
 
-void expect_follows(const std::string& name, Rule rule) {
+void expect_follows(const StepSettings& settings, Rule rule) {
   Weights weights;
-  Optimiser optimiser(weights.set(), settings(name));
+  Optimiser optimiser(weights.set(), settings);
   for (const double scale : {1.0, -2.0, 0.5}) {
     weights.set_gradients(scale);
     optimiser.step(0.01);
@@ -71,9 +76,17 @@ void expect_follows(const std::string& name, Rule rule) {
   EXPECT_NEAR(weights.bias[0].item<double>(), rule(1.0, {0.5, -1.0, 0.25}, 0.01, 0.0), 2e-6);
 }
 
-TEST(AdamW, FollowsThePublishedUpdateAndSparesBiasesTheDecay) { expect_follows("adamw", adamw); }
+TEST(AdamW, FollowsThePublishedUpdateAndSparesBiasesTheDecay) { expect_follows(settings("adamw"), adamw); }
 
-TEST(Sgd, FollowsNesterovsUpdateAndSparesBiasesTheDecay) { expect_follows("sgd", nesterov); }
+TEST(Sgd, FollowsNesterovsUpdateAndSparesBiasesTheDecay) { expect_follows(settings("sgd"), nesterov); }
+
+TEST(Sgd, GoesStraightDownWithoutMomentum) {
+  auto plain = settings("sgd");
+  plain.momentum = 0;
+  expect_follows(plain, plain_descent);
+  Weights weights;
+  EXPECT_EQ(Optimiser(weights.set(), plain).state().size(), 2u) << "two counts of steps";
+}
 
 TEST(OptimiserState, CarriesOverToAnotherOptimiser) {
   for (const auto* name : {"adamw", "sgd"}) {
