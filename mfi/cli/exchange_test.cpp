@@ -138,6 +138,13 @@ TEST_F(Exchange, ExportsByTheNamesEnding) {
     EXPECT_EQ(run_program({"export", source, "--out", file(name)}).exit_code, 0) << "an export may be made again";
 }
 
+TEST_F(Exchange, WritesNothingButTheModelIntoStandardOutput) {
+  const auto ended = run_program({"export", model(), "--format", "onnx", "--out", "/dev/stdout"});
+  ASSERT_EQ(ended.exit_code, 0) << ended.error;
+  EXPECT_EQ(onnx_problem(parse_onnx(ended.out, "stdout")), "");
+  EXPECT_THAT(ended.error, HasSubstr("/dev/stdout: "));
+}
+
 TEST_F(Exchange, KnowsFilesByWhatTheyAre) {
   fs::copy_file(model(), file("net.pth"));
   EXPECT_THAT(run_program({"inspect", file("net.pth")}).out, HasSubstr("parameters"));
@@ -178,7 +185,9 @@ TEST_F(Exchange, RefusesAnExportThatItCannotMake) {
   fails({"--out", file("another.safetensors")}, "is a model of mfi");
   fails({"--out", file("another.safetensors"), "--format", "onnx"}, "is a model of mfi");
   std::ofstream(file("somebodys.safetensors")) << "weights";
-  fails({"--out", file("somebodys.py")}, "is no earlier export's");
+  fails({"--out", file("somebodys.py")}, "is no weights of such a file");
+  ASSERT_EQ(run_program({"export", source, "--out", file("folded.safetensors")}).exit_code, 0);
+  fails({"--out", file("folded.py")}, "is no weights of such a file");
   fails({"--out", file("net.onnx"), "--calibration", "5"}, "are for --precision int8");
   fails({"--out", file("net.py"), "--precision", "int8"}, "are for --format onnx");
 }

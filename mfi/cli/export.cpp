@@ -91,12 +91,14 @@ bool is_trainable_model(const fs::path& file) {
   }
 }
 
+constexpr const char* kWeightsFormat = "pt";  // what other programs call PyTorch's
+
 // Whether a file holds the weights of a Python file that an export has written.
 bool is_weights_file(const fs::path& file) {
   try {
     const auto metadata = read_safetensors_metadata(file);
-    require_hashes(metadata, file);
-    return !metadata.contains("mfi.arch");
+    const auto format = metadata.find("format");
+    return format != metadata.end() && format->second == kWeightsFormat && !metadata.contains("mfi.arch");
   } catch (const Error&) {
     return false;
   }
@@ -107,14 +109,15 @@ fs::path weights_file(const ExportArguments& arguments) {
   const auto weights = fs::path(arguments.out).replace_extension(".safetensors");
   if (std::error_code none; fs::exists(weights, none) && !is_weights_file(weights))
     throw UsageError("--out " + arguments.out + ": its weights would replace " + weights.string() + ", which is " +
-                     (is_trainable_model(weights) ? "a model of mfi" : "no earlier export's") + "; give another name");
+                     (is_trainable_model(weights) ? "a model of mfi" : "no weights of such a file") +
+                     "; give another name");
   return weights;
 }
 
 void export_pytorch(const Model& model, const ExportArguments& arguments) {
   const auto folded = fold(*model.network);
   const fs::path source = arguments.out, weights = weights_file(arguments);
-  save_tensors(weights, pytorch_tensors(*folded), {{"format", "pt"}});
+  save_tensors(weights, pytorch_tensors(*folded), {{"format", kWeightsFormat}});
   replace_file(source, pytorch_source(folded->arch(), model.info, weights.filename().string()));
 }
 
@@ -153,16 +156,15 @@ void run_export(const ExportArguments& arguments) {
 
   auto arch = model.network->arch();
   arch.folded = true;
-  std::error_code no_file;  // but a pipe, or a device, which may be standard output itself
-  const auto bytes = fs::file_size(arguments.out, no_file);
-  auto& said = no_file ? std::cerr : std::cout;
+  const bool is_file = !is_written_into(arguments.out);
+  auto& said = is_file ? std::cout : std::cerr;  // what was written into may be standard output itself
   said << arguments.out << ": " << arch.name << ", " << count_text(static_cast<double>(total_cost(arch).parameters))
        << " parameters";
-  if (no_file) {
+  if (!is_file) {
     said << "\n";
     return;
   }
-  said << ", " << bytes_text(static_cast<double>(bytes));
+  said << ", " << bytes_text(static_cast<double>(fs::file_size(arguments.out)));
   if (format == "pytorch")
     said << ", and its weights in " << fs::path(arguments.out).replace_extension(".safetensors").string();
   said << "\n'mfi verify " << arguments.out << " --against " << arguments.model << "' runs it and compares\n";

@@ -232,7 +232,7 @@ void verify(const VerifyArguments& arguments) {
 void add_verify_command(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("verify", "Run an exported file and compare it with its model");
   auto a = std::make_shared<VerifyArguments>();
-  command->add_option("EXPORT", a->file, "What 'mfi export' wrote: .onnx, .py or .safetensors")->required();
+  command->add_option("EXPORT", a->file, "What 'mfi export' wrote: ONNX, a .py or safetensors")->required();
   command->add_option("--against", a->against, "The model that it was made from")->required()->type_name("MODEL");
   command->add_option("--data", a->data, "Folder of the dataset; default: the environment's MFI_DATA")
       ->type_name("DIR");
@@ -247,7 +247,8 @@ void add_verify_command(CLI::App& program, Action& action) {
   command->footer(
       "Example:\n  mfi verify hybrid.onnx --data ~/data \\\n"
       "    --against runs/cifar10-resnet34-w16/hybrid/model.safetensors" +
-      exit_codes_section({ExitCode::not_found, ExitCode::checkpoint}) + environment_section({"MFI_DATA"}));
+      exit_codes_section({ExitCode::not_found, ExitCode::checkpoint, ExitCode::interrupted, ExitCode::terminated}) +
+      environment_section({"MFI_DATA"}));
   command->callback([=, &action] { action = [=] { verify(*a); }; });
 }
 

@@ -55,14 +55,6 @@ int named_descriptor(const fs::path& path) {
   return -1;
 }
 
-// A pipe or a device would be lost where a file is moved to its place.
-bool is_written_into(const fs::path& path) {
-  if (named_descriptor(path) >= 0) return true;
-  std::error_code unreadable;
-  const auto status = fs::status(path, unreadable);
-  return fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status);
-}
-
 [[noreturn]] void throw_io(const fs::path& path, int error) {
   if (is_full(error))
     throw IoError(path.string() + ": " + (error == ENOSPC ? "no space left on device" : "the disk quota is used up") +
@@ -130,6 +122,14 @@ void replace_regular_file(const fs::path& path, const std::function<void(const B
 }
 
 }  // namespace
+
+// A pipe or a device would be lost where a file is moved to its place.
+bool is_written_into(const fs::path& path) {
+  if (named_descriptor(path) >= 0) return true;
+  std::error_code unreadable;
+  const auto status = fs::status(path, unreadable);
+  return fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status);
+}
 
 void replace_file(const fs::path& path, const std::function<void(const ByteSink&)>& write) {
   if (is_written_into(path))

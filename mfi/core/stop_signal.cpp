@@ -49,10 +49,11 @@ int stop_asked_for() { return stop_signal; }
 
 void throw_stopped(int signal) {
   if (signal == SIGINT)
-    throw Error(ExitCode::interrupted, "stopped by Ctrl-C (SIGINT); the same command goes on from what was saved");
-  throw Error(ExitCode::terminated, signal == SIGUSR1
-                                        ? "stopped by SIGUSR1; the same command goes on from what was saved"
-                                        : "stopped by SIGTERM; the same command goes on from what was saved");
+    throw Error(ExitCode::interrupted,
+                "stopped by Ctrl-C (SIGINT); the same command goes on from what was saved, if anything was");
+  throw Error(ExitCode::terminated,
+              signal == SIGUSR1 ? "stopped by SIGUSR1; the same command goes on from what was saved, if anything was"
+                                : "stopped by SIGTERM; the same command goes on from what was saved, if anything was");
 }
 
 void throw_if_stopped() {

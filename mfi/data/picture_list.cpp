@@ -181,9 +181,14 @@ class Lister {
     for (;;) {
       const auto outer = first_folder(std::string(names.front().substr(outer_.size()))).first;
       if (outer.empty() || part_named(outer)) return;
-      // One class alone is no dataset, so the folder that holds everything is around it.
       const auto around = outer_ + outer + "/";
       if (!std::ranges::all_of(names, [&](const auto n) { return n.starts_with(around); })) return;
+      // What has pictures in it and nothing else is a class.
+      if (std::ranges::none_of(names, [&](const auto n) {
+            const auto inside = n.substr(around.size());
+            return inside == kTable || inside.find('/') != inside.npos;
+          }))
+        return;
       outer_ = around;
     }
   }

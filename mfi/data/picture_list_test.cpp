@@ -113,7 +113,8 @@ TEST(PictureList, ReadsLabelsOfAllPartsFromOneTable) {
 }
 
 TEST(PictureList, SaysWhatIsNotRight) {
-  EXPECT_THAT(refusal(tree({"train/a/1.png", "test/a/2.png"})), HasSubstr("DIR: all pictures are of one class, 'a'"));
+  for (const char* where : {"train/a/1.png", "a/1.png", "all/a/1.png"})
+    EXPECT_THAT(refusal(tree({"README", where})), HasSubstr("DIR: all pictures are of one class, 'a'")) << where;
   EXPECT_THAT(refusal(tree({"M\xfcller/1.png", "a/2.png"})), HasSubstr("/1.png: the name of its class, 'M"));
   EXPECT_THAT(refusal(tree({"readme.md"})), HasSubstr("DIR: no pictures found"));
   EXPECT_THAT(refusal(tree({"train/a/1.png", "train/b/2.png"})), HasSubstr("no pictures to test on"));

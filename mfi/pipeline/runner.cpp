@@ -52,7 +52,12 @@ void require_teachers_classes(const Recipe& recipe, const std::vector<std::strin
 
 Plan plan_of(const Recipe& recipe, const RunOptions& options) {
   const auto shape = data_shape(recipe.data, options.data);
-  return options.for_search ? make_teacher_plan(recipe, shape) : make_plan(recipe, shape);
+  try {
+    return make_plan(recipe, shape);
+  } catch (const RecipeError&) {
+    if (!options.for_search) throw;
+    return make_teacher_plan(recipe, shape);
+  }
 }
 
 // One run: the data, the folder and its lock.

@@ -66,7 +66,9 @@ Plan plan_of(Recipe recipe, const fs::path& run, const std::optional<RunResults>
   }
   try {
     return make_plan(recipe, shape);
-  } catch (const RecipeError&) {  // of the steps behind the teacher: a run that has begun with it is a search's
+  } catch (const RecipeError&) {
+    // A search asks for none of the steps behind the teacher.
+    if (std::error_code none; !fs::is_directory(run / "search", none)) throw;
     return make_teacher_plan(recipe, shape);
   }
 }
@@ -237,13 +239,14 @@ RunLook RunWatch::look() {
   out.view = state.view();
   for (const auto& step : plan_->steps) out.labels[step.name] = state.label(step.name);
   const auto steps = static_cast<int64_t>(plan_->steps.size());
+  const bool is_of_a_search = steps == 1;  // see plan_of; what comes after the teacher is not known here
   const bool all_in_results = std::all_of(
       signs.begin(), signs.end(), [&](const auto& s) { return s.second.record && is_in_results(*s.second.record); });
   out.searches = look_at_lock(run_ / "search").held;
   out.is_elsewhere = !lock.owner.empty() && !is_on_host(lock.owner, clocks_.here().host);
   if (at_once > 0 || lock.held)
     out.phase = RunPhase::running;
-  else if (out.view.count(StepState::done) == steps && all_in_results)
+  else if (!is_of_a_search && out.view.count(StepState::done) == steps && all_in_results)
     out.phase = RunPhase::done;
   else if (out.searches || lock.owner.find("one of its steps") != std::string::npos)
     out.phase = RunPhase::idle;

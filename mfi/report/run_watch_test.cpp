@@ -321,7 +321,12 @@ TEST_F(Watch, KnowsThatASearchIsAtWork) {
 TEST_F(Watch, ShowsTheTeacherOfASearchWhoseRecipeHasNoHybrid) {
   begin();
   std::ofstream(run() / "recipe.toml", std::ios::app) << "[controls]\nsmaller_resnet = true\nsmaller_width = 64\n";
-  EXPECT_EQ(watch_->look().view.steps.size(), 1U);
+  EXPECT_THROW(watch_->look(), RecipeError);
+  fs::create_directories(run() / "search");
+  finish("teacher");
+  const auto look = watch_->look();
+  EXPECT_EQ(look.view.steps.size(), 1U);
+  EXPECT_EQ(look.phase, RunPhase::stopped) << "that the search has ended is not known";
 }
 
 TEST_F(Watch, KnowsWhetherTheLastProcessWasOnAnotherMachine) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <limits>
 #include <memory>
 #include <optional>
 
@@ -311,7 +312,8 @@ class Training {
     if (job_.processes) agree_on_statistics();
     require_finite_state();
     if (job_.validation && job_.validation->size() > 0)
-      for (const auto& [name, value] : validate()) row.emplace_back("validation_" + name, value);
+      for (const auto& [name, value] : validate())  // one word for all that is not finite, as a state has it
+        row.emplace_back("validation_" + name, std::isfinite(value) ? value : std::numeric_limits<double>::quiet_NaN());
     ++position_.epoch;
     position_.batch = 0;
     position_.rows.push_back(row);

@@ -410,7 +410,8 @@ TEST(Resume, EndsWhenBothStatesAreDamaged) {
   SmallTraining rest(folder.path(), "sgd", 0, "fp32");
   auto task = rest.task();
   Messages messages;
-  EXPECT_THAT(message_of<CheckpointError>([&] { train(task, rest.job, messages); }), HasSubstr("to train the step anew, remove "));
+  EXPECT_THAT(message_of<CheckpointError>([&] { train(task, rest.job, messages); }),
+              HasSubstr("to train the step anew, remove "));
 }
 
 TEST(Resume, ExtendsATrainingAndSaysWhatThatChanges) {
