@@ -272,6 +272,10 @@ class Checker:
             self.scratch.environment[name] = value.replace("~", str(self.scratch.home), 1)  # for the rest of the page
             if f"`{name}`" not in (SOURCE / "docs/commands.md").read_text():
                 self.fail(page, line, f"{name} is not in docs/commands.md")
+        elif words[0].startswith("OMP_"):
+            name, _, value = words[0].partition("=")
+            self.scratch.environment[name] = value  # for the rest of the page, which it does not change
+            self.check(page, line.partition(" ")[2])
         elif words[0] in ("torchrun", "srun", "mpirun"):
             self.check_mfi(page, line, words[words.index("mfi"):], only_read=True)
         elif words[0].endswith("mfi"):
