@@ -22,11 +22,12 @@ using ByteSink = std::function<void(const void* data, size_t bytes)>;
 /// them) when writing fails.
 void replace_file(const std::filesystem::path& path, const std::function<void(const ByteSink&)>& write);
 
-/// Whether `path` is one of those: no regular file, or the name of an open descriptor.
-bool is_written_into(const std::filesystem::path& path);
-
 /// The same for bytes that are all at hand.
 void replace_file(const std::filesystem::path& path, std::string_view bytes);
+
+/// Whether replace_file writes straight away into what stands there: no regular file, or an open descriptor by its
+/// name.
+bool is_written_into(const std::filesystem::path& path);
 
 /// Makes what has been renamed or removed in a folder survive a power cut. Throws IoError.
 void flush_folder(const std::filesystem::path& folder);

@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <ctime>
+#include <string>
 
 namespace mfi {
 
@@ -48,12 +49,11 @@ void install_stop_handlers() {
 int stop_asked_for() { return stop_signal; }
 
 void throw_stopped(int signal) {
-  if (signal == SIGINT)
-    throw Error(ExitCode::interrupted,
-                "stopped by Ctrl-C (SIGINT); the same command goes on from what was saved, if anything was");
-  throw Error(ExitCode::terminated,
-              signal == SIGUSR1 ? "stopped by SIGUSR1; the same command goes on from what was saved, if anything was"
-                                : "stopped by SIGTERM; the same command goes on from what was saved, if anything was");
+  const std::string what = signal == SIGINT    ? "stopped by Ctrl-C (SIGINT)"
+                           : signal == SIGUSR1 ? "stopped by SIGUSR1"
+                                               : "stopped by SIGTERM";
+  throw Error(signal == SIGINT ? ExitCode::interrupted : ExitCode::terminated,
+              what + "; the same command goes on from what was saved, if anything was");
 }
 
 void throw_if_stopped() {

@@ -82,7 +82,7 @@ void require_own_model(const fs::path& file, const StepResult& record) {
     throw CheckpointError(file.string() + ": is another model than the step " + record.step +
                           " has made (step.json has its SHA-256), and what builds on it would say otherwise; put it " +
                           "back, make the step anew with mfi run --force " + record.step +
-                          ", or begin from this model with " + "network.model in the recipe of another run");
+                          ", or begin from this model with network.model in the recipe of another run");
 }
 
 RunFolder::RunFolder(const Recipe& recipe, const Plan& plan, const DataSplits& data, fs::path path)
