@@ -5,7 +5,7 @@ import statistics
 import dot_chart
 import line_chart
 import svg
-from figures import HELD_OUT, TEST, is_of_whole_blocks, percent_list, speedup, top1
+from figures import HELD_OUT, TEST, is_of_whole_blocks, percent_list, speedup, top1, trained
 from line_chart import Level, Panel, Series
 
 NOT_MAPPED = "#555"
@@ -52,11 +52,10 @@ def _front_panel(study, key, match, label):
         series.append(Series(step, shape, colour, _over(key, narrower), hollow))
         if step == "hybrid":
             series.append(Series("hybrid of whole blocks", shape, svg.lighter(colour), _over(key, study.all(step, blocks="whole"))))
-    for method in study.values("method"):
-        for scope in study.values("scope"):
-            kind = {"method": method, "scope": scope, "match": match}
-            series.append(Series(f"{method} {scope}, pruned", _triangle(kind), svg.METHODS[method],
-                                 _over(key, study.peers(**kind))))
+    for _, kind in study.pruned():
+        if kind["match"] == match:
+            series.append(Series(f"{kind['method']} {kind['scope']}, pruned{trained(kind)}", _triangle(kind),
+                                 svg.METHODS[kind["method"]], _over(key, study.peers(**kind)), kind["recipe"] == "users"))
     return Panel(f"test top-1 against {label}", [each for each in series if each.points], _levels(study))
 
 

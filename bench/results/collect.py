@@ -1,7 +1,7 @@
 """The figures of a study, gathered from its runs' own files: what docs/results/DATASET-STUDY.json holds."""
 from earlier import Earlier
 from epochs import epochs_after_teacher, teacher_epochs
-from figures import HELD_OUT, PER_SEED, REGRESSION
+from figures import HELD_OUT, KIND, PER_SEED, REGRESSION
 from plan import TABLES
 from run_files import flat, held_out_percent, read_recipe, read_toml, step_records
 from tasks import DONE, PeersTask, SearchTask
@@ -147,7 +147,7 @@ def _add_peers(figures, task):
         made, place = peer["made_with"], task.places()[name]
         row = _row(task, place, peer, "Torch-Pruning", f"{peer['method']}, {peer['scope']}, {peer['recipe']}",
                    before + peer["settings"]["epochs"])
-        figures.add(place, row | {key: peer[key] for key in ("method", "match", "scope")} | {
+        figures.add(place, row | {key: peer[key] for key in KIND} | {
             "machines": [f"{made['machine']}, {made['threads']} threads"],
             "versions": [f"Torch-Pruning {peer['settings']['torch_pruning']}, PyTorch {made['torch']}"]})
 

@@ -1,11 +1,11 @@
 """Figures that stand in docs/results already: those whose runs are gone, with the machine that they were on, can be kept."""
-from figures import PER_SEED
+from figures import KIND, PER_SEED
 from run_files import differences
 from tasks import DONE, same_answers
 
 
 # Of a row, in the order of collect.py; what else it has says where it stands in the table of its own study.
-OF_ALL_STUDIES = ("set", "by", "network", "epochs", *PER_SEED, "method", "match", "scope", "machines", "versions")
+OF_ALL_STUDIES = ("set", "by", "network", "epochs", *PER_SEED, *KIND, "machines", "versions")
 
 
 class Earlier:

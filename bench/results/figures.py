@@ -13,6 +13,7 @@ PRUNED = "Torch-Pruning"  # all peers of a size together, where none is there
 # What a t distribution with 2 (N - 1) degrees of freedom exceeds on either side once in twenty times, by N; for more, N = 6.
 STUDENTS_T = {2: 4.303, 3: 2.776, 4: 2.447, 5: 2.306, 6: 2.228}
 MATCHES = {"params": "to its parameters", "macs": "to its MACs"}
+KIND = ("method", "match", "scope", "recipe")  # of a peer; what its seeds have in common
 
 
 def percents(row, key=TEST):
@@ -70,7 +71,7 @@ def is_of_whole_blocks(row):
 
 def peer_step(kind):
     """Of a peer, or of what tells it apart."""
-    return f"{kind['method']}-{kind['match']}-{kind['scope']}"
+    return f"{kind['method']}-{kind['match']}-{kind['scope']}{'' if kind['recipe'] == 'ours' else '-' + kind['recipe']}"
 
 
 def speedup(study, row):
@@ -79,7 +80,12 @@ def speedup(study, row):
 
 
 def name_of(row):
-    return f"{row['method']} {row['scope']} {MATCHES[row['match']]}" if "method" in row else row["step"]
+    return f"{row['method']} {row['scope']} {MATCHES[row['match']]}{trained(row)}" if "method" in row else row["step"]
+
+
+def trained(kind):
+    """What the name of a peer ends with that was not trained as the hybrid."""
+    return " with users' settings" if kind["recipe"] == "users" else ""
 
 
 class Study:
@@ -101,10 +107,9 @@ class Study:
 
     def pruned(self):
         """The kinds of peers that the study has: (name, where they stand), in the runs' order."""
-        kinds = list(dict.fromkeys(tuple(row[key] for key in ("method", "scope", "match")) for row in self.peers()))
-        several = len({match for _, _, match in kinds}) > 1
-        return [(f"{method} {scope}{f' {MATCHES[match]}' if several else ''}", {"method": method, "scope": scope, "match": match})
-                for method, scope, match in kinds]
+        kinds = [dict(zip(KIND, each)) for each in dict.fromkeys(tuple(row[key] for key in KIND) for row in self.peers())]
+        several = len({kind["match"] for kind in kinds}) > 1
+        return [(name_of(kind) if several else f"{kind['method']} {kind['scope']}{trained(kind)}", kind) for kind in kinds]
 
     def others(self):
         """What mapped networks are held against: (its name, what a sentence on it begins with, where it stands)."""

@@ -32,7 +32,7 @@ def main():
                 "parameters": hybrid["parameters"] - 1000, "macs": hybrid["macs"] - 1000,
                 "test_top1_percent": round(hybrid["test_top1_percent"] - 2 * number - 0.2, 2), "test_loss": 0.6,
                 "seconds": 100.0, "made_with": {"torch": "9.9.9", "threads": 2, "machine": "x86_64"},
-                "settings": {"method": method, "match": match, "scope": scope, "precision": flags.get("--precision", "fp32"),
+                "settings": {"method": method, "match": match, "scope": scope, "recipe": flags["--recipe"], "precision": flags.get("--precision", "fp32"),
                              "data_fingerprint": results["data_fingerprint"], "training_images": results["training_images"],
                              "validation": recipe["data"]["validation"], "data_seed": recipe["seed"], "limit": limit,
                              "epochs": epochs_after_teacher(recipe),

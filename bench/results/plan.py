@@ -10,6 +10,9 @@ STUDIES = ("teacher", "search", "front", "peers", "whole", "ablation", "epochs",
 TABLES = {"front": ("teacher", "search", "front", "peers", "whole"), "ablation": ("teacher", "search", "ablation"),
           "epochs": ("teacher", "search", "epochs"), "labels": ("teacher", "search", "labels"), "depgraph": ("depgraph",)}
 
+# Sections of [peers] with kinds that stand beside the usual ones at one size.
+MORE_PEERS = ("compared", "as-users")
+
 # Where a row of a table stands whose network was chosen without narrower blocks.
 WHOLE = {"blocks": "whole"}
 
@@ -85,10 +88,13 @@ class Plan:
                 for size in study["sizes"] if size == self._trained_as(dataset, size)]
 
     def _all_peers_of(self, study, run, dataset):
-        """Its usual ones, and at one size those that are compared to find out which these are to be."""
-        compared = self.experiments["peers"]["compared"]
-        is_there = (dataset, run.at["size"]) == (compared["dataset"], self._trained_as(dataset, compared["size"]))
-        return self._peers_of(study, run) + (self._peers_of(study, run, compared, "peers-compared") if is_there else [])
+        """Its usual ones, and at some sizes others beside them."""
+        out = self._peers_of(study, run)
+        for name in MORE_PEERS:
+            more = self.experiments["peers"][name]
+            if (dataset, run.at["size"]) == (more["dataset"], self._trained_as(dataset, more["size"])):
+                out += self._peers_of(study, run, more, f"peers-{name}")
+        return out
 
     def _trained_as(self, dataset, size):
         """The size under whose name that network is trained."""

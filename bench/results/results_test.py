@@ -19,7 +19,7 @@ import pages  # noqa: E402
 import tables  # noqa: E402
 import verdicts  # noqa: E402
 from errors import StudyError  # noqa: E402
-from figures import CONTROLS, PRUNED, Study  # noqa: E402
+from figures import CONTROLS, PRUNED, Study, peer_step  # noqa: E402
 from made_up_folder import SOURCE, made_up_environment, run_tests  # noqa: E402
 from run_files import read_recipe  # noqa: E402
 from svg import METHODS, lighter  # noqa: E402
@@ -38,8 +38,9 @@ def row(step, *percents, size="0.3", parameters=300, macs=400, epochs=51, by="mf
             "versions": ["mfi 0.1.0"] if by == "mfi" else ["Torch-Pruning 1.6.1"]}
 
 
-def peer(method, match, *percents, scope="local", **at):
-    return row(f"{method}-{match}-{scope}", *percents, by="Torch-Pruning", method=method, match=match, scope=scope, **at)
+def peer(method, match, *percents, scope="local", recipe="ours", **at):
+    kind = {"method": method, "match": match, "scope": scope, "recipe": recipe}
+    return row(peer_step(kind), *percents, by="Torch-Pruning", **kind, **at)
 
 
 def study(name, rows, **changes):
@@ -61,7 +62,7 @@ def front(*rows, **changes):
     return study("front", [TEACHER, LONGER, *rows], **changes)
 
 
-PEERS_ASKED = [{"method": "random", "match": match, "scope": "local"} for match in ("params", "macs")]
+PEERS_ASKED = [{"method": "random", "match": match, "scope": "local", "recipe": "ours"} for match in ("params", "macs")]
 ALL_ASKED = {"0.3": ["map", "hybrid", *CONTROLS, *PEERS_ASKED], "whole-0.3": ["map", "hybrid", "no-mapping", "regression-hybrid"]}
 
 
@@ -274,11 +275,12 @@ class Tables(unittest.TestCase):
     def test_put_sizes_from_the_largest_down_with_their_controls_and_peers_beside_them(self):
         lines = tables.table(front(row("hybrid", 88.0, size="0.2", parameters=200), row("hybrid", 91.0),
                                    peer("random", "macs", 80.0), peer("random", "macs", 70.0, scope="global"),
-                                   peer("random", "params", 82.0),
+                                   peer("random", "params", 82.0), peer("random", "params", 81.0, recipe="users"),
                                    row("no-mapping", 90.0, 91.0))).splitlines()
         self.assertEqual([tuple(word.strip() for word in line.split("|")[1:3]) for line in lines[2:] if "not run" not in line],
                          [("", "teacher"), ("", "teacher-longer"), ("0.3", "hybrid"), ("0.3", "no-mapping"),
-                          ("0.3", "random local to its parameters"), ("0.3", "random local to its MACs"),
+                          ("0.3", "random local to its parameters"), ("0.3", "random local to its parameters with users' settings"),
+                          ("0.3", "random local to its MACs"),
                           ("0.3", "random global to its MACs"), ("0.2", "hybrid")])
         self.assertIn("| 0.3 | no-mapping | mfi | 51 | 300 | 30.0 % | 400 | 40.0 % | - | 90.50 % (90.00 to 91.00) | 2 |", lines)
 
@@ -862,7 +864,7 @@ class FromRunsToPages(unittest.TestCase):
         self.report(docs)
         text = (docs / "results.md").read_text().split(pages.marker("front-cifar10"))[1]
         text = text.split(pages.end_marker("front-cifar10"))[0]
-        self.assertEqual(len(re.findall(r"^\| (?!size)", text, re.M)), 2 + 6 * (2 + 2) + 2 * 2 + 3 + 5 * 2 + 3 + 1 + 2 + 7)
+        self.assertEqual(len(re.findall(r"^\| (?!size)", text, re.M)), 2 + 6 * (2 + 2) + 2 * 2 + 3 + 5 * 2 + 3 + 1 + 2 + 7 + 2)
 
 
 if __name__ == "__main__":

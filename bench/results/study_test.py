@@ -160,14 +160,15 @@ class ThePlan(unittest.TestCase):
         for dataset in ("cifar10", "cifar100"):
             peers = [task for study in ("peers", "whole") for task in self.plan.tasks(study, dataset)
                      if isinstance(task, PeersTask)]
-            compared = [task for task in peers if task.name.endswith("-compared")]
-            self.assertEqual([task.run.at["size"] for task in peers if task not in compared],
+            compared, as_users = ([task for task in peers if task.name.endswith(f"/peers-{name}")] for name in ("compared", "as-users"))
+            self.assertEqual([task.run.at["size"] for task in peers if task not in compared + as_users],
                              ["0.6", "0.4", "0.3", "0.22", "0.2", "macs-0.44", "whole-0.3", "whole-0.22"])
             self.assertEqual([(task.run.at["size"], len(task.steps)) for task in compared],
                              [("whole-0.22", 6)] if dataset == "cifar10" else [])
+            self.assertEqual([task.run.at["size"] for task in as_users], ["0.3"] if dataset == "cifar10" else [])
             for task in peers:
                 self.assertEqual(len(task.steps), 6 if task in compared else 2, task.name)
-                self.assertIn("group-norm-macs-local-ours-s0", task.steps)
+                self.assertIn(f"group-norm-macs-local-{'users' if task in as_users else 'ours'}-s0", task.steps)
 
     def test_shows_what_narrower_blocks_are_worth(self):
         front, whole = (runs(self.plan.tasks(study, "cifar10")) for study in ("front", "whole"))
@@ -254,10 +255,10 @@ class CarryingOut(InAFolder):
         self.sized("0.3")
         self.assertEqual(self.study(*self.FRONT, MADE_UP_STOP="hybrid").returncode, 76)
         peers = ("peers", "--dataset", "cifar10", "--seeds", "0", "--only", "0.3-s0/peers")
-        self.assertEqual(self.states(*peers), {"cifar10/front/0.3-s0/peers": "missing"})
+        self.assertEqual(self.states(*peers), {"cifar10/front/0.3-s0/peers": "missing", "cifar10/front/0.3-s0/peers-as-users": "missing"})
         done = self.study(*peers)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(self.states(*peers), {"cifar10/front/0.3-s0/peers": "done"})
+        self.assertEqual(self.states(*peers), {"cifar10/front/0.3-s0/peers": "done", "cifar10/front/0.3-s0/peers-as-users": "done"})
         self.assertEqual(self.states(*self.FRONT)["cifar10/front/0.3-s0"].split(",")[0], "begun (not yet: hybrid")
 
     def test_says_which_study_comes_first(self):
@@ -431,15 +432,17 @@ class CarryingOut(InAFolder):
         shutil.rmtree(self.out / "cifar10/front/0.3-s0/distilled-resnet")  # no peer waits for the controls
         done = self.study(*peers)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(self.states(*peers), {"cifar10/front/0.3-s0/peers": "done"})
+        done = {"cifar10/front/0.3-s0/peers": "done", "cifar10/front/0.3-s0/peers-as-users": "done"}
+        self.assertEqual(self.states(*peers), done)
         one = self.out / "cifar10/front/0.3-s0/peers/group-norm-macs-local-ours-s0.json"
-        begun = {"cifar10/front/0.3-s0/peers": "begun (not yet: group-norm-macs-local-ours-s0)"}
+        begun = done | {"cifar10/front/0.3-s0/peers": "begun (not yet: group-norm-macs-local-ours-s0)"}
         text = one.read_text()
         for was, now in (('"epochs": 6', '"epochs": 7'), ('"distillation": 0.9', '"distillation": 0.0'), ('teacher 0', 'teacher 1'),
                          ('"limit": ', '"limit": 1'), ('"data_fingerprint": "1"', '"data_fingerprint": "2"'),
                          ('"training_images": 50000', '"training_images": 100'), ('"validation": 0', '"validation": 0.1'),
                          ('"data_seed": 0', '"data_seed": 1'), ('"precision": "bf16"', '"precision": "fp32"'),
-                         ('"match": "macs", "scope": "local", "pre', '"match": "macs", "scope": "global", "pre'),
+                         ('"scope": "local", "recipe": "ours", "pre', '"scope": "global", "recipe": "ours", "pre'),
+                         ('"recipe": "ours", "pre', '"recipe": "users", "pre'),
                          ('"precision": "bf16", ', "")):
             self.assertIn(was, text)
             one.write_text(text.replace(was, now))
@@ -523,7 +526,7 @@ class CarryingOut(InAFolder):
                 done = subprocess.run(["bash", "-c", line], cwd=SOURCE, env=self.environment, capture_output=True, text=True)
                 self.assertEqual(done.returncode, 0, f"{line}\n{done.stderr}")
         self.assertEqual(set(self.states(*wanted).values()), {"done"})
-        self.assertIn("42 runs: 42 done", self.study(*wanted, "--list").stdout)
+        self.assertIn("43 runs: 43 done", self.study(*wanted, "--list").stdout)
 
     def test_can_do_without_some_of_them(self):
         study = ("labels", "--dataset", "cifar10", "--seeds", "0", "--only", "0.1-d0-s0", "--skip", "peers")

@@ -8,7 +8,7 @@ from pathlib import Path
 import chosen
 from epochs import epochs_after_teacher, hybrid_record
 from errors import StudyError
-from figures import peer_step
+from figures import KIND, peer_step
 from run_files import differences, flat, has_flow_stage, read_json, read_recipe, read_toml, step_records, wanted_settings
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
@@ -351,7 +351,7 @@ class PeersTask:
 
     def _kinds(self):
         """What each name stands for."""
-        return {f"{method}-{match}-{scope}-{self.recipe}-s{self.run.seed}": {"method": method, "match": match, "scope": scope}
+        return {f"{method}-{match}-{scope}-{self.recipe}-s{self.run.seed}": dict(zip(KIND, (method, match, scope, self.recipe)))
                 for method in self.methods for match in self.matches for scope in self.scopes}
 
     def state(self):
