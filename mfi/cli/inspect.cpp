@@ -43,10 +43,12 @@ void print_comparison(const Model& model, const fs::path& file, const std::strin
     throw CheckpointError(format("%s: has %zu stages, %s has %zu; there is nothing to compare part by part",
                                  file.c_str(), arch.stages.size(), teacher.c_str(), other_arch.stages.size()));
   constexpr int64_t kBatch = 1;
+  const std::shared_ptr<const Network> networks[] = {model.network, other.network};
+  const auto times = measure_by_turns(
+      2, [&](size_t i) { return networks[i]; }, kBatch);
   std::cout << "\nbeside " << teacher.string() << " (" << other_arch.name << "); ms: one image, float32, folded, "
             << at::get_num_threads() << " threads; 1 MAC is 2 FLOP\n"
-            << comparison_table(arch, measure_parts(*model.network, kBatch).milliseconds, other_arch,
-                                measure_parts(*other.network, kBatch).milliseconds);
+            << comparison_table(arch, times[0].milliseconds, other_arch, times[1].milliseconds);
 }
 
 // What was learned of the steps through its flow stages.

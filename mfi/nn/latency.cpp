@@ -8,10 +8,10 @@
 namespace mfi {
 namespace {
 
-// Enough for a median; a large network's runs are ended by the clock, after the least of them.
-constexpr int kWarmUp = 3, kRuns = 25, kLeastRuns = 5;
-constexpr double kMostSeconds = 4;
-constexpr int kAttempts = 3;
+// Of a turn: enough for a median; a large network's runs are ended by the clock, after the least of them.
+constexpr int kWarmUp = 3, kRuns = 9, kLeastRuns = 3;
+constexpr double kMostSeconds = 1;
+constexpr int kTurns = 5, kMostTurns = 15;
 
 double at_share(std::vector<double> values, double share) {
   const auto place = values.begin() + static_cast<std::ptrdiff_t>(share * static_cast<double>(values.size() - 1));
@@ -19,26 +19,11 @@ double at_share(std::vector<double> values, double share) {
   return *place;
 }
 
-double spread_of(const PartTimes& times) { return times.spread; }
-double spread_of(const PairTimes& times) { return std::max(times.teacher.spread, times.hybrid.spread); }
-
-// The calmest of what some attempts give; more than one is made only where the first is not calm.
-template <class Measure>
-auto calmest(const Measure& measure) {
-  auto best = measure();
-  for (int attempt = 1; attempt < kAttempts && spread_of(best) > kLargestSpread; ++attempt) {
-    const auto times = measure();
-    if (spread_of(times) < spread_of(best)) best = times;
-  }
-  return best;
-}
-
-}  // namespace
-
-PartTimes measure_parts(const Network& network, int64_t images) {
+PartTimes measure_turn(const Network& network, int64_t images) {
   torch::NoGradGuard no_grad;
   using Clock = std::chrono::steady_clock;
   const auto folded = fold(network);
+  folded->to(torch::kCPU);
   const auto& arch = folded->arch();
   std::vector<std::vector<double>> parts(folded->part_count());
   std::vector<double> wholes;
@@ -62,16 +47,49 @@ PartTimes measure_parts(const Network& network, int64_t images) {
   PartTimes out;
   for (const auto& part : parts) out.milliseconds.push_back(at_share(part, 0.5));
   out.whole = at_share(wholes, 0.5);
-  out.spread = (at_share(wholes, 0.75) - at_share(wholes, 0.25)) / out.whole;
   return out;
 }
 
-PairTimes measure_pair(const Network& teacher, const Network& hybrid, int64_t images) {
-  return calmest([&] { return PairTimes{measure_parts(teacher, images), measure_parts(hybrid, images)}; });
+// Of one network's turns.
+PartTimes median_of(const std::vector<PartTimes>& turns) {
+  const auto median = [&](const auto& of) {
+    std::vector<double> values;
+    for (const auto& turn : turns) values.push_back(of(turn));
+    return std::pair{at_share(values, 0.5), at_share(values, 0.75) - at_share(values, 0.25)};
+  };
+  PartTimes out;
+  for (size_t part = 0; part < turns[0].milliseconds.size(); ++part)
+    out.milliseconds.push_back(median([&](const auto& turn) { return turn.milliseconds[part]; }).first);
+  const auto [whole, between] = median([](const auto& turn) { return turn.whole; });
+  out.whole = whole;
+  out.spread = between / whole;
+  return out;
 }
 
-PartTimes measure_calmly(const Network& network, int64_t images) {
-  return calmest([&] { return measure_parts(network, images); });
+}  // namespace
+
+std::vector<PartTimes> times_by_turns(size_t count, const std::function<PartTimes(size_t)>& measure) {
+  std::vector<std::vector<PartTimes>> turns(count);
+  std::vector<PartTimes> out;
+  for (int turn = 1; turn <= kMostTurns; ++turn) {
+    for (size_t i = 0; i < count; ++i) turns[i].push_back(measure(i));
+    if (turn % kTurns != 0) continue;
+    out.clear();
+    for (const auto& of_one : turns) out.push_back(median_of(of_one));
+    if (worst_spread(out) <= kLargestSpread) break;
+  }
+  return out;
+}
+
+std::vector<PartTimes> measure_by_turns(size_t count, const std::function<std::shared_ptr<const Network>(size_t)>& make,
+                                        int64_t images) {
+  return times_by_turns(count, [&](size_t i) { return measure_turn(*make(i), images); });
+}
+
+double worst_spread(const std::vector<PartTimes>& times) {
+  double worst = 0;
+  for (const auto& each : times) worst = std::max(worst, each.spread);
+  return worst;
 }
 
 }  // namespace mfi

@@ -2,7 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <functional>
+#include <memory>
 #include <vector>
 
 #include "mfi/nn/network.h"
@@ -11,30 +12,29 @@ namespace mfi {
 
 /// Measured on random images, by a folded copy of the network in float32 on the CPU.
 struct PartTimes {
-  std::vector<double> milliseconds;  // a part: the median of many runs
-  double whole = 0;                  // the median of whole runs
-  /// How much of that median lies between the runs' quartiles. On a machine that does nothing else it is some
-  /// hundredths.
+  std::vector<double> milliseconds;  // a part: the median of the turns, each of them the median of some runs
+  double whole = 0;                  // the same of all parts together
+  /// How much of `whole` lies between the turns' quartiles. On a machine that does nothing else it is some hundredths.
   double spread = 0;
 };
-
-/// A batch of `images` images, with as many threads as LibTorch has.
-PartTimes measure_parts(const Network& network, int64_t images);
 
 /// A spread from which on other work, or a machine that changes its clock, has had so much influence that the times
 /// tell nothing.
 constexpr double kLargestSpread = 0.3;
 
-/// Times of two networks measured by turns, the calmest of three attempts; more than one is made only where the first
-/// is not calm.
-struct PairTimes {
-  PartTimes teacher, hybrid;
-  bool calm() const { return teacher.spread <= kLargestSpread && hybrid.spread <= kLargestSpread; }
-};
+/// Times of networks that are to be compared, by turns: each of them once, then each of them again, five times. A
+/// machine may be slower for some tenths of a second, which is a whole turn's time and shows in none of its runs; so it
+/// meets all of them. While the worst spread is above kLargestSpread there are five turns more, fifteen at most.
+///
+/// measure: one turn of the network with that number; its spread is not looked at.
+std::vector<PartTimes> times_by_turns(size_t count, const std::function<PartTimes(size_t)>& measure);
 
-PairTimes measure_pair(const Network& teacher, const Network& hybrid, int64_t images);
+/// The same of networks, a batch of `images` images each, with as many threads as LibTorch has. make: gives the network
+/// with that number, which is not kept from one turn to the next.
+std::vector<PartTimes> measure_by_turns(size_t count, const std::function<std::shared_ptr<const Network>(size_t)>& make,
+                                        int64_t images);
 
-/// measure_parts, the calmest of three attempts too.
-PartTimes measure_calmly(const Network& network, int64_t images);
+/// The largest of them.
+double worst_spread(const std::vector<PartTimes>& times);
 
 }  // namespace mfi

@@ -39,17 +39,18 @@ void EventWriter::on_step_failed(const std::string& step, const std::string& tex
 }
 
 void EventWriter::on_progress(const Progress& progress) {
+  auto& [last_written, pending] = steps_[progress.step];
   const auto now = now_();
-  if (last_written_ && std::chrono::duration<double>(now - *last_written_).count() < progress_seconds_) {
-    pending_ = progress;
+  if (last_written && std::chrono::duration<double>(now - *last_written).count() < progress_seconds_) {
+    pending = progress;
     return;
   }
-  last_written_ = now;
+  last_written = now;
+  pending.reset();
   write_progress(progress);
 }
 
 void EventWriter::write_progress(const Progress& progress) {
-  pending_.reset();
   Json json{{"event", "progress"}};
   json.update(progress_to_json(progress));
   write_line(out_, json);
@@ -60,7 +61,10 @@ void EventWriter::on_phase(const std::string& step, const std::string& phase) {
 }
 
 void EventWriter::on_epoch(const std::string& step, const Metrics& row) {
-  if (pending_) write_progress(Progress(*pending_));
+  if (auto& pending = steps_[step].pending) {
+    write_progress(*pending);
+    pending.reset();
+  }
   Json metrics = Json::object();
   for (const auto& [name, value] : row) metrics[name] = value;
   write_line(out_, {{"event", "epoch"}, {"step", step}, {"metrics", metrics}});

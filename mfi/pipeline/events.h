@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <iosfwd>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -12,8 +13,8 @@
 namespace mfi {
 
 /// Writes one JSON object a line for every event, `event` first: start, phase, progress, epoch, message, done, failed.
-/// docs/commands.md lists their members. Progress at most every `progress_seconds`, and once more
-/// before an epoch's row.
+/// docs/commands.md lists their members. Progress of a step at most every `progress_seconds`, and once more before an
+/// epoch's row: steps that run side by side do not keep each other quiet.
 class EventWriter : public RunObserver {
  public:
   /// The stream must outlive this.
@@ -29,13 +30,17 @@ class EventWriter : public RunObserver {
   void on_message(const std::string& text) override;
 
  private:
+  struct Throttle {
+    std::optional<std::chrono::steady_clock::time_point> last_written;
+    std::optional<Progress> pending;  // not written yet
+  };
+
   void write_progress(const Progress& progress);
 
   std::ostream& out_;
   double progress_seconds_;
   std::function<std::chrono::steady_clock::time_point()> now_;
-  std::optional<std::chrono::steady_clock::time_point> last_written_;
-  std::optional<Progress> pending_;  // not written yet
+  std::map<std::string, Throttle> steps_;
 };
 
 /// Tells `observer` what a line of EventWriter says of a step's progress, epochs and messages; a

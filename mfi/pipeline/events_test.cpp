@@ -16,9 +16,11 @@ using testing::Pair;
 class Recorder : public Observer {
  public:
   void on_progress(const Progress& p) override { progress.push_back(p); }
+  void on_phase(const std::string& step, const std::string& phase) override { phases.emplace_back(step, phase); }
   void on_epoch(const std::string& step, const Metrics& row) override { epochs.emplace_back(step, row); }
   void on_message(const std::string& text) override { messages.push_back(text); }
   std::vector<Progress> progress;
+  std::vector<std::pair<std::string, std::string>> phases;
   std::vector<std::pair<std::string, Metrics>> epochs;
   std::vector<std::string> messages;
 };
@@ -78,6 +80,11 @@ TEST_F(Events, GiveBackAnEpochsRowInItsOrder) {
   EXPECT_THAT(replayed().epochs, ElementsAre(Pair("meta", row)));
 }
 
+TEST_F(Events, GiveBackAPhase) {
+  writer().on_phase("meta", "evaluate");
+  EXPECT_THAT(replayed().phases, ElementsAre(Pair("meta", "evaluate")));
+}
+
 TEST_F(Events, GiveBackMessagesWhateverIsInThem) {
   writer().on_message("a \"word\"\nand \xc3\xa9 and \xff");
   EXPECT_THAT(replayed().messages, ElementsAre(HasSubstr("a \"word\"\nand \xc3\xa9 and ")));
@@ -96,6 +103,20 @@ TEST_F(Events, AreNotWrittenForEveryBatchButForTheLastOfAnEpoch) {
   ASSERT_EQ(got.progress.size(), 2u);
   EXPECT_EQ(got.progress[0].batch, 1);
   EXPECT_EQ(got.progress[1].batch, 9);
+}
+
+TEST_F(Events, OfStepsSideBySideAreWrittenOfEach) {
+  auto events = writer();
+  for (int64_t batch = 1; batch <= 9; ++batch)
+    for (const char* step : {"incubate-1", "incubate-2"}) {
+      auto one = progress(batch);
+      one.step = step;
+      events.on_progress(one);
+    }
+  events.on_epoch("incubate-2", {{"epoch", 1}});
+  std::vector<std::pair<std::string, int64_t>> got;
+  for (const auto& one : replayed().progress) got.emplace_back(one.step, one.batch);
+  EXPECT_THAT(got, ElementsAre(Pair("incubate-1", 1), Pair("incubate-2", 1), Pair("incubate-2", 9)));
 }
 
 TEST_F(Events, TellStartAndEndOfAStep) {

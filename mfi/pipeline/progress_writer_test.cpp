@@ -179,6 +179,7 @@ TEST(FanOut, TellsEverythingToEverybody) {
     void on_step_done(const StepResult&, bool) override { ++count; }
     void on_step_failed(const std::string&, const std::string&) override { ++count; }
     void on_progress(const Progress&) override { ++count; }
+    void on_phase(const std::string&, const std::string&) override { ++count; }
     void on_epoch(const std::string&, const Metrics&) override { ++count; }
     void on_message(const std::string&) override { ++count; }
     int count = 0;
@@ -188,10 +189,11 @@ TEST(FanOut, TellsEverythingToEverybody) {
   both.on_step_done({}, false);
   both.on_step_failed("", "");
   both.on_progress({});
+  both.on_phase("", "");
   both.on_epoch("", {});
   both.on_message("");
-  EXPECT_EQ(first.count, 6);
-  EXPECT_EQ(second.count, 6);
+  EXPECT_EQ(first.count, 7);
+  EXPECT_EQ(second.count, 7);
 }
 
 }  // namespace

@@ -79,6 +79,12 @@ std::optional<RecipeProblem> check_pointwise(const FlowSettings& flow) {
   return std::nullopt;
 }
 
+// Whether [pipeline] says that the stage is no flow stage.
+bool keeps_blocks(const Recipe& recipe, size_t stage) {
+  const auto& blocks = recipe.pipeline.blocks;
+  return !blocks.empty() && stage_entry(blocks, stage) > 0;
+}
+
 // Whoever asks for learned lengths shall not wonder why nothing was learned.
 std::optional<RecipeProblem> check_step_lengths(const Recipe& recipe, size_t stages) {
   const auto several = [](const std::vector<int64_t>& counts) {
@@ -88,8 +94,7 @@ std::optional<RecipeProblem> check_step_lengths(const Recipe& recipe, size_t sta
   for (size_t stage = 0; stage < stages; ++stage) {
     if (stage_entry(recipe.flow.step_lengths, stage) != "learned") continue;
     asked = true;
-    const auto& blocks = recipe.pipeline.blocks;
-    if (!blocks.empty() && stage_entry(blocks, stage) > 0) continue;
+    if (keeps_blocks(recipe, stage)) continue;
     if (flow_modules(recipe, stage, stages) > 1 || stage_entry(recipe.flow.steps, stage) > 1) return std::nullopt;
   }
   if (!asked || several(recipe.search.steps) || several(recipe.search.modules)) return std::nullopt;
@@ -114,6 +119,7 @@ std::optional<RecipeProblem> check_stages(const Recipe& recipe) {
   if (auto problem = check_blocks(recipe, teacher)) return problem;
   if (auto problem = check_step_lengths(recipe, stages)) return problem;
   for (size_t stage = 0; stage < stages; ++stage) {
+    if (keeps_blocks(recipe, stage)) continue;
     const auto modules = flow_modules(recipe, stage, stages);
     const auto whole = [&](const char* path, int64_t steps) -> std::optional<RecipeProblem> {
       if (steps % modules == 0) return std::nullopt;

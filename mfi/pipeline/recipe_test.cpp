@@ -546,6 +546,8 @@ TEST_F(RecipeFile, WantsWholeStepsAModule) {
             "x.toml:2: flow.steps is 1 for stage 4, expected a multiple of its 2 modules");
   EXPECT_EQ(error_of("[objective]\nendpoint_steps = 3\n"),
             "x.toml:2: objective.endpoint_steps is 3 for stage 4, expected a multiple of its 2 modules");
+  EXPECT_NO_THROW(read("", {"objective.endpoint_steps=3", "flow.steps=1", "pipeline.blocks=[0, 0, 0, 2]"}))
+      << "of a stage that keeps blocks";
   EXPECT_NO_THROW(read("[flow]\nmodules = [1]\nsteps = [3]\n"));
 }
 

@@ -212,13 +212,19 @@ std::string RunFolder::hash(const PlannedStep& step, bool with_epochs) const {
   // Not with how many processes: a run may go on with more or fewer.
   if (recipe_.runtime.sync_batch_norm) parts.push_back("sync batch norm");
   if (step.kind == StepKind::map) parts.push_back(objective_text(step.objective));
-  if (!step.model_file.empty()) parts.push_back("given " + sha256_file(step.model_file));
+  if (!step.model_file.empty()) parts.push_back("given " + hash_of_given(step.model_file));
   // Everything else that is normalised in the given model's way has it among its inputs.
   if (!recipe_.network.model.empty() && step.model_file.empty() && step.inputs().empty())
-    parts.push_back("normalised as " + sha256_file(recipe_.network.model));
+    parts.push_back("normalised as " + hash_of_given(recipe_.network.model));
   for (const auto& from : step.part_from) parts.push_back("part " + from);
   for (const auto& input : step.inputs()) parts.push_back(input + " " + records_.at(input).model_sha256);
   return sha256_text(join(parts, "\n"));
+}
+
+const std::string& RunFolder::hash_of_given(const fs::path& model) const {
+  auto found = hashes_of_given_.find(model);
+  if (found == hashes_of_given_.end()) found = hashes_of_given_.emplace(model, sha256_file(model)).first;
+  return found->second;
 }
 
 RunResults RunFolder::results() const {

@@ -94,6 +94,7 @@ class RunFolder {
  private:
   std::optional<StepResult> record_now(const std::string& step) const;
   std::string hash(const PlannedStep& step, bool with_epochs) const;
+  const std::string& hash_of_given(const std::filesystem::path& model) const;
 
   const Recipe& recipe_;
   const Plan& plan_;
@@ -101,6 +102,7 @@ class RunFolder {
   std::string dataset_, data_fingerprint_, unlabelled_fingerprint_;
   int64_t training_images_, test_images_, unlabelled_pictures_;
   bool remembers_unlabelled_ = false;
+  mutable std::map<std::filesystem::path, std::string> hashes_of_given_;  // each is asked for many times
   std::map<std::string, StepResult> records_;
   std::map<std::string, std::string> forced_;  // fingerprints of the records that are there of forced steps
 };

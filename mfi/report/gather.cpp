@@ -56,16 +56,18 @@ void compare_parts(const fs::path& run, const GatherOptions& options, RunReport&
   report.latency_missing = options.no_latency;
   if (!options.no_latency.empty()) return;
   MeasuredLatency latency;
-  const auto times = measure_pair(*teacher.network, *hybrid.network, latency.images);
-  if (!times.calm()) {
+  const std::shared_ptr<const Network> networks[] = {teacher.network, hybrid.network};
+  const auto times = measure_by_turns(
+      2, [&](size_t i) { return networks[i]; }, latency.images);
+  if (worst_spread(times) > kLargestSpread) {
     report.latency_missing = format(
-        "the machine was busy: between the quartiles of the runs lay %.0f %% of their median, and more than %.0f %% "
+        "the machine was busy: between the quartiles of the times lay %.0f %% of their median, and more than %.0f %% "
         "is taken for noise",
-        100 * std::max(times.teacher.spread, times.hybrid.spread), 100 * kLargestSpread);
+        100 * worst_spread(times), 100 * kLargestSpread);
     return;
   }
-  latency.teacher = times.teacher.milliseconds;
-  latency.hybrid = times.hybrid.milliseconds;
+  latency.teacher = times[0].milliseconds;
+  latency.hybrid = times[1].milliseconds;
   latency.machine = machine_text();
   report.latency = latency;
 }

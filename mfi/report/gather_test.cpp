@@ -7,8 +7,8 @@
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
 #include "mfi/core/test_folder.h"
-#include "mfi/pipeline/predictions.h"
 #include "mfi/nn/latency.h"
+#include "mfi/pipeline/predictions.h"
 #include "mfi/report/made_up_run.h"
 #include "mfi/report/network_table.h"
 #include "mfi/train/checkpoint.h"
@@ -121,16 +121,6 @@ TEST_F(GatheredRun, IsWithoutComparisonUntilTheHybridIsDone) {
   results.steps.pop_back();
   write_results(folder_ / "results.json", results);
   EXPECT_EQ(gather().parts_missing, "teacher and hybrid are not both done yet");
-}
-
-TEST(MeasureParts, GivesATimeForEachPart) {
-  Network network(small_arch());
-  initialise(network, 1);
-  const auto times = measure_parts(network, 2);
-  ASSERT_EQ(times.milliseconds.size(), 5);
-  for (const double ms : times.milliseconds) EXPECT_GT(ms, 0);
-  EXPECT_GT(times.whole, 0);
-  EXPECT_GE(times.spread, 0);
 }
 
 TEST(StageText, SaysWhatAVelocityNetworkHasBeyondTheUsual) {

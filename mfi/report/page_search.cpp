@@ -17,7 +17,8 @@ std::string points_table(const SearchResults& search) {
                    number_cell("share"),
                    number_cell("MACs, share"),
                    number_cell("time, share"),
-                   number_cell("expected divergence, nats"),
+                   number_cell("divergence as mapped, nats: expected"),
+                   number_cell("measured"),
                    number_cell("held out"),
                    number_cell("against the teacher"),
                    {""}});
@@ -30,6 +31,7 @@ std::string points_table(const SearchResults& search) {
          number_cell(share_of(static_cast<double>(point.macs), static_cast<double>(teacher.macs))),
          number_cell(share_of(point.milliseconds, teacher.milliseconds)),
          number_cell(format("%.4f", point.divergence)),
+         number_cell(point.measured < 0 ? "-" : format("%.4f", point.measured)),
          number_cell(format("%.2f %%", point.held_out_percent)),
          number_cell(signed_points(point.held_out_percent, teacher.held_out_percent)),
          {point.chosen ? "chosen" : (point.on_front ? "front" : "")}});

@@ -71,9 +71,9 @@ SearchResults made_up_search() {
   SearchResults out;
   out.target = "params=0.3";
   out.held_out_images = 5000;
-  out.teacher = {"teacher", {"all", "all"}, 100000, 9000000, 4, 0, 91.5};
-  out.points = {{"point-1", {"flow-h8", kHostile}, 20000, 3000000, 2, 0.5, 80.25, true, false},
-                {"point-2", {"blocks-1", "all"}, 60000, 6000000, 3, 0.25, 90.75, true, true}};
+  out.teacher = {"teacher", {"all", "all"}, 100000, 9000000, 4, 0, 0, 91.5};
+  out.points = {{"point-1", {"flow-h8", kHostile}, 20000, 3000000, 2, 0.5, 0.625, 80.25, 9, true, false},
+                {"point-2", {"blocks-1", "all"}, 60000, 6000000, 3, 0.25, -1, 90.75, 9, true, true}};
   out.candidates = {{{"flow-h8", 500, 9000, 0.5, 0.125}, {"all", 4000, 90000, 1, 0}}, {{"all", 9000, 80000, 1, 0}}};
   return out;
 }
@@ -85,7 +85,7 @@ TEST(ReportPage, ShowsASearchWhereThereWasOne) {
   const auto page = report_page(report);
   expect_sound(page);
   const auto section = page.substr(page.find("<section id=\"search\""));
-  for (const auto* text : {"point-2", "90.75 %", "60.0 %", "chosen", "Stage 2", "0.1250", "params=0.3"})
+  for (const auto* text : {"point-2", "90.75 %", "60.0 %", "chosen", "Stage 2", "0.1250", "0.6250", "params=0.3"})
     EXPECT_THAT(section, HasSubstr(text));
 }
 

@@ -18,7 +18,8 @@ std::string search_table(const SearchResults& r) {
                    {"parameters", Align::right},
                    {"MACs", Align::right},
                    {"time", Align::right},
-                   {"divergence", Align::right},
+                   {"expected", Align::right},
+                   {"measured", Align::right},
                    {"held out", Align::right},
                    {"drop", Align::right},
                    {""}});
@@ -27,7 +28,7 @@ std::string search_table(const SearchResults& r) {
                    percent_of(static_cast<double>(p.parameters), static_cast<double>(r.teacher.parameters)),
                    percent_of(static_cast<double>(p.macs), static_cast<double>(r.teacher.macs)),
                    percent_of(p.milliseconds, r.teacher.milliseconds), format("%.4f", p.divergence),
-                   format("%.2f %%", p.held_out_percent),
+                   p.measured < 0 ? "-" : format("%.4f", p.measured), format("%.2f %%", p.held_out_percent),
                    format("%.2f", r.teacher.held_out_percent - p.held_out_percent),
                    p.chosen ? "chosen" : (p.on_front ? "front" : "")});
   };
@@ -36,12 +37,21 @@ std::string search_table(const SearchResults& r) {
   for (const auto& point : r.points) row(point);
   std::string text = table.text();
   text += format(
+      "Expected and measured: divergence from the teacher before fine-tuning, in nats, by single candidates and pairs, "
+      "and of the whole network, on %lld of the held-out images.\n",
+      static_cast<long long>(r.scored_images));
+  text += format(
       "Accuracy on %lld held-out images after %lld epoch%s of fine-tuning on %lld others, the teacher's too "
       "(before: %.2f %%).\n",
       static_cast<long long>(r.held_out_images), static_cast<long long>(r.tuned_epochs), r.tuned_epochs == 1 ? "" : "s",
       static_cast<long long>(r.tuned_images), r.teacher_held_out_percent);
   text += format("A difference below %.1f points may be chance.\n",
                  chance_points(r.teacher.held_out_percent, r.teacher.held_out_percent, r.held_out_images));
+  double tuning = r.teacher.seconds;
+  for (const auto& point : r.points) tuning += point.seconds;
+  if (r.mapping_seconds >= 0 && r.scoring_seconds >= 0 && r.teacher.seconds >= 0)
+    text += "Mapping took " + duration_text(r.mapping_seconds) + ", scores " + duration_text(r.scoring_seconds) +
+            ", fine-tuning " + duration_text(tuning) + ", some of it maybe in earlier searches.\n";
   if (const auto* chosen = r.chosen())
     text += format("Chosen%s: %s.\n", r.target.empty() ? "" : (" for " + r.target).c_str(), chosen->name.c_str());
   else if (r.max_drop >= 0)

@@ -8,12 +8,6 @@
 namespace mfi {
 namespace {
 
-PartTimes measured(const Network& network) {
-  const auto copy = clone_network(network);
-  copy->to(torch::kCPU);
-  return measure_calmly(*copy, 1);
-}
-
 std::string text_of(Arch arch) {
   arch.name.clear();
   return arch_to_json(arch);
@@ -24,50 +18,39 @@ std::string text_of(Arch arch) {
 MeasuredTimes::MeasuredTimes(std::filesystem::path file) : file_(std::move(file)) {
   try {
     if (std::filesystem::exists(file_)) times_ = nlohmann::json::parse(read_file(file_));
-    if (times_.is_object() && times_.value("machine", "") == machine_text() && times_.contains("compared")) return;
+    if (times_.is_object() && times_.value("machine", "") == machine_text() && times_.contains("by_turns")) return;
   } catch (const nlohmann::json::exception&) {  // of another version
   }
-  times_ = {
-      {"machine", machine_text()}, {"networks", nlohmann::json::object()}, {"compared", nlohmann::json::object()}};
+  times_ = {{"machine", machine_text()}, {"by_turns", nlohmann::json::object()}};
 }
 
-PartTimes MeasuredTimes::of(const Network& network) {
-  const auto key = text_of(network.arch());
-  if (const auto known = times_["networks"].find(key); known != times_["networks"].end())
-    return {known->at("milliseconds").get<std::vector<double>>(), known->at("whole"), known->at("spread")};
-  const auto times = measured(network);
-  if (times.spread > kLargestSpread)
-    calm_ = false;
-  else
-    keep("networks", key, {{"milliseconds", times.milliseconds}, {"whole", times.whole}, {"spread", times.spread}});
-  return times;
-}
-
-std::vector<double> MeasuredTimes::of_all(const std::vector<Arch>& archs,
-                                          const std::function<std::shared_ptr<Network>(size_t)>& make) {
+std::vector<PartTimes> MeasuredTimes::of(const std::vector<Arch>& archs,
+                                         const std::function<std::shared_ptr<Network>(size_t)>& make) {
   std::string text;
   for (const auto& arch : archs) text += text_of(arch) + "\n";
   const auto key = sha256_text(text);
-  if (const auto known = times_["compared"].find(key); known != times_["compared"].end())
-    return known->get<std::vector<double>>();
-  std::vector<double> out;
-  bool all_calm = true;
-  for (size_t i = 0; i < archs.size(); ++i) {
-    throw_if_stopped();
-    const auto times = measured(*make(i));
-    out.push_back(times.whole);
-    all_calm = all_calm && times.spread <= kLargestSpread;
+  std::vector<PartTimes> out;
+  if (const auto known = times_["by_turns"].find(key); known != times_["by_turns"].end()) {
+    for (const auto& each : *known)
+      out.push_back({each.at("milliseconds").get<std::vector<double>>(), each.at("whole"), each.at("spread")});
+    return out;
   }
-  if (all_calm)
-    keep("compared", key, out);
-  else
+  out = measure_by_turns(
+      archs.size(),
+      [&](size_t i) {
+        throw_if_stopped();
+        return make(i);
+      },
+      1);
+  if (worst_spread(out) > kLargestSpread) {
     calm_ = false;
-  return out;
-}
-
-void MeasuredTimes::keep(const std::string& kind, const std::string& key, nlohmann::json value) {
-  times_[kind][key] = std::move(value);
+    return out;
+  }
+  auto& kept = times_["by_turns"][key] = nlohmann::json::array();
+  for (const auto& each : out)
+    kept.push_back({{"milliseconds", each.milliseconds}, {"whole", each.whole}, {"spread", each.spread}});
   replace_file(file_, times_.dump(2) + "\n");
+  return out;
 }
 
 }  // namespace mfi

@@ -9,27 +9,22 @@
 
 namespace mfi {
 
-/// Times of networks by their Archs, for one image on the CPU (measure_calmly), kept in a file, so that an interrupted
-/// search goes on with the same ones. Those of another machine, or another number of threads, are measured anew. While
-/// other work disturbs a measurement it is made again, three times at most; the calmest counts, and is kept only when
-/// it is calm.
+/// Times of networks by their Archs, for one image on the CPU (measure_by_turns), kept in a file, so that an
+/// interrupted search goes on with the same ones. Those of another machine, or another number of threads, are measured
+/// anew. What other work has disturbed is not kept.
 class MeasuredTimes {
  public:
   explicit MeasuredTimes(std::filesystem::path file);
 
-  PartTimes of(const Network& network);
-
-  /// Milliseconds of whole networks that are to be compared: all of them are measured one after the other, however
-  /// many of them are known already beside others. `make` gives the network of an Arch.
-  std::vector<double> of_all(const std::vector<Arch>& archs,
-                             const std::function<std::shared_ptr<Network>(size_t)>& make);
+  /// Of networks that are to be compared: all of them are measured by turns, however many of them are known already
+  /// beside others. `make` gives the network of an Arch. Throws the Error of a stop signal.
+  std::vector<PartTimes> of(const std::vector<Arch>& archs,
+                            const std::function<std::shared_ptr<Network>(size_t)>& make);
 
   /// Whether all that was asked for so far was measured without too much other work on the machine.
   bool calm() const { return calm_; }
 
  private:
-  void keep(const std::string& kind, const std::string& key, nlohmann::json value);
-
   std::filesystem::path file_;
   nlohmann::json times_;
   bool calm_ = true;

@@ -20,10 +20,10 @@ class Times : public testing::Test {
       networks_.push_back(std::make_shared<Network>(archs_.back()));
     }
   }
-  std::vector<double> compare(MeasuredTimes& times, const std::vector<size_t>& which) {
+  std::vector<PartTimes> compare(MeasuredTimes& times, const std::vector<size_t>& which) {
     std::vector<Arch> archs;
     for (const auto i : which) archs.push_back(archs_[i]);
-    return times.of_all(archs, [&](size_t i) {
+    return times.of(archs, [&](size_t i) {
       ++made_;
       return networks_[which[i]];
     });
@@ -40,31 +40,30 @@ TEST_F(Times, OfNetworksThatAreComparedAreMeasuredTogetherAndOnce) {
   MeasuredTimes times(file_);
   const auto both = compare(times, {0, 1});
   ASSERT_THAT(both, SizeIs(2));
-  EXPECT_GT(both[0], 0);
-  EXPECT_EQ(made_, 2);
+  EXPECT_GT(both[0].whole, 0);
+  EXPECT_THAT(both[1].milliseconds, SizeIs(5));
+  EXPECT_GE(made_, 10);
   if (!times.calm()) GTEST_SKIP() << "the machine is too busy for times that are kept";
+  made_ = 0;
   MeasuredTimes again(file_);
-  EXPECT_THAT(compare(again, {0, 1}), ElementsAreArray(both));
-  EXPECT_EQ(made_, 2);
+  const auto same = compare(again, {0, 1});
+  EXPECT_EQ(made_, 0);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(same[i].whole, both[i].whole);
+    EXPECT_THAT(same[i].milliseconds, ElementsAreArray(both[i].milliseconds));
+  }
   compare(again, {1});
-  EXPECT_EQ(made_, 3) << "beside others its time may be another one";
-}
-
-TEST_F(Times, OfPartsAreKept) {
-  MeasuredTimes times(file_);
-  const auto one = times.of(*networks_[0]);
-  EXPECT_THAT(one.milliseconds, SizeIs(5));
-  if (!times.calm()) GTEST_SKIP() << "the machine is too busy for times that are kept";
-  EXPECT_THAT(MeasuredTimes(file_).of(*networks_[0]).milliseconds, ElementsAreArray(one.milliseconds));
+  EXPECT_GT(made_, 0) << "beside others its time may be another one";
 }
 
 TEST_F(Times, OfAnotherVersionAreMeasuredAnew) {
   for (const auto* text : {"{", "[]"}) {
     replace_file(file_, text);
     MeasuredTimes times(file_);
+    made_ = 0;
     EXPECT_THAT(compare(times, {0}), SizeIs(1)) << text;
+    EXPECT_GT(made_, 0);
   }
-  EXPECT_EQ(made_, 2);
 }
 
 TEST_F(Times, OfAnotherMachineAreMeasuredAnew) {
@@ -75,8 +74,9 @@ TEST_F(Times, OfAnotherMachineAreMeasuredAnew) {
   json["machine"] = "another";
   replace_file(file_, json.dump());
   MeasuredTimes elsewhere(file_);
+  made_ = 0;
   compare(elsewhere, {0});
-  EXPECT_EQ(made_, 2);
+  EXPECT_GT(made_, 0);
 }
 
 }  // namespace

@@ -87,6 +87,12 @@ class Scorer {
 
 }  // namespace
 
+double mean_divergence(const torch::Tensor& teacher_logits, const torch::Tensor& logits) {
+  const auto target = at::log_softmax(teacher_logits, 1);
+  const auto each = at::kl_div(at::log_softmax(logits, 1), target, at::Reduction::None, /*log_target=*/true).sum(1);
+  return at::where(each.isfinite(), each, kNoAnswer).mean().item<double>();
+}
+
 Divergences score(const Network& teacher, const CandidateSet& candidates, const Dataset& data,
                   const Normalisation& normalisation, torch::Dtype dtype, const ScoringProgress& progress) {
   torch::NoGradGuard no_grad;

@@ -25,4 +25,8 @@ using ScoringProgress = std::function<void(int64_t done, int64_t all)>;
 Divergences score(const Network& teacher, const CandidateSet& candidates, const Dataset& data,
                   const Normalisation& normalisation, torch::Dtype dtype, const ScoringProgress& progress = {});
 
+/// The same mean divergence of a whole network from its answers and the teacher's, both [N, classes], float32, as
+/// classifier_logits gives them. An image without a finite answer counts as 1000 nats.
+double mean_divergence(const torch::Tensor& teacher_logits, const torch::Tensor& logits);
+
 }  // namespace mfi

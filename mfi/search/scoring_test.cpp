@@ -56,9 +56,19 @@ TEST(Score, IsTheDivergenceOfTheNetworksThatTheyWouldMake) {
       for (size_t b = 0; b + 1 < set.candidates()[stage + 1].size(); ++b) {
         choice[stage + 1] = b;
         EXPECT_NEAR(scores.pair[stage][a][b], expected(choice), 1e-4) << stage << " " << a << " " << b;
+        const auto logits = classifier_logits(*set.assemble(teacher, choice), data, normalisation, torch::kFloat32);
+        EXPECT_NEAR(mean_divergence(target, logits), expected(choice), 1e-6);
       }
     }
   }
+}
+
+TEST(Score, CountsAnswersOfAWholeNetworkThatAreNotFiniteAsTheWorst) {
+  const auto teacher = torch::randn({4, 10});
+  auto logits = teacher.clone();
+  EXPECT_NEAR(mean_divergence(teacher, logits), 0, 1e-6);
+  logits[1][3] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_NEAR(mean_divergence(teacher, logits), 250, 1e-6);
 }
 
 TEST(Score, CountsAnswersThatAreNotFiniteAsTheWorst) {

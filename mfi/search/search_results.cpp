@@ -21,7 +21,9 @@ Json to_json(const SearchPoint& p) {
           {"macs", p.macs},
           {"milliseconds", p.milliseconds},
           {"divergence", p.divergence},
+          {"measured_divergence", p.measured},
           {"held_out_percent", p.held_out_percent},
+          {"seconds", p.seconds},
           {"on_front", p.on_front},
           {"chosen", p.chosen}};
 }
@@ -34,7 +36,9 @@ SearchPoint point_from(const Json& json) {
   p.macs = json.at("macs");
   p.milliseconds = json.at("milliseconds");
   p.divergence = json.at("divergence");
+  p.measured = json.value("measured_divergence", p.measured);  // not there before mfi measured it
   p.held_out_percent = json.at("held_out_percent");
+  p.seconds = json.value("seconds", p.seconds);
   p.on_front = json.at("on_front");
   p.chosen = json.at("chosen");
   return p;
@@ -55,7 +59,7 @@ CandidateResult candidate_from(const Json& json) {
 std::string csv_of(const SearchResults& results) {
   std::string text =
       "point,stages,parameters,parameters_share,macs,macs_share,milliseconds,milliseconds_share,divergence,"
-      "held_out_percent,drop,on_front,chosen\n";
+      "measured_divergence,held_out_percent,drop,on_front,chosen\n";
   const auto& teacher = results.teacher;
   const auto row = [&](const SearchPoint& p) {
     const auto share = [](double part, double whole) { return format("%.4f", whole > 0 ? part / whole : 0); };
@@ -63,7 +67,8 @@ std::string csv_of(const SearchResults& results) {
             share(static_cast<double>(p.parameters), static_cast<double>(teacher.parameters)) + "," +
             std::to_string(p.macs) + "," + share(static_cast<double>(p.macs), static_cast<double>(teacher.macs)) + "," +
             format("%.4f", p.milliseconds) + "," + share(p.milliseconds, teacher.milliseconds) + "," +
-            format("%.5f,%.3f,%.3f", p.divergence, p.held_out_percent, teacher.held_out_percent - p.held_out_percent) +
+            format("%.5f,%.5f,%.3f,%.3f", p.divergence, p.measured, p.held_out_percent,
+                   teacher.held_out_percent - p.held_out_percent) +
             "," + (p.on_front ? "1" : "0") + "," + (p.chosen ? "1" : "0") + "\n";
   };
   row(teacher);
@@ -96,6 +101,8 @@ void write_search_results(const fs::path& folder, const SearchResults& r) {
                   {"scored_images", r.scored_images},
                   {"tuned_epochs", r.tuned_epochs},
                   {"tuned_images", r.tuned_images},
+                  {"mapping_seconds", r.mapping_seconds},
+                  {"scoring_seconds", r.scoring_seconds},
                   {"teacher_held_out_percent", r.teacher_held_out_percent},
                   {"teacher", to_json(r.teacher)},
                   {"candidates", candidates},
@@ -120,6 +127,8 @@ SearchResults read_search_results(const fs::path& folder) {
     r.scored_images = json.at("scored_images");
     r.tuned_epochs = json.at("tuned_epochs");
     r.tuned_images = json.at("tuned_images");
+    r.mapping_seconds = json.value("mapping_seconds", r.mapping_seconds);
+    r.scoring_seconds = json.value("scoring_seconds", r.scoring_seconds);
     r.teacher_held_out_percent = json.at("teacher_held_out_percent");
     r.teacher = point_from(json.at("teacher"));
     for (const auto& stage : json.at("candidates")) {

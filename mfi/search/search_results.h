@@ -23,7 +23,9 @@ struct SearchPoint {
   int64_t parameters = 0, macs = 0;
   double milliseconds = 0;      // measured of the whole network
   double divergence = 0;        // expected, by single candidates and pairs; nats
+  double measured = -1;         // divergence of the whole network, as mapped; nats; below 0: not known
   double held_out_percent = 0;  // after the short fine-tuning
+  double seconds = -1;          // that its training took; below 0: not known
   bool on_front = false;        // none that costs no more is as good
   bool chosen = false;          // the best within the target
 };
@@ -34,6 +36,7 @@ struct SearchResults {
   double max_drop = -1;  // points; below 0: not given
   int64_t held_out_images = 0, scored_images = 0;
   int64_t tuned_epochs = 0, tuned_images = 0;
+  double mapping_seconds = -1, scoring_seconds = -1;     // below 0: not known
   double teacher_held_out_percent = 0;                   // before the same short fine-tuning
   SearchPoint teacher;                                   // after it
   std::vector<std::vector<CandidateResult>> candidates;  // [stage], the last is the teacher's own stage

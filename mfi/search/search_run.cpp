@@ -1,6 +1,7 @@
 #include "mfi/search/search_run.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -109,13 +110,12 @@ class Search {
     set.to(torch::Device(recipe_.runtime.device));
     SearchResults out = facts();
     out.candidates = candidate_costs(teacher_->arch(), set.candidates());
-    measure_candidates(set, out);
+    const auto teacher_milliseconds = measure_candidates(set, out);
     if (std::ranges::any_of(options_.targets, is_latency)) say_if_busy();
-    const auto costs =
-        choice_costs(teacher_->arch(), out.candidates, options_.targets, times_->of(*teacher_).milliseconds);
+    const auto costs = choice_costs(teacher_->arch(), out.candidates, options_.targets, teacher_milliseconds);
     if (!options_.targets.empty()) require_reachable(costs, options_.targets);
-    map(set);
-    const auto divergences = scores(set);
+    out.mapping_seconds = map(set);
+    const auto divergences = scores(set, out.scoring_seconds);
     for (size_t stage = 0; stage < out.candidates.size(); ++stage)
       for (size_t i = 0; i < out.candidates[stage].size(); ++i)
         out.candidates[stage][i].divergence = divergences.single[stage][i];
@@ -254,7 +254,8 @@ class Search {
     observer_.on_step_done(result, was_done);
   }
 
-  void map(CandidateSet& set) {
+  // Returns the seconds that it took, now or before.
+  double map(CandidateSet& set) {
     std::string archs;
     for (const auto& stage : set.candidates())
       for (const auto& candidate : stage) {
@@ -262,8 +263,10 @@ class Search {
         alone.stages = {candidate.arch};
         archs += arch_to_json(alone) + "\n";
       }
+    auto mapped_as = recipe_;
+    mapped_as.map.own_input = Recipe().map.own_input;  // of a student, which is not there
     const auto fingerprint =
-        sha256_text(identity_ + archs + section_text(recipe_, "map") + section_text(recipe_, "objective"));
+        sha256_text(identity_ + archs + section_text(mapped_as, "map") + section_text(recipe_, "objective"));
     // By what they are: another [search] makes others, and may be taken back.
     mapped_ = folder_ / ("candidates-" + fingerprint.substr(0, 16));
     const auto file = mapped_ / "candidates.safetensors", done = mapped_ / "result.json";
@@ -285,14 +288,20 @@ class Search {
     load_tensors(file, named_tensors(set));
     candidates_hash_ = sha256_file(file);
     set.eval();
+    return record(done, fingerprint)->at("seconds");
   }
 
-  Divergences scores(const CandidateSet& set) {
+  // seconds: that it took, now or before.
+  Divergences scores(const CandidateSet& set, double& seconds) {
     const auto file = mapped_ / "scores.json";
     const auto fingerprint = sha256_text(identity_ + candidates_hash_ + std::to_string(data_.scored.size()));
-    if (const auto json = record(file, fingerprint))
+    if (const auto json = record(file, fingerprint)) {
+      seconds = json->value("seconds", seconds);
       return {json->at("single").get<std::vector<std::vector<double>>>(),
               json->at("pair").get<std::vector<std::vector<std::vector<double>>>>()};
+    }
+    using Clock = std::chrono::steady_clock;
+    const auto start = Clock::now();
     int64_t quarters = 0;
     const auto out =
         score(*teacher_, set, data_.scored, data_.splits.normalisation, dtype_, [&](int64_t done, int64_t all) {
@@ -301,7 +310,8 @@ class Search {
           observer_.on_message(
               format("scoring candidates and pairs of them: %lld %%", static_cast<long long>(25 * quarters)));
         });
-    write_record(file, fingerprint, {{"single", out.single}, {"pair", out.pair}});
+    seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    write_record(file, fingerprint, {{"single", out.single}, {"pair", out.pair}, {"seconds", seconds}});
     return out;
   }
 
@@ -322,29 +332,34 @@ class Search {
     return out;
   }
 
-  // Networks of the first candidate of each stage, of the second, ...: a part's time does not depend on the others.
-  void measure_candidates(const CandidateSet& set, SearchResults& out) {
+  // Times of whole networks beside each other: one does not compare with that of another hour.
+  std::vector<PartTimes> times_of(const CandidateSet& set, const std::vector<std::vector<size_t>>& choices) {
+    std::vector<Arch> archs;
+    for (const auto& choice : choices) archs.push_back(assembled_arch(teacher_->arch(), set.candidates(), choice));
+    return times_->of(archs, [&](size_t i) { return set.assemble(*teacher_, choices[i]); });
+  }
+
+  // Networks of the first candidate of each stage, of the second, ...: a part's time does not depend on the others. The
+  // last of them is the teacher. Returns the milliseconds of its parts.
+  std::vector<double> measure_candidates(const CandidateSet& set, SearchResults& out) {
     const auto& all = set.candidates();
     size_t most = 0;
     for (const auto& stage : all) most = std::max(most, stage.size());
-    for (size_t i = 0; i < most; ++i) {
-      std::vector<size_t> choice;
-      for (const auto& stage : all) choice.push_back(std::min(i, stage.size() - 1));
-      const auto network = set.assemble(*teacher_, choice);
-      throw_if_stopped();
-      const auto times = times_->of(*network);
-      for (size_t stage = 0; stage < all.size(); ++stage)
-        if (i < all[stage].size()) out.candidates[stage][i].milliseconds = times.milliseconds[stage + 1];
-    }
+    std::vector<std::vector<size_t>> choices(most);
+    for (size_t i = 0; i < most; ++i)
+      for (const auto& stage : all) choices[i].push_back(std::min(i, stage.size() - 1));
+    const auto times = times_of(set, choices);
+    for (size_t stage = 0; stage < all.size(); ++stage)
+      for (size_t i = 0; i < all[stage].size(); ++i)
+        out.candidates[stage][i].milliseconds = times[i].milliseconds[stage + 1];
+    return times.back().milliseconds;
   }
 
-  // The teacher and all points beside each other: a time does not compare with one of another hour.
+  // The teacher and all points.
   void measure_points(const CandidateSet& set, const std::vector<std::vector<size_t>>& choices, SearchResults& out) {
-    std::vector<Arch> archs;
-    for (const auto& choice : choices) archs.push_back(assembled_arch(teacher_->arch(), set.candidates(), choice));
-    const auto times = times_->of_all(archs, [&](size_t i) { return set.assemble(*teacher_, choices[i]); });
-    out.teacher.milliseconds = times.at(0);
-    for (size_t i = 0; i < out.points.size(); ++i) out.points[i].milliseconds = times.at(i + 1);
+    const auto times = times_of(set, choices);
+    out.teacher.milliseconds = times.at(0).whole;
+    for (size_t i = 0; i < out.points.size(); ++i) out.points[i].milliseconds = times.at(i + 1).whole;
     say_if_busy();
   }
 
@@ -372,7 +387,16 @@ class Search {
     return evaluate_classifier(network, data_.held_out, data_.splits.normalisation, dtype_).top1_percent;
   }
 
-  // Fine-tunes one combination and judges it on the held-out images.
+  // How far the network moves the teacher's answers to the images that candidates are scored on.
+  double measured_divergence(const Network& network) {
+    const auto logits = [&](const Network& each) {
+      return classifier_logits(each, data_.scored, data_.splits.normalisation, dtype_);
+    };
+    if (!teacher_logits_.defined()) teacher_logits_ = logits(*teacher_);
+    return mean_divergence(teacher_logits_, logits(network));
+  }
+
+  // Measures one combination as mapped, fine-tunes it and judges it on the held-out images.
   SearchPoint tuned(const CandidateSet& set, size_t number, const Choice& choice) {
     const auto name = tune_name(number);
     SearchPoint point;
@@ -395,15 +419,23 @@ class Search {
     const auto file = place / "result.json";
     auto found = record(file, fingerprint);
     step(name, found.has_value(), [&] {
+      const double as_mapped = measured_divergence(*network);
       ClassificationTask task(network, std::vector<Learns>(network->part_count(), Learns::all), tune_settings(recipe_),
                               teacher_, data_.splits.normalisation, dtype_);
       const auto outcome = train(task, job(plan_.step(name), place, data_.tuned, fingerprint), observer_);
-      found = Json{{"stages", point.stages}, {"held_out_percent", accuracy(*network)}, {"seconds", outcome.seconds}};
+      found = Json{{"stages", point.stages},
+                   {"measured_divergence", as_mapped},
+                   {"held_out_percent", accuracy(*network)},
+                   {"seconds", outcome.seconds}};
       write_record(file, fingerprint, *found);
       StateFiles(place).remove();
       return outcome.seconds;
     });
+    // Still as mapped, where another mfi fine-tuned it that did not measure it.
+    point.measured =
+        found->contains("measured_divergence") ? found->at("measured_divergence") : Json(measured_divergence(*network));
     point.held_out_percent = found->at("held_out_percent");
+    point.seconds = found->at("seconds");
     observer_.on_message(point.name + " (" + join(point.stages, " | ") +
                          "): " + format("%.2f %% of the held-out images", point.held_out_percent));
     return point;
@@ -419,6 +451,7 @@ class Search {
   std::optional<RunLock> lock_;
   SearchData data_;
   std::shared_ptr<Network> teacher_;
+  torch::Tensor teacher_logits_;  // for the images that candidates are scored on
   std::string teacher_hash_, identity_, candidates_hash_;
   std::optional<MeasuredTimes> times_;
   bool said_busy_ = false;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
@@ -126,12 +127,61 @@ TEST_F(FinishedSearch, ChoosesTheMostAccurateWithinTheTarget) {
     }
 }
 
+// What single candidates and pairs say is exact where no more than two neighbours are exchanged.
+TEST_F(FinishedSearch, MeasuresTheWholeNetworkBeforeItsFineTuning) {
+  EXPECT_NEAR(results_->teacher.measured, 0, 1e-6);
+  int exact = 0;
+  for (const auto& point : results_->points) {
+    EXPECT_GT(point.measured, 0);
+    if (point.stages.front() == "all" || point.stages.back() == "all") {
+      EXPECT_NEAR(point.measured, point.divergence, 1e-4) << point.name;
+      ++exact;
+    }
+  }
+  EXPECT_GT(exact, 0);
+  EXPECT_GT(results_->mapping_seconds, 0);
+  EXPECT_GT(results_->scoring_seconds, 0);
+}
+
+TEST_F(FinishedSearch, ReadsWhatWasWrittenBeforeWholeNetworksWereMeasured) {
+  const auto copy = folder_->path() / "before";
+  fs::create_directories(copy);
+  auto json = nlohmann::json::parse(read_file(out() / "search/front.json"));
+  for (const char* key : {"mapping_seconds", "scoring_seconds"}) EXPECT_EQ(json.erase(key), 1u);
+  for (auto& point : json["points"])
+    for (const char* key : {"measured_divergence", "seconds"}) EXPECT_EQ(point.erase(key), 1u);
+  replace_file(copy / "front.json", json.dump());
+  const auto read = read_search_results(copy);
+  EXPECT_LT(read.points[0].measured, 0);
+  EXPECT_LT(read.mapping_seconds, 0);
+}
+
+TEST_F(FinishedSearch, ChoosesByMeasuredTimes) {
+  const auto copy = folder_->path() / "fast";
+  fs::copy(out(), copy, fs::copy_options::recursive);
+  auto asked = options(copy, 0.95);
+  asked.targets[0].kind = SearchTarget::Kind::latency;
+  Log log;
+  const auto results = run_search(tiny_recipe(), asked, log);
+  ASSERT_TRUE(results.chosen());
+  EXPECT_LE(results.chosen()->milliseconds, 0.95 * results.teacher.milliseconds);
+  double before = 0;
+  for (const auto& point : results.points) {
+    EXPECT_GE(point.milliseconds, before) << "sorted by what was asked for";
+    before = point.milliseconds;
+  }
+  EXPECT_GT(before, 0);
+  EXPECT_EQ(results.target, "latency=0.95");
+}
+
 TEST_F(FinishedSearch, WritesWhatItFoundAndReadsItAgain) {
   const auto read = read_search_results(out() / "search");
   ASSERT_EQ(read.points.size(), results_->points.size());
   for (size_t i = 0; i < read.points.size(); ++i) {
     EXPECT_EQ(read.points[i].stages, results_->points[i].stages);
     EXPECT_EQ(read.points[i].held_out_percent, results_->points[i].held_out_percent);
+    EXPECT_EQ(read.points[i].measured, results_->points[i].measured);
+    EXPECT_EQ(read.points[i].seconds, results_->points[i].seconds);
   }
   EXPECT_EQ(read.candidates.size(), 3u);
   EXPECT_EQ(read.target, "params=0.6");
