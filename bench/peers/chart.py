@@ -47,7 +47,7 @@ def _colour(row):
 
 def _mark(row, x, y):
     """Disc: hybrid; diamond: teacher; four to six corners: controls; triangles: peers, downwards where MACs were the limit, notched
-    where each layer lost its share, hollow where they were trained with the hybrid's settings."""
+    where each layer lost its share, hollow where they were trained with their users' settings."""
     if row["name"] == "hybrid":
         shape = "disc"
     elif "method" in row:
@@ -57,4 +57,4 @@ def _mark(row, x, y):
     else:
         shape = CONTROLS[row["name"]][0]
     hover = f"{legend_text(row)}: {statistics.mean(row['test_top1_percent']):.2f} %"
-    return svg.mark(shape, x, y, _colour(row), hover, hollow=row.get("recipe") == "ours")
+    return svg.mark(shape, x, y, _colour(row), hover, hollow=row.get("recipe") == "users")

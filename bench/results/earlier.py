@@ -1,5 +1,5 @@
 """Figures that stand in docs/results already: those whose runs are gone, with the machine that they were on, can be kept."""
-from figures import KIND, PER_SEED
+from figures import KIND, PER_SEED, note_recipes
 from run_files import differences
 from tasks import DONE, same_answers
 
@@ -15,6 +15,8 @@ class Earlier:
         """recipe: what the study's teacher and networks are trained by, flat. With another one nothing is kept."""
         if value and (differences(recipe, value.get("recipe", {})) or differences(value["recipe"], recipe)):
             value = None
+        if value:
+            note_recipes(value)
         self.value = value
 
     def chosen(self, search):

@@ -83,6 +83,13 @@ def name_of(row):
     return f"{row['method']} {row['scope']} {MATCHES[row['match']]}{trained(row)}" if "method" in row else row["step"]
 
 
+def note_recipes(value):
+    """In figures from before there were peers with other settings than the hybrid's: which ones they were trained with."""
+    asked = [each for wanted in value["asked"].values() for each in wanted if isinstance(each, dict)]
+    for kind in [row for row in value["figures"] if "method" in row] + asked:
+        kind.setdefault("recipe", "ours")
+
+
 def trained(kind):
     """What the name of a peer ends with that was not trained as the hybrid."""
     return " with users' settings" if kind["recipe"] == "users" else ""
@@ -90,6 +97,7 @@ def trained(kind):
 
 class Study:
     def __init__(self, value):
+        note_recipes(value)
         self.value, self.rows = value, value["figures"]
         self.name, self.dataset = value["study"], value["dataset"]
         self.test_images, self.held_out_images = value["test_images"], value["held_out_images"]

@@ -153,7 +153,7 @@ TEST(CommandLine, SaysWhatAPageOfARunNeeds) {
   expect_failure(run_program({"report", "x", "y", "--html"}), ExitCode::usage, "expected a file to write");
   TemporaryFolder folder;
   expect_failure(run_program({"report", "x", "y", "--html", folder.path()}), ExitCode::usage, "this is a folder");
-  expect_failure(run_program({"report", folder.path(), "--html"}), ExitCode::not_found, "results.json");
+  expect_failure(run_program({"report", folder.path(), "--html"}), ExitCode::not_found, "no run has finished a step there");
   EXPECT_FALSE(fs::exists(folder.path() / "report.html"));
 }
 
@@ -221,7 +221,7 @@ TEST(CommandLine, RefusesADamagedModel) {
 
 TEST(CommandLine, FindsNoResultsInAnEmptyFolder) {
   TemporaryFolder folder;
-  expect_failure(run_program({"report", folder.path()}), ExitCode::not_found, "results.json");
+  expect_failure(run_program({"report", folder.path()}), ExitCode::not_found, "no run has finished a step there");
 }
 
 TEST(CommandLine, NeedsCudaToUseIt) {

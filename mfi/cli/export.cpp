@@ -1,5 +1,6 @@
 // mfi export
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -7,6 +8,7 @@
 #include "mfi/cli/commands.h"
 #include "mfi/cli/help_facts.h"
 #include "mfi/cli/model_data.h"
+#include "mfi/cli/shell_word.h"
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
@@ -167,7 +169,11 @@ void run_export(const ExportArguments& arguments) {
   said << ", " << bytes_text(static_cast<double>(fs::file_size(arguments.out)));
   if (format == "pytorch")
     said << ", and its weights in " << fs::path(arguments.out).replace_extension(".safetensors").string();
-  said << "\n'mfi verify " << arguments.out << " --against " << arguments.model << "' runs it and compares\n";
+  // Without images at hand the command would end with where to give them.
+  const bool lacks_data = model.info.dataset != "sample" && !std::getenv("MFI_DATA") && arguments.data.empty();
+  said << "\n'mfi verify " << arguments.out << " --against " << arguments.model
+       << (arguments.data.empty() ? (lacks_data ? " --data DIR" : "") : " --data " + shell_quoted(arguments.data))
+       << "' runs it and compares\n";
 }
 
 }  // namespace
@@ -200,7 +206,8 @@ void add_export_command(CLI::App& program, Action& action) {
       "Batch norms and time embeddings are folded: what comes out is one plain network.\n\n"
       "Example:\n  mfi export runs/cifar10-resnet34-w16/hybrid/model.safetensors \\\n"
       "    --out hybrid.onnx" +
-      exit_codes_section({ExitCode::usage, ExitCode::not_found, ExitCode::cannot_write, ExitCode::checkpoint}) +
+      exit_codes_section({ExitCode::usage, ExitCode::bad_data, ExitCode::not_found, ExitCode::cannot_write,
+                          ExitCode::checkpoint, ExitCode::interrupted, ExitCode::terminated}) +
       environment_section({"MFI_DATA"}));
   command->callback([=, &action] { action = [=] { run_export(*a); }; });
 }

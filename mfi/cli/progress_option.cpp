@@ -12,14 +12,17 @@ namespace mfi {
 
 void add_on_nonfinite_option(CLI::App& command, std::string& on_nonfinite) {
   command
-      .add_option("--on-nonfinite", on_nonfinite,
-                  "Where a loss, gradient or statistic is NaN or infinite: stop, or rewind: go back to the last "
-                  "state with half the learning rate")
+      .add_option(
+          "--on-nonfinite", on_nonfinite,
+          "Where a loss, gradient or statistic is NaN or infinite: stop (the default), or rewind: go back to the "
+          "last state with half the learning rate")
       ->check(CLI::IsMember({"stop", "rewind"}));
 }
 
 void add_progress_option(CLI::App& command, std::string& progress) {
-  command.add_option("--progress", progress, "auto: a live list of the steps on a terminal, plain lines elsewhere")
+  command
+      .add_option("--progress", progress,
+                  "auto (the default): a live list of the steps on a terminal, plain lines elsewhere")
       ->check(CLI::IsMember({"auto", "bar", "plain", "json", "none"}));
 }
 

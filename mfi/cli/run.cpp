@@ -161,7 +161,9 @@ void add_run_command(CLI::App& program, Action& action) {
   add_on_nonfinite_option(*command, arguments->on_nonfinite);
   auto* only = command->add_option("--only", arguments->only, "Run just this step; what it needs must be done")
                    ->type_name("STEP");
-  command->add_option("--jobs", arguments->jobs, "Steps that may run at once, each with its share of the cores")
+  command
+      ->add_option("--jobs", arguments->jobs,
+                   "Steps that may run at once, each with its share of the cores; default: 1")
       ->check(CLI::Range(1, 1024))
       ->excludes(only);
   add_progress_option(*command, arguments->progress);
@@ -174,8 +176,9 @@ void add_run_command(CLI::App& program, Action& action) {
       "Examples:\n"
       "  mfi run recipes/cifar10-resnet34-w16.toml --data ~/data --set hybrid.epochs=8\n"
       "  mfi run recipes/cifar10-resnet34-w16.toml --data ~/data --jobs 4" +
-      exit_codes_section({ExitCode::not_found, ExitCode::lost, ExitCode::io, ExitCode::busy, ExitCode::diverged,
-                          ExitCode::recipe, ExitCode::interrupted, ExitCode::terminated}) +
+      exit_codes_section({ExitCode::usage, ExitCode::bad_data, ExitCode::not_found, ExitCode::lost,
+                          ExitCode::cannot_write, ExitCode::io, ExitCode::busy, ExitCode::diverged, ExitCode::recipe,
+                          ExitCode::checkpoint, ExitCode::interrupted, ExitCode::terminated}) +
       environment_section({"MFI_DATA", "OMP_NUM_THREADS"}));
   command->callback([=, &action] { action = [=] { run(*arguments); }; });
 }

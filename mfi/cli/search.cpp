@@ -119,13 +119,15 @@ void add_search_command(CLI::App& program, Action& action) {
   add_progress_option(*command, arguments->progress);
   command->footer(
       "The same command again goes on where it was interrupted; another target uses what has been trained. The teacher "
-      "of a run folder is taken as it is. What is found lies in RUN/search (docs/search.md).\n\n"
+      "of a run folder is taken as it is, where its settings have not changed. What is found lies in RUN/search "
+      "(docs/search.md).\n\n"
       "Examples:\n"
       "  mfi search recipes/cifar10-resnet34-w16.toml --data ~/data \\\n"
       "    --target params=0.3 --set hybrid.distillation=0.9\n"
       "  mfi search recipes/sample.toml --target params=0.4 --target macs=0.6 \\\n"
       "    --set hybrid.distillation=0.9" +
-      exit_codes_section({ExitCode::not_found, ExitCode::io, ExitCode::busy, ExitCode::diverged, ExitCode::recipe,
+      exit_codes_section({ExitCode::usage, ExitCode::bad_data, ExitCode::not_found, ExitCode::cannot_write,
+                          ExitCode::io, ExitCode::busy, ExitCode::diverged, ExitCode::recipe, ExitCode::checkpoint,
                           ExitCode::missed, ExitCode::interrupted, ExitCode::terminated}) +
       environment_section({"MFI_DATA", "OMP_NUM_THREADS"}));
   command->callback([=, &action] { action = [=] { search(*arguments); }; });

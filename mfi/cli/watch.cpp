@@ -211,7 +211,8 @@ void add_watch_command(CLI::App& program, Action& action) {
   command->add_option("RUN", arguments->run, "Run folder; waits where no run has begun there")->required();
   command->add_flag("--once", arguments->once, "Print where the run stands, and end");
   command->add_flag("--json", arguments->json, "The same as one JSON object");
-  command->add_option("--interval", arguments->interval, "Seconds between two looks")->check(CLI::Range(0.05, 3600.0));
+  command->add_option("--interval", arguments->interval, "Seconds between two looks; default: 1")
+      ->check(CLI::Range(0.05, 3600.0));
   command->footer(
       "Ends with the run: exit code 0 when all its steps are done, 69 when it has stopped before.\n"
       "It needs nothing but the folder; Ctrl-C ends the watching, not the run.\n\n"

@@ -155,7 +155,8 @@ class Lister {
     if (found_.empty())
       throw DataError(
           place_ +
-          ": no pictures found; expected folders train/CLASS and test/CLASS, or CLASS, of .jpg, .png or .webp files");
+          ": no pictures found; expected folders train/CLASS and test/CLASS, or CLASS, of .jpg, .png or .webp files. "
+          "CIFAR is read in its binary version, which `mfi data get` downloads");
     std::set<std::string> names;
     for (const auto& picture : found_)
       if (names.insert(picture.label).second && !is_utf8(picture.label))

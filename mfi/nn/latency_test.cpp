@@ -45,6 +45,11 @@ TEST_F(ByTurns, OneSlowPhaseIsInNoNetworksTime) {
   }
 }
 
+TEST_F(ByTurns, GoOnWithThoseThatWereDisturbed) {
+  EXPECT_THAT(wholes([](int number) { return number == 1 || number == 4 ? 3.0 : 1.0; }), ElementsAre(3, 6, 9));
+  EXPECT_EQ(measured_, 15 + 5);
+}
+
 TEST_F(ByTurns, GoOnWhileTheMachineIsBusy) {
   EXPECT_THAT(wholes([](int number) { return number < 8 ? 3.0 : 1.0; }), ElementsAre(3, 6, 9));
   EXPECT_EQ(measured_, 30) << "until it is calm";

@@ -173,6 +173,9 @@ std::string assign(Recipe& recipe, const RecipeEntry& entry, const toml::node& n
 
 // ---- Files and overrides -----------------------------------------------------------------------
 
+constexpr const char* kWhereRecipesAre =
+    "; those that come with mfi are in recipes of its source, and in share/mfi/recipes where it is installed";
+
 std::string read_text(const fs::path& file) {
   std::error_code error;
   const auto status = fs::status(file, error);
@@ -180,14 +183,14 @@ std::string read_text(const fs::path& file) {
     const auto folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
     auto message = file.string() + ": no such recipe";
     if (!fs::is_directory(folder, error))
-      throw NotFoundError(message + "; there is no folder " + folder.string() + " either");
+      throw NotFoundError(message + "; there is no folder " + folder.string() + " either" + kWhereRecipesAre);
     std::vector<std::string> stems;
     for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
       if (it->path().extension() == ".toml") stems.push_back(it->path().stem().string());
     std::sort(stems.begin(), stems.end());  // a folder has no order; the answer should
     const auto nearest = nearest_name(file.stem().string(), stems);
-    if (!nearest.empty()) message += "; did you mean " + (file.parent_path() / (nearest + ".toml")).string() + "?";
-    throw NotFoundError(message);
+    if (nearest.empty()) throw NotFoundError(message + kWhereRecipesAre);
+    throw NotFoundError(message + "; did you mean " + (file.parent_path() / (nearest + ".toml")).string() + "?");
   }
   if (status.type() == fs::file_type::directory)
     throw NotFoundError(file.string() + ": is a folder, expected a recipe file");

@@ -198,7 +198,7 @@ class Runner {
     if (!missing.empty())
       throw NotFoundError(step.name + ": needs " + join(missing, " and ") + ", not done in " + options_.out.string() +
                           " with these settings and data; first run " + (missing.size() == 1 ? "it" : "them") +
-                          " with --only " + missing.front() + ", or all steps without --only");
+                          " with --only " + join(missing, " and --only ") + ", or all steps without --only");
     run_unless_done(step);
     if (!leaves_files_) folder_->write_results_of_all();
   }
@@ -231,6 +231,12 @@ RunResults run_pipeline(const Recipe& recipe, const RunOptions& options, RunObse
   return results;
 }
 
-RunResults collect_results(const fs::path& out) { return read_results(out / "results.json"); }
+RunResults collect_results(const fs::path& out) {
+  std::error_code error;
+  if (fs::status(out / "results.json", error).type() == fs::file_type::not_found)
+    throw NotFoundError(out.string() +
+                        ": no run has finished a step there; expected a folder that `mfi run` has written");
+  return read_results(out / "results.json");
+}
 
 }  // namespace mfi

@@ -103,7 +103,7 @@ void ConsoleObserver::on_epoch(const std::string& step, const Metrics& row) {
   parts.push_back(speed_text(value_of(row, "images_per_second", last.images_per_second)));
   if (last.epochs > 0) {
     if (last.epoch < last.epochs) parts.push_back(duration_text(last.seconds_left_in_step) + " left in step");
-    parts.push_back(duration_text(state_.seconds_left()) + " in run");
+    parts.push_back(duration_text(state_.seconds_left()) + " left in run");
   }
   print(format("%s: epoch %.0f/%lld, ", state_.label(step).c_str(), value_of(row, "epoch", 0),
                static_cast<long long>(last.epochs)) +
@@ -122,7 +122,7 @@ std::string ConsoleObserver::progress_text(const Progress& progress) const {
   if (progress.accuracy_percent >= 0) text += format(", train %.1f %%", progress.accuracy_percent);
   text += ", " + speed_text(progress.images_per_second);
   text += ", " + duration_text(progress.seconds_left_in_step) + " left in step, ";
-  return text + duration_text(state_.seconds_left()) + " in run";
+  return text + duration_text(state_.seconds_left()) + " left in run";
 }
 
 void ConsoleObserver::print(const std::string& line) {

@@ -85,7 +85,7 @@ TEST_F(Console, TellsTimeLeftForTheStepAndForTheRun) {
   // The hybrid: 4 epochs of 1000 images at 50 a second are 80 s.
   EXPECT_EQ(out_.str(),
             "[1/2] teacher: epoch 1/2  50 %, loss 1.5, train 42.0 %, 50 images/s, 30.0 s left in step, "
-            "1 min 50 s in run\n");
+            "1 min 50 s left in run\n");
 }
 
 TEST_F(Console, InPlainStyleWritesAtMostOneLineIn30Seconds) {
@@ -110,7 +110,7 @@ TEST_F(Console, InPlainStyleWritesALineAnEpoch) {
                                {"images_per_second", 50}});
   EXPECT_EQ(out_.str(),
             "[1/2] teacher: epoch 1/2, loss 1.25, train 50.00 %, validation 48.00 %, 50 images/s, "
-            "30.0 s left in step, 1 min 50 s in run\n");
+            "30.0 s left in step, 1 min 50 s left in run\n");
 }
 
 TEST_F(Console, InPlainStyleWritesNoControlCharacters) {
@@ -268,8 +268,8 @@ TEST_F(ConsoleOfTwo, NamesTheStepInEveryPlainLine) {
   // The longer of both, then 2 epochs of 1000 images at 50 a second.
   EXPECT_EQ(out_.str(),
             "[2/3] right: epoch 1/2  50 %, loss 1.5, train 42.0 %, 50 images/s, 20.0 s left in step, "
-            "1 min 10 s in run\n"
-            "[1/3] left: epoch 1/2, loss 1.25, 50 images/s, 30.0 s left in step, 1 min 10 s in run\n");
+            "1 min 10 s left in run\n"
+            "[1/3] left: epoch 1/2, loss 1.25, 50 images/s, 30.0 s left in step, 1 min 10 s left in run\n");
 }
 
 TEST_F(ConsoleOfTwo, DrawsBothLive) {

@@ -4,6 +4,7 @@
 
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
+#include "mfi/core/stop_signal.h"
 #include "mfi/core/text.h"
 #include "mfi/data/pictures.h"
 #include "mfi/formats/picture.h"
@@ -58,7 +59,12 @@ void compare_parts(const fs::path& run, const GatherOptions& options, RunReport&
   MeasuredLatency latency;
   const std::shared_ptr<const Network> networks[] = {teacher.network, hybrid.network};
   const auto times = measure_by_turns(
-      2, [&](size_t i) { return networks[i]; }, latency.images);
+      2,
+      [&](size_t i) {
+        throw_if_stopped();
+        return networks[i];
+      },
+      latency.images);
   if (worst_spread(times) > kLargestSpread) {
     report.latency_missing = format(
         "the machine was busy: between the quartiles of the times lay %.0f %% of their median, and more than %.0f %% "

@@ -7,7 +7,6 @@
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
 #include "mfi/core/test_folder.h"
-#include "mfi/nn/latency.h"
 #include "mfi/pipeline/predictions.h"
 #include "mfi/report/made_up_run.h"
 #include "mfi/report/network_table.h"

@@ -1,5 +1,6 @@
 #include "mfi/search/scoring.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "mfi/core/stop_signal.h"
@@ -90,7 +91,8 @@ class Scorer {
 double mean_divergence(const torch::Tensor& teacher_logits, const torch::Tensor& logits) {
   const auto target = at::log_softmax(teacher_logits, 1);
   const auto each = at::kl_div(at::log_softmax(logits, 1), target, at::Reduction::None, /*log_target=*/true).sum(1);
-  return at::where(each.isfinite(), each, kNoAnswer).mean().item<double>();
+  // Of answers that are the same but for rounding it may be a hair below 0.
+  return std::max(0.0, at::where(each.isfinite(), each, kNoAnswer).mean().item<double>());
 }
 
 Divergences score(const Network& teacher, const CandidateSet& candidates, const Dataset& data,

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
+#include <cstdlib>
 #include <limits>
 
+#include "mfi/core/stop_signal.h"
 #include "mfi/train/evaluate.h"
 
 namespace mfi {
@@ -88,6 +91,32 @@ TEST(Score, CountsAnswersThatAreNotFiniteAsTheWorst) {
   EXPECT_EQ(scores.pair[0][0][0], 1000);
   EXPECT_EQ(scores.pair[1][0][0], 1000);
   EXPECT_LT(scores.single[1][1], 1000);
+}
+
+TEST(ScoreDeathTest, EndsInItsMidstWhenAStopIsAskedFor) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto stopped_in_time = [] {
+    Recipe recipe;
+    recipe.network = {.arch = "resnet20", .width = 4};
+    Network teacher(resnet_arch("resnet20", 4, 10));
+    initialise(teacher, 1);
+    CandidateSet set(teacher, stage_candidates(recipe, teacher.arch()), 2);
+    set.eval();
+    const Dataset data{torch::randint(256, {3, 3, 32, 32}, torch::kUInt8), torch::randint(10, {3}),
+                       std::vector<std::string>(10, "c")};
+    install_stop_handlers();
+    int64_t last = 0;
+    try {
+      score(teacher, set, data, {{0.5f, 0.5f, 0.5f}, {0.3f, 0.3f, 0.3f}}, torch::kFloat32, [&](int64_t done, int64_t) {
+        last = done;
+        if (done == 3) std::raise(SIGTERM);
+      });
+    } catch (const Error& error) {
+      return error.exit_code() == ExitCode::terminated && last == 3;
+    }
+    return false;
+  };
+  EXPECT_EXIT(std::_Exit(stopped_in_time() ? 0 : 1), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

@@ -431,9 +431,12 @@ class Search {
       StateFiles(place).remove();
       return outcome.seconds;
     });
-    // Still as mapped, where another mfi fine-tuned it that did not measure it.
-    point.measured =
-        found->contains("measured_divergence") ? found->at("measured_divergence") : Json(measured_divergence(*network));
+    if (!found->contains(
+            "measured_divergence")) {  // fine-tuned by an mfi that did not measure it; here it is as mapped
+      (*found)["measured_divergence"] = measured_divergence(*network);
+      write_record(file, fingerprint, *found);
+    }
+    point.measured = found->at("measured_divergence");
     point.held_out_percent = found->at("held_out_percent");
     point.seconds = found->at("seconds");
     observer_.on_message(point.name + " (" + join(point.stages, " | ") +

@@ -156,6 +156,40 @@ TEST_F(FinishedSearch, ReadsWhatWasWrittenBeforeWholeNetworksWereMeasured) {
   EXPECT_LT(read.mapping_seconds, 0);
 }
 
+TEST_F(FinishedSearch, MeasuresWhatWasFineTunedBeforeNetworksWereMeasured) {
+  const auto copy = folder_->path() / "not measured";
+  fs::copy(out(), copy, fs::copy_options::recursive);
+  std::vector<fs::path> records;
+  for (const auto& entry : fs::directory_iterator(copy / "search"))
+    if (entry.path().filename().string().starts_with("tuned-")) records.push_back(entry.path() / "result.json");
+  std::map<fs::path, std::string> before;
+  for (const auto& file : records) {
+    before[file] = read_file(file);
+    auto json = nlohmann::ordered_json::parse(before[file]);
+    ASSERT_EQ(json.erase("measured_divergence"), 1u);
+    replace_file(file, json.dump());
+  }
+  ASSERT_EQ(records.size(), 4u);
+  Log log;
+  const auto results = run_search(tiny_recipe(), options(copy, 0.6), log);
+  EXPECT_THAT(log.trained, IsEmpty());
+  for (size_t i = 0; i < results.points.size(); ++i)
+    EXPECT_EQ(results.points[i].measured, results_->points[i].measured);
+  for (const auto& file : records)
+    EXPECT_EQ(nlohmann::json::parse(read_file(file)), nlohmann::json::parse(before[file])) << "and keeps it";
+}
+
+// map.own_input is about a student, which a search does not have.
+TEST_F(FinishedSearch, MapsNothingAnewForWhatPlaysNoPart) {
+  const auto copy = folder_->path() / "own input";
+  fs::copy(out(), copy, fs::copy_options::recursive);
+  auto recipe = tiny_recipe();
+  recipe.map.own_input = 1;
+  Log log;
+  run_search(recipe, options(copy, 0.6), log);
+  EXPECT_THAT(log.trained, IsEmpty());
+}
+
 TEST_F(FinishedSearch, ChoosesByMeasuredTimes) {
   const auto copy = folder_->path() / "fast";
   fs::copy(out(), copy, fs::copy_options::recursive);

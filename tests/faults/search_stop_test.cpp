@@ -1,4 +1,4 @@
-// A signal in each training of a search and while it scores: it goes on, and finds what it would have found without.
+// A signal in each training of a search and when it scores: it goes on, and finds what it would have found without.
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
