@@ -104,6 +104,11 @@ void compare(const EvalArguments& arguments, const Model& model, const DataSplit
 
 void eval(const EvalArguments& arguments) {
   install_stop_handlers();
+  for (const auto& [flag, file] : {std::pair{"--logits", arguments.logits},
+                                   {"--confusion", arguments.confusion},
+                                   {"--differences", arguments.differences}})
+    if (!file.empty() && is_trainable_model(file))
+      throw UsageError(std::string(flag) + " " + file + " is a model of mfi, which is not replaced; give another name");
   const auto model = load_model(arguments.model);
   const auto data = open_model_data(model, arguments.dataset, arguments.data);
   const auto dtype = arguments.precision == "bf16" ? torch::kBFloat16 : torch::kFloat32;

@@ -116,6 +116,8 @@ TEST_F(Exchange, RefusesAnImportThatItCannotMake) {
   fails({"import", good, "--out", out, "--arch", "resnet50"}, ExitCode::checkpoint, "but resnet50 has");
   fails({"import", good, "--out", out, "--mean", "1,2,3"}, ExitCode::usage, "--mean and --stddev go together");
   fails({"import", good, "--out", out, "--mean", "1,2,3", "--stddev", "1,0,1"}, ExitCode::usage, "above 0");
+  fails({"import", good, "--out", out, "--mean", "1,2,3", "--stddev", "1,inf,1"}, ExitCode::usage, "finite");
+  fails({"import", good, "--out", out, "--mean", "nan,2,3", "--stddev", "1,1,1"}, ExitCode::usage, "finite");
   std::ofstream(file("names.txt")) << "a\nb\n";
   fails({"import", good, "--out", out, "--classes", file("names.txt")}, ExitCode::bad_data,
         "has 2 names, the network has 7 classes");
@@ -161,11 +163,14 @@ TEST_F(Exchange, SaysWhatCannotBeLookedAt) {
   for (const std::vector<std::string>& words :
        std::vector<std::vector<std::string>>{{"inspect", file("loop")},
                                              {"verify", file("loop"), "--against", file("loop")},
-                                             {"predict", model(), file("loop")},
                                              {"export", file("none.safetensors"), "--out", file("old.onnx")}}) {
     const auto ended = run_program(words);
     EXPECT_EQ(ended.exit_code, static_cast<int>(ExitCode::not_found)) << words[0] << ": " << ended.error;
   }
+  // Beside others it would be a row with the reason, and no end.
+  const auto predicted = run_program({"predict", model(), file("loop")});
+  EXPECT_EQ(predicted.exit_code, static_cast<int>(ExitCode::bad_data));
+  EXPECT_THAT(predicted.error, HasSubstr("loop: cannot be read"));
 }
 
 TEST_F(Exchange, RefusesAnExportThatItCannotMake) {
@@ -186,6 +191,8 @@ TEST_F(Exchange, RefusesAnExportThatItCannotMake) {
   fails({"--out", file("another.safetensors"), "--format", "onnx"}, "is a model of mfi");
   std::ofstream(file("somebodys.safetensors")) << "weights";
   fails({"--out", file("somebodys.py")}, "is no weights of such a file");
+  fs::copy_file(testdata("hugging-face.safetensors"), file("theirs.safetensors"));  // its metadata say "pt" too
+  fails({"--out", file("theirs.py")}, "is no weights of such a file");
   ASSERT_EQ(run_program({"export", source, "--out", file("folded.safetensors")}).exit_code, 0);
   fails({"--out", file("folded.py")}, "is no weights of such a file");
   fails({"--out", file("net.onnx"), "--calibration", "5"}, "are for --precision int8");

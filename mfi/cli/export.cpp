@@ -13,6 +13,7 @@
 #include "mfi/core/error.h"
 #include "mfi/core/stop_signal.h"
 #include "mfi/core/text.h"
+#include "mfi/core/utf8.h"
 #include "mfi/data/loader.h"
 #include "mfi/exchange/onnx_export.h"
 #include "mfi/exchange/pytorch_export.h"
@@ -82,25 +83,13 @@ void export_onnx(const Model& model, const ExportArguments& arguments) {
   replace_file(arguments.out, checked_onnx(onnx));
 }
 
-// Whether a file holds a model that can be trained on, which is not lost for one that cannot.
-bool is_trainable_model(const fs::path& file) {
-  std::error_code none;
-  if (!fs::is_regular_file(file, none)) return false;
-  try {
-    return !describe_model(file).arch.folded;
-  } catch (const Error&) {  // it is something else
-    return false;
-  }
-}
-
-constexpr const char* kWeightsFormat = "pt";  // what other programs call PyTorch's
+// `format` is what other programs write into their weights too; by the other one an export knows its own.
+constexpr const char *kWeightsFormat = "pt", *kExported = "mfi.export";
 
 // Whether a file holds the weights of a Python file that an export has written.
 bool is_weights_file(const fs::path& file) {
   try {
-    const auto metadata = read_safetensors_metadata(file);
-    const auto format = metadata.find("format");
-    return format != metadata.end() && format->second == kWeightsFormat && !metadata.contains("mfi.arch");
+    return read_safetensors_metadata(file).contains(kExported);
   } catch (const Error&) {
     return false;
   }
@@ -119,7 +108,7 @@ fs::path weights_file(const ExportArguments& arguments) {
 void export_pytorch(const Model& model, const ExportArguments& arguments) {
   const auto folded = fold(*model.network);
   const fs::path source = arguments.out, weights = weights_file(arguments);
-  save_tensors(weights, pytorch_tensors(*folded), {{"format", kWeightsFormat}});
+  save_tensors(weights, pytorch_tensors(*folded), {{"format", kWeightsFormat}, {kExported, "pytorch"}});
   replace_file(source, pytorch_source(folded->arch(), model.info, weights.filename().string()));
 }
 
@@ -139,8 +128,26 @@ std::string format_of(const ExportArguments& arguments) {
   return arguments.format.empty() ? by_ending : arguments.format;
 }
 
+// The command that compares what was written with the model, as it can be typed.
+std::string verify_command(const ExportArguments& arguments, const ModelInfo& info) {
+  auto text = "mfi verify " + shell_quoted(arguments.out) + " --against " + shell_quoted(arguments.model);
+  const auto& known = dataset_names();
+  const auto dataset = arguments.dataset.empty() ? info.dataset : arguments.dataset;
+  const bool is_known = std::find(known.begin(), known.end(), dataset) != known.end();
+  if (!arguments.dataset.empty() || !is_known) text += " --dataset " + (is_known ? dataset : "NAME");
+  const char* folder = std::getenv("MFI_DATA");
+  if (!arguments.data.empty())
+    text += " --data " + shell_quoted(arguments.data);
+  else if (dataset != "sample" && !(folder && *folder))
+    text += " --data DIR";
+  return text + (arguments.precision == "fp32" ? "" : " --tolerance 9");
+}
+
 void run_export(const ExportArguments& arguments) {
   const auto format = format_of(arguments);
+  if (format == "pytorch" && !is_utf8(arguments.out))
+    throw UsageError("--out " + shortened(arguments.out) +
+                     ": is not UTF-8, as a Python file's name is; give another one");
   if (std::error_code different; fs::equivalent(arguments.out, arguments.model, different))
     throw UsageError("--out " + arguments.out + " is the model itself; give another name");
   if (is_trainable_model(arguments.out))
@@ -169,11 +176,7 @@ void run_export(const ExportArguments& arguments) {
   said << ", " << bytes_text(static_cast<double>(fs::file_size(arguments.out)));
   if (format == "pytorch")
     said << ", and its weights in " << fs::path(arguments.out).replace_extension(".safetensors").string();
-  // Without images at hand the command would end with where to give them.
-  const bool lacks_data = model.info.dataset != "sample" && !std::getenv("MFI_DATA") && arguments.data.empty();
-  said << "\n'mfi verify " << arguments.out << " --against " << arguments.model
-       << (arguments.data.empty() ? (lacks_data ? " --data DIR" : "") : " --data " + shell_quoted(arguments.data))
-       << "' runs it and compares\n";
+  said << "\n'" << verify_command(arguments, model.info) << "' runs it and compares\n";
 }
 
 }  // namespace

@@ -57,8 +57,11 @@ Normalisation normalisation_of(const ImportArguments& arguments, const Arch& arc
   if (!arguments.mean.empty() || !arguments.stddev.empty()) {
     if (arguments.mean.size() != 3 || arguments.stddev.size() != 3)
       throw UsageError("--mean and --stddev go together, three numbers each, as --mean 0.485,0.456,0.406");
-    if (std::any_of(arguments.stddev.begin(), arguments.stddev.end(), [](float s) { return !(s > 0); }))
-      throw UsageError("--stddev: expected numbers above 0");
+    const auto is_number = [](float value) { return std::isfinite(value); };
+    if (!std::all_of(arguments.mean.begin(), arguments.mean.end(), is_number))
+      throw UsageError("--mean: expected finite numbers");
+    if (!std::all_of(arguments.stddev.begin(), arguments.stddev.end(), [&](float s) { return is_number(s) && s > 0; }))
+      throw UsageError("--stddev: expected finite numbers above 0");
     Normalisation given;
     std::copy_n(arguments.mean.begin(), 3, given.mean.begin());
     std::copy_n(arguments.stddev.begin(), 3, given.stddev.begin());

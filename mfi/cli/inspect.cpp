@@ -32,12 +32,7 @@ std::string normalisation_text(const Normalisation& n) {
                 n.stddev[1], n.stddev[2]);
 }
 
-// The network beside what it was made from: the one given, else the teacher of the run that the file lies in.
-void print_comparison(const Model& model, const fs::path& file, const std::string& against) {
-  const auto teacher = against.empty() ? fs::absolute(file).parent_path().parent_path() / "teacher/model.safetensors"
-                                       : fs::path(against);
-  if (against.empty() && (!fs::exists(teacher) || fs::equivalent(teacher, file))) return;
-  const auto other = load_model(teacher);
+void print_beside(const Model& model, const fs::path& file, const Model& other, const fs::path& teacher) {
   const auto &arch = model.network->arch(), &other_arch = other.network->arch();
   if (arch.stages.size() != other_arch.stages.size())
     throw CheckpointError(format("%s: has %zu stages, %s has %zu; there is nothing to compare part by part",
@@ -49,6 +44,19 @@ void print_comparison(const Model& model, const fs::path& file, const std::strin
   std::cout << "\nbeside " << teacher.string() << " (" << other_arch.name << "); ms: one image, float32, folded, "
             << at::get_num_threads() << " threads; 1 MAC is 2 FLOP\n"
             << comparison_table(arch, times[0].milliseconds, other_arch, times[1].milliseconds);
+}
+
+// The network beside what it was made from: the one given, else the teacher of the run that the file lies in.
+void print_comparison(const Model& model, const fs::path& file, const std::string& against) {
+  if (!against.empty()) return print_beside(model, file, load_model(against), against);
+  const auto teacher = fs::absolute(file).parent_path().parent_path() / "teacher/model.safetensors";
+  std::error_code none;
+  if (!fs::exists(teacher, none) || fs::equivalent(teacher, file, none)) return;
+  try {
+    print_beside(model, file, load_model(teacher), teacher);
+  } catch (const Error& error) {  // nobody asked for it
+    std::cout << "\nnot compared with " << teacher.string() << ": " << error.what() << "\n";
+  }
 }
 
 // What was learned of the steps through its flow stages.
@@ -121,7 +129,11 @@ void print_data(const DataSplits& data) {
 }
 
 // Whether a file is CIFAR's archive by its name; one of another name may be one of pictures.
-bool is_cifar_archive(const fs::path& path) { return path.filename().string().starts_with("cifar-"); }
+bool is_cifar_archive(const fs::path& path) {
+  const auto name = path.filename().string();
+  return name.starts_with("cifar-") && !name.ends_with(".zip") &&
+         (name.find("binary") != std::string::npos || name.find("python") != std::string::npos);
+}
 
 void inspect_data(const fs::path& path, const std::string& sheet) {
   if (fs::is_regular_file(path) && !is_cifar_archive(path)) return inspect_pictures(path, sheet);

@@ -46,12 +46,14 @@ std::vector<Item> all_items(const PictureList& list) {
   return items;
 }
 
-// The first training pictures of each class.
+// The first pictures of each class, of the training where there are some.
 std::set<size_t> items_on_sheet(const std::vector<Item>& items) {
+  const auto is_train = [](const Item& item) { return std::strcmp(item.part, "train") == 0; };
+  const bool has_train = std::any_of(items.begin(), items.end(), is_train);
   std::map<int64_t, size_t> shown;
   std::set<size_t> out;
   for (size_t i = 0; i < items.size(); ++i)
-    if (std::strcmp(items[i].part, "train") == 0 && shown[items[i].picture.label]++ < kThumbsInRow) out.insert(i);
+    if ((!has_train || is_train(items[i])) && shown[items[i].picture.label]++ < kThumbsInRow) out.insert(i);
   return out;
 }
 
@@ -170,7 +172,7 @@ void inspect_pictures(const std::filesystem::path& place, const std::string& she
   std::cout << "\n";
   print_classes(list);
   print_some("the same picture in two classes, so one is mislabelled", two_classes);
-  print_some("the same picture in training and test", leaked);
+  print_some("the same picture in two parts, as in training and test", leaked);
   print_some("the same picture twice", copies);
   print_some("files that are no pictures, passed over", list.passed_over);
   print_some("doubtful: the decoder complained, and some pixels may be wrong", doubtful);

@@ -48,4 +48,14 @@ DataSplits open_model_data(const Model& model, const std::string& dataset, const
   return data;
 }
 
+bool is_trainable_model(const std::filesystem::path& file) {
+  std::error_code none;
+  if (!std::filesystem::is_regular_file(file, none)) return false;
+  try {
+    return !describe_model(file).arch.folded;
+  } catch (const Error&) {  // it is something else
+    return false;
+  }
+}
+
 }  // namespace mfi

@@ -1,6 +1,7 @@
 // The dataset that a model is tried on.
 #pragma once
 
+#include <filesystem>
 #include <string>
 
 #include "mfi/data/dataset.h"
@@ -22,5 +23,8 @@ enum class ModelDataFor {
 /// of other names than the model's.
 DataSplits open_model_data(const Model& model, const std::string& dataset, const std::string& folder,
                            ModelDataFor purpose = ModelDataFor::judging, int64_t limit = 0);
+
+/// Whether a file holds a model that can be trained on, which is not lost for something that cannot.
+bool is_trainable_model(const std::filesystem::path& file);
 
 }  // namespace mfi

@@ -57,9 +57,9 @@ std::vector<std::string> list_files(const std::vector<std::string>& paths) {
         if (line.ends_with('\r')) line.pop_back();
         if (!line.empty()) files.push_back(line);
       }
-    } else if (fs::is_directory(path)) {
+    } else if (std::error_code none; fs::is_directory(path, none)) {
       add_folder(path, files);
-    } else if (path.find_first_of("*?[") != std::string::npos && !fs::exists(path)) {
+    } else if (path.find_first_of("*?[") != std::string::npos && !fs::exists(path, none)) {
       add_pattern(path, files);
     } else {
       files.push_back(path);

@@ -289,7 +289,10 @@ class Lister {
                       "', expected two at least: a folder for each, or their labels in metadata.csv");
     if (out_.train.empty()) throw DataError(place_ + ": no pictures to train on (train/CLASS, or CLASS)");
     if (out_.test.empty())
-      throw DataError(place_ + ": no pictures to test on; expected test/CLASS or val/CLASS beside train/CLASS");
+      throw DataError(place_ + (has_test_part()
+                                    ? ": no pictures to test on; expected test/CLASS or val/CLASS beside train/CLASS"
+                                    : ": its classes have too few pictures to set some apart for testing; "
+                                      "give more of them, or a larger data.test"));
     std::vector<bool> trained(out_.class_names.size());
     for (const auto& picture : out_.train) trained[static_cast<size_t>(picture.label)] = true;
     for (size_t c = 0; c < trained.size(); ++c)

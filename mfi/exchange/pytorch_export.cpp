@@ -160,7 +160,10 @@ def prepare(picture):
     """A picture of Pillow's as the network was trained to see it: the shorter side resized, the middle cut out."""
     from PIL import Image, ImageOps
 
-    picture = ImageOps.exif_transpose(picture).convert("RGB")
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I"):  # grey of 16 bits, of which convert() would make white of all but the darkest
+        picture = picture.point(lambda value: value * (1 / 256)).convert("L")
+    picture = picture.convert("RGB")
     if picture.size != (IMAGE_SIZE, IMAGE_SIZE):
         shorter = int(IMAGE_SIZE / CROP)
         width, height = (shorter * side // min(picture.size) for side in picture.size)

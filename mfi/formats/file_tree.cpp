@@ -27,6 +27,14 @@ size_t announced(archive_entry* entry, uint64_t most) {
              : 0;
 }
 
+// A name in an archive as seen from there: some begin with a slash, or with dots that lead out of it.
+fs::path within(const fs::path& name) {
+  fs::path out;
+  for (const auto& part : name.lexically_normal().relative_path())
+    if (part != "..") out /= part;
+  return out;
+}
+
 bool is_hidden(const std::string& name) { return name.starts_with('.') || name == "__MACOSX"; }
 
 class Folder : public FileTree {
@@ -64,10 +72,10 @@ class Folder : public FileTree {
       const auto& path = files->path();
       if (is_hidden(path.filename().string())) continue;
       const auto kind = fs::status(path, error).type();
-      error.clear();  // of a link to nowhere, which is listed: reading it says what is wrong
+      error.clear();  // of a link to nowhere or to itself, which is listed: reading it says what is wrong
       if (kind == fs::file_type::directory)
         add_files(path);
-      else if (kind == fs::file_type::regular || kind == fs::file_type::not_found)
+      else if (kind == fs::file_type::regular || kind == fs::file_type::not_found || kind == fs::file_type::none)
         names_.push_back(path.lexically_relative(place_).generic_string());
     }
     if (error) throw NotFoundError(folder.string() + ": cannot be read: " + error.message());
@@ -113,7 +121,7 @@ class Archive : public FileTree {
       if (status != ARCHIVE_OK && status != ARCHIVE_WARN) fail("damaged or cut off, or no archive");
       const char* raw_name = archive_entry_pathname(entry);
       if (!raw_name) fail("the name of a file in it cannot be read; unpack it and give the folder");
-      const fs::path name = fs::path(raw_name).lexically_normal();
+      const auto name = within(raw_name);
       if (std::any_of(name.begin(), name.end(), [](const fs::path& part) { return is_hidden(part.string()); }))
         continue;
       if (const auto target = link_target(entry, name); !target.empty()) {
@@ -163,7 +171,7 @@ class Archive : public FileTree {
  private:
   // Where a link leads, from the archive's top; "": it is none.
   static std::string link_target(archive_entry* entry, const fs::path& name) {
-    if (const char* target = archive_entry_hardlink(entry)) return fs::path(target).lexically_normal().generic_string();
+    if (const char* target = archive_entry_hardlink(entry)) return within(target).generic_string();
     const char* target = archive_entry_filetype(entry) == AE_IFLNK ? archive_entry_symlink(entry) : nullptr;
     return target ? (name.parent_path() / target).lexically_normal().generic_string() : "";
   }

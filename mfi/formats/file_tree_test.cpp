@@ -87,6 +87,12 @@ TEST(FileTree, ReadsAnArchive) {
   EXPECT_EQ(tree->read(0), "one");
 }
 
+TEST(FileTree, TakesNamesThatLeadOutOfAnArchiveForNamesInIt) {
+  const TestFolder folder;
+  write_tar(folder / "a.tar.gz", {{"/home/me/a/1.png", "one"}, {"../../b/2.png", "two"}});
+  EXPECT_THAT(open_file_tree(folder / "a.tar.gz")->names(), ElementsAre("b/2.png", "home/me/a/1.png"));
+}
+
 TEST(FileTree, FollowsLinksInAFolderAndNamesThoseThatLeadNowhere) {
   namespace fs = std::filesystem;
   const TestFolder folder, elsewhere;
@@ -94,9 +100,11 @@ TEST(FileTree, FollowsLinksInAFolderAndNamesThoseThatLeadNowhere) {
   write(elsewhere / "deep/2.png", "two");
   fs::create_symlink(elsewhere / "deep", folder / "b");
   fs::create_symlink("nowhere", folder / "a/lost.png");
+  fs::create_symlink("round.png", folder / "a/round.png");
   const auto tree = open_file_tree(folder.path());
-  EXPECT_THAT(tree->names(), ElementsAre("a/1.png", "a/lost.png", "b/2.png"));
-  EXPECT_EQ(tree->read(2), "two");
+  EXPECT_THAT(tree->names(), ElementsAre("a/1.png", "a/lost.png", "a/round.png", "b/2.png"));
+  EXPECT_EQ(tree->read(3), "two");
+  EXPECT_THROW(tree->read(2), Error);
   EXPECT_THAT(message_of<NotFoundError>([&] { tree->read(1); }), HasSubstr("a/lost.png"));
   fs::create_symlink("..", folder / "a/up");
   EXPECT_THAT(message_of<DataError>([&] { open_file_tree(folder.path()); }), HasSubstr("a/up: is a link back to"));

@@ -132,6 +132,13 @@ RgbImage turned(const RgbImage& image, int orientation) {
 
 // ---- JPEG ----
 
+// Each pass over the pixels of a progressive file takes time, and some hundred bytes of a hostile one.
+#ifdef TJFLAG_LIMITSCANS
+constexpr int kLimitScans = TJFLAG_LIMITSCANS;
+#else
+constexpr int kLimitScans = 0;  // libjpeg-turbo before 2.1
+#endif
+
 class JpegReader {
  public:
   JpegReader() : handle_(tjInitDecompress(), tjDestroy) {
@@ -139,12 +146,13 @@ class JpegReader {
   }
 
   struct Header {
-    int width = 0, height = 0, subsampling = 0, colours = 0;
+    int width = 0, height = 0, subsampling = 0, colours = -1;
   };
   Header header(std::string_view bytes, const std::string& name) {
     Header h;
     if (tjDecompressHeader3(handle_.get(), data_of(bytes), bytes.size(), &h.width, &h.height, &h.subsampling,
-                            &h.colours) != 0)
+                            &h.colours) != 0 &&
+        !is_enough(h))
       fail(name);
     return h;
   }
@@ -170,6 +178,13 @@ class JpegReader {
   }
 
  private:
+  // After a mere warning, or with a subsampling that has no name, the header is there and the decoder goes on.
+  bool is_enough(const Header& h) const {
+    const bool harmless = tjGetErrorCode(handle_.get()) == TJERR_WARNING ||
+                          std::string_view(tjGetErrorStr2(handle_.get())).find("subsampling") != std::string_view::npos;
+    return harmless && h.width > 0 && h.height > 0 && h.colours >= 0;
+  }
+
   // A decoder that failed within a header would take the next file for the rest of it.
   [[noreturn]] void fail(const std::string& name) {
     const std::string problem = tjGetErrorStr2(handle_.get());
@@ -199,7 +214,8 @@ class JpegReader {
 
   void decompress(std::string_view bytes, const std::string& name, unsigned char* into, int width, int height,
                   int format, std::string* doubt) {
-    if (tjDecompress2(handle_.get(), data_of(bytes), bytes.size(), into, width, 0, height, format, 0) == 0) return;
+    if (tjDecompress2(handle_.get(), data_of(bytes), bytes.size(), into, width, 0, height, format, kLimitScans) == 0)
+      return;
     // Cameras leave bytes behind the pixels that the decoder warns of as it does of damage, so that it goes on, as with
     // Pillow. But where pixels are missing, grey would fill up.
     const std::string problem = tjGetErrorStr2(handle_.get());
@@ -352,6 +368,9 @@ PictureInfo picture_info(std::string_view bytes, const std::string& name) {
     int width = 0, height = 0;
     if (!WebPGetInfo(data_of(bytes), bytes.size(), &width, &height))
       throw_damaged(name, "WebP", "its header is not sound");
+    WebPBitstreamFeatures features;
+    if (WebPGetFeatures(data_of(bytes), bytes.size(), &features) == VP8_STATUS_OK && features.has_animation)
+      throw DataError(name + ": an animated WebP, which mfi does not read; save one of its pictures, or remove it");
     info = {"WebP", width, height, webp_orientation(bytes)};
   } else {
     throw DataError(name + ": not a picture that mfi reads (JPEG, PNG, WebP): " + likely_kind(bytes));

@@ -198,7 +198,7 @@ torch::Tensor conv_forward(const torch::Tensor& x, const torch::Tensor& weight, 
   const auto typed_weight = weight_of_type(weight, x.scalar_type(), kept);
   // Where neither x nor the weight is recognised as channels-last (a 1x1 weight never is), it comes out as NCHW.
   if (!bias && !shortcut && !relu) return dense(plain_conv(x, typed_weight, {}, grid));
-  if (shortcut && (shortcut->size(1) == 1 || shortcut->size(2) * shortcut->size(3) == 1)) {
+  if (shortcut && (x.size(1) == 1 || shortcut->size(1) == 1 || shortcut->size(2) * shortcut->size(3) == 1)) {
     // LibTorch's call cannot add where there is one pixel or one channel alone.
     const auto f32 = torch::kFloat32;
     const auto f32_bias = bias ? OptionalTensor(bias->to(f32)) : std::nullopt;
@@ -206,7 +206,8 @@ torch::Tensor conv_forward(const torch::Tensor& x, const torch::Tensor& weight, 
     return dense((relu ? y.relu() : y).to(x.scalar_type()));
   }
   const auto typed_bias = bias ? OptionalTensor(bias->to(x.scalar_type())) : std::nullopt;
-  return dense(onednn_conv(x, typed_weight, typed_bias, grid, shortcut, relu));
+  // Nor to an x that is not recognised as channels-last.
+  return dense(onednn_conv(shortcut ? dense(x) : x, typed_weight, typed_bias, grid, shortcut, relu));
 }
 
 ConvGradients conv_gradients(const torch::Tensor& y_gradient, const torch::Tensor& x, const torch::Tensor& weight,

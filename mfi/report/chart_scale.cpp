@@ -8,16 +8,20 @@
 namespace mfi {
 namespace {
 
-constexpr double kRounding = 1e-9;  // of a step: what division leaves of whole numbers
+constexpr double kMost = 1e300, kLeast = 1e-300;  // of values, and of what lies between them
+constexpr double kRounding = 1e-9;                // of a step: what division leaves of whole numbers
 
 // Puts the ends in order and gives them room where they are the same.
 void make_room(double& low, double& high) {
   if (!std::isfinite(low)) low = std::isfinite(high) ? high : 0;
   if (!std::isfinite(high)) high = low;
   if (low > high) std::swap(low, high);
+  // So that they can be told apart, and what lies between them be reckoned.
+  low = std::clamp(low, -kMost, kMost);
+  high = std::clamp(high, -kMost, kMost);
   // Apart by no more than rounding is the same.
-  if (high - low > 1e-9 * std::max(std::abs(low), std::abs(high))) return;
-  const double room = low == 0 ? 1 : 0.1 * std::abs(low);
+  if (high - low > std::max(kLeast, 1e-9 * std::max(std::abs(low), std::abs(high)))) return;
+  const double room = std::abs(low) < kLeast ? 1 : 0.1 * std::abs(low);
   low -= room;
   high += room;
 }

@@ -85,5 +85,13 @@ TEST(ChartScale, MayBeLogarithmic) {
   EXPECT_NEAR(scale.place(2), 50, 1e-9);
 }
 
+TEST(NiceTicks, AreThereForNumbersThatCanHardlyBeReckonedWith) {
+  for (const auto& [low, high] : {std::pair{0.0, 4.9e-324}, {-1.7e308, 1.7e308}, {1e-310, 2e-310}, {0.0, 1.7e308}}) {
+    const auto ticks = nice_ticks(low, high, 6);
+    EXPECT_GE(ticks.size(), 2u);
+    for (const double tick : ticks) EXPECT_TRUE(std::isfinite(tick)) << low << " " << high;
+  }
+}
+
 }  // namespace
 }  // namespace mfi

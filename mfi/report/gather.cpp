@@ -178,7 +178,8 @@ RunReport gather_report(const fs::path& run, const GatherOptions& options) {
   report.parts_missing = both ? problem_of([&] { compare_parts(run, options, report); }) : not_yet;
   if (!report.parts_missing.empty()) report.parts.clear();
   read_curves(run, report);
-  if (fs::exists(run / "search/front.json")) problem_of([&] { report.search = read_search_results(run / "search"); });
+  if (fs::exists(run / "search/front.json"))
+    report.search_missing = problem_of([&] { report.search = read_search_results(run / "search"); });
   report.answers_missing = both ? problem_of([&] { read_answers(run, report); }) : not_yet;
   if (!report.answers_missing.empty())
     report.pictures_missing = report.answers_missing;

@@ -92,6 +92,7 @@ std::string asked_for(const SearchResults& search) {
 }  // namespace
 
 std::string search_section(const RunReport& report) {
+  if (!report.search_missing.empty()) return missing_markup("The search", report.search_missing);
   if (!report.search) return "";
   const auto& search = *report.search;
   const auto axis = cost_axis(search);

@@ -98,11 +98,17 @@ std::string size_chart(const std::vector<ComparedRun>& runs) {
                        "Teachers, hybrids and controls of all runs. Up is better, left is smaller.", numbers.markup());
 }
 
+// Then nothing is said of what recipes have in common.
+bool is_one_missing(const std::vector<ComparedRun>& runs) {
+  return std::ranges::any_of(runs, [](const auto& run) { return !run.recipe_missing.empty(); });
+}
+
 std::string recipes_markup(const std::vector<ComparedRun>& runs) {
   Html html;
   for (const auto& run : runs)
     if (!run.recipe_missing.empty()) html.markup(missing_markup("The recipe of " + run.name, run.recipe_missing));
   const auto differences = recipe_differences(runs);
+  if (differences.empty() && is_one_missing(runs)) return html.str();
   if (differences.empty()) return html.element("p", "The recipes differ in no key but their names.").str();
   std::vector<HtmlCell> columns{{"Key"}};
   for (size_t i = 0; i < runs.size(); ++i) columns.push_back({letter(i) + ": " + runs[i].name});
@@ -170,6 +176,7 @@ std::string comparison_text(const std::vector<ComparedRun>& runs) {
   for (const auto& run : runs)
     if (!run.recipe_missing.empty()) out += "The recipe of " + run.name + " is missing: " + run.recipe_missing + "\n";
   const auto differences = recipe_differences(runs);
+  if (differences.empty() && is_one_missing(runs)) return out;
   if (differences.empty()) return out + "\nThe recipes differ in no key but their names.\n";
   std::vector<TextTable::Column> columns{{"key"}};
   for (const auto& run : runs) columns.push_back({run.name, Align::left});

@@ -59,6 +59,7 @@ struct RunReport {
   std::vector<StepCurve> curves;
 
   std::optional<SearchResults> search;
+  std::string search_missing;
 
   std::vector<std::string> class_names;
   std::optional<Answers> teacher_answers, hybrid_answers;

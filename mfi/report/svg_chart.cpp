@@ -76,9 +76,11 @@ std::string line_chart(const LineChart& chart) {
   svg.markup(legend.str());
   auto x_ticks = chart.x_ticks;
   if (x_ticks.empty()) {
-    x_ticks = nice_ticks(x_range.low, x_range.high, 7);
-    // There is no half epoch; and an axis need not go on behind the last one.
-    std::erase_if(x_ticks, [](double tick) { return tick != std::floor(tick); });
+    const auto ticks = nice_ticks(x_range.low, x_range.high, 7);
+    // There is no half epoch, but in a file that somebody else wrote.
+    std::copy_if(ticks.begin(), ticks.end(), std::back_inserter(x_ticks),
+                 [](double tick) { return tick == std::floor(tick); });
+    if (x_ticks.size() < 2) x_ticks = ticks;
     if (x_range.low == x_range.high) x_ticks = {x_range.low - 1, x_range.low, x_range.low + 1};
   }
   const bool logarithmic = !chart.x_ticks.empty() && chart.x_ticks.front() > 0;

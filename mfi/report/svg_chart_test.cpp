@@ -51,6 +51,11 @@ TEST(LineChart, MarksASinglePoint) {
   EXPECT_EQ(count(svg, "class=\"mark s0\""), 1);
 }
 
+// In a metrics.csv that somebody else wrote.
+TEST(LineChart, DrawsEpochsThatAreNoWholeNumbers) {
+  for (const double last : {0.4, 1.2}) expect_sound(line_chart(chart({{"one", {{0.2, 2}, {last, 3}}}})));
+}
+
 TEST(LineChart, IsInterruptedWhereThereIsNoNumber) {
   const auto svg = line_chart(chart({{"one", {{1, 1}, {2, 2}, {3, kNan}, {4, 4}, {5, 5}}}}));
   expect_sound(svg);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "mfi/report/columns.h"
+
 namespace mfi {
 
 void TextTable::add_row(std::vector<std::string> cells) {
@@ -14,9 +16,9 @@ void TextTable::add_rule() { rows_.emplace_back(); }
 
 std::string TextTable::text() const {
   std::vector<size_t> widths;
-  for (const auto& column : columns_) widths.push_back(column.title.size());
+  for (const auto& column : columns_) widths.push_back(columns_of(column.title));
   for (const auto& row : rows_)
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns_of(row[i]));
 
   size_t total = 0;
   for (const auto width : widths) total += width + 2;
@@ -25,7 +27,7 @@ std::string TextTable::text() const {
   const auto line = [&](const std::vector<std::string>& cells) {
     std::string out;
     for (size_t i = 0; i < cells.size(); ++i) {
-      const std::string padding(widths[i] - cells[i].size(), ' ');
+      const std::string padding(widths[i] - columns_of(cells[i]), ' ');
       out += columns_[i].align == Align::right ? padding + cells[i] : cells[i] + padding;
       out += "  ";
     }

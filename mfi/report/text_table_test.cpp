@@ -19,5 +19,16 @@ TEST(TextTable, AlignsColumnsAndLeavesNoBlanksAtLineEnds) {
             "longer   1000\n");
 }
 
+TEST(TextTable, AlignsNamesThatAreNotAscii) {
+  TextTable table({{"class"}, {"count", TextTable::Align::right}});
+  table.add_row({"\xC3\x84pfel", "12"});
+  table.add_row({"\xE7\x8C\xAB", "3"});
+  EXPECT_EQ(table.text(),
+            "class  count\n"
+            "------------\n"
+            "\xC3\x84pfel     12\n"
+            "\xE7\x8C\xAB         3\n");
+}
+
 }  // namespace
 }  // namespace mfi

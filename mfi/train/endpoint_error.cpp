@@ -9,9 +9,10 @@ namespace {
 
 constexpr int64_t kEvaluatedSteps[] = {1, 2, 4};
 
+// Of a whole batch at once float32 would lose the small ones: 1 % of them at 224 pixels.
 double sum_of_squares(const torch::Tensor& x) {
-  const double norm = at::linalg_vector_norm(x, 2, at::OptionalIntArrayRef{}, false, torch::kFloat32).item<double>();
-  return norm * norm;
+  const auto norms = at::linalg_vector_norm(x, 2, at::IntArrayRef{1, 2, 3}, false, torch::kFloat32);
+  return norms.to(torch::kFloat64).square().sum().item<double>();
 }
 
 }  // namespace

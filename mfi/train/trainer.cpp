@@ -419,12 +419,14 @@ class Training {
     if (kept && !StateFiles::fits(*kept, identity())) kept.reset();
     throw NotFiniteError(
         format("%s: %s in epoch %lld, batch %lld%s; expected a finite number. %s. Try a lower learning rate "
-               "(%s.learning_rate is %g), runtime.precision = \"fp32\", or --on-nonfinite=rewind",
+               "(%s.learning_rate is %g)%s",
                job_.step.c_str(), what.c_str(), static_cast<long long>(position_.epoch + 1),
                static_cast<long long>(position_.batch + (batch ? 1 : 0)), images.c_str(),
                kept ? ("The state after " + kept->position.text(kept->identity.epochs) + " is kept").c_str()
                     : "There is no state before it",
-               (job_.section.empty() ? job_.step : job_.section).c_str(), job_.settings.learning_rate));
+               (job_.section.empty() ? job_.step : job_.section).c_str(), job_.settings.learning_rate,
+               job_.on_nonfinite == OnNonfinite::rewind ? " or runtime.precision = \"fp32\""
+                                                        : ", runtime.precision = \"fp32\", or --on-nonfinite=rewind"));
   }
 
   void report() {

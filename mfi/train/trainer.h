@@ -60,9 +60,9 @@ struct TrainOutcome {
 ///
 /// When it returns, the student holds the final weights: their moving average where settings.ema > 0.
 /// Throws DivergedError when a loss, a gradient or a batch norm's statistics are not finite, naming step, batch and
-/// images, which nonfinite.json lists (the last good state stays); CheckpointError when only damaged states are left;
-/// IoError when the folder has no room for the states, or writing them fails; Error with exit code interrupted or
-/// terminated.
+/// images (of several processes the first one's share), which nonfinite.json lists (the last good state stays);
+/// CheckpointError when only damaged states are left; IoError when the folder has no room for the states, or writing
+/// them fails; Error with exit code interrupted or terminated.
 TrainOutcome train(Task& task, const TrainJob& job, Observer& observer);
 
 /// Element type of activations for a precision: bf16 or fp32.
