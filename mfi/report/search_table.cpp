@@ -51,7 +51,7 @@ std::string search_table(const SearchResults& r) {
   for (const auto& point : r.points) tuning += point.seconds;
   if (r.mapping_seconds >= 0 && r.scoring_seconds >= 0 && r.teacher.seconds >= 0)
     text += "Mapping took " + duration_text(r.mapping_seconds) + ", scores " + duration_text(r.scoring_seconds) +
-            ", fine-tuning " + duration_text(tuning) + ", some of it maybe in earlier searches.\n";
+            ", fine-tuning " + duration_text(tuning) + ", now or in an earlier search.\n";
   if (const auto* chosen = r.chosen())
     text += format("Chosen%s: %s.\n", r.target.empty() ? "" : (" for " + r.target).c_str(), chosen->name.c_str());
   else if (r.max_drop >= 0)
