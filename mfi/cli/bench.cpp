@@ -141,6 +141,7 @@ void bench(const BenchArguments& arguments) {
   apply_runtime(arguments.runtime);
   install_stop_handlers();
   const auto network = make_network(arguments);
+  const int64_t width = arguments.model.empty() ? arguments.width : network->arch().stem_channels;
   const auto work = make_work(arguments, network);
   torch::manual_seed(1);
   auto batch = random_batch(network->arch(), arguments.batch, arguments.runtime);
@@ -182,7 +183,7 @@ void bench(const BenchArguments& arguments) {
   std::cout << format(
       R"({"work":"%s","width":%lld,"batch":%lld,"mode":"mfi","precision":"%s","threads":%lld,"steps":%zu,"images_per_s":%.1f,)"
       R"("peak_memory_bytes":%lld,"minor_faults_per_step":%.1f)",
-      arguments.work.c_str(), static_cast<long long>(arguments.width), static_cast<long long>(arguments.batch),
+      arguments.work.c_str(), static_cast<long long>(width), static_cast<long long>(arguments.batch),
       arguments.runtime.precision.c_str(), static_cast<long long>(arguments.runtime.threads), steps, speed,
       1024LL * after.ru_maxrss, static_cast<double>(after.ru_minflt - before.ru_minflt) / static_cast<double>(steps));
   if (loader) std::cout << format(R"(,"waiting_percent":%.2f)", 100 * waited / seconds);

@@ -157,6 +157,43 @@ TEST_F(Exchange, KnowsFilesByWhatTheyAre) {
   EXPECT_EQ(run_program({"verify", file("net.bin"), "--against", file("net.pth")}).exit_code, 0);
 }
 
+TEST_F(Exchange, LeavesModelsAloneThatAnEvaluationIsWrittenOver) {
+  const auto before = file_text(model());
+  for (const char* flag : {"--logits", "--confusion"}) {
+    const auto ended = run_program({"eval", file("model.safetensors"), flag, file("model.safetensors")});
+    EXPECT_EQ(ended.exit_code, static_cast<int>(ExitCode::usage)) << ended.error;
+    EXPECT_THAT(ended.error, HasSubstr("is a model of mfi, which is not replaced"));
+    EXPECT_EQ(file_text(file("model.safetensors")), before) << flag;
+  }
+}
+
+TEST_F(Exchange, InspectsAModelBesideSomethingThatCannotBeCompared) {
+  fs::create_directories(file("run/teacher"));
+  fs::create_directories(file("run/hybrid"));
+  std::ofstream(file("run/teacher/model.safetensors")) << "damaged";
+  fs::copy_file(model(), file("run/hybrid/model.safetensors"));
+  const auto ended = run_program({"inspect", file("run/hybrid/model.safetensors")});
+  EXPECT_EQ(ended.exit_code, 0) << ended.error;
+  EXPECT_THAT(ended.out, HasSubstr("not compared with " + file("run/teacher/model.safetensors")));
+  const auto asked = run_program(
+      {"inspect", file("run/hybrid/model.safetensors"), "--against", file("run/teacher/model.safetensors")});
+  EXPECT_EQ(asked.exit_code, static_cast<int>(ExitCode::checkpoint)) << "where it was asked for";
+}
+
+TEST_F(Exchange, RefusesFlagsOfInspectThatDoNotApply) {
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{model(), "--sheet", file("sheet.png")},
+                                             {"sample", "--sheet", file("sheet.png")},
+                                             {"sample", "--against", model()}}) {
+    auto command = words;
+    command.insert(command.begin(), "inspect");
+    const auto ended = run_program(command);
+    EXPECT_EQ(ended.exit_code, static_cast<int>(ExitCode::usage)) << words[0];
+    EXPECT_THAT(ended.error, HasSubstr(words[1]));
+  }
+  EXPECT_FALSE(fs::exists(file("sheet.png")));
+}
+
 TEST_F(Exchange, SaysWhatCannotBeLookedAt) {
   fs::create_symlink("loop", file("loop"));
   std::ofstream(file("old.onnx")) << "an export";

@@ -135,6 +135,12 @@ bool is_cifar_archive(const fs::path& path) {
          (name.find("binary") != std::string::npos || name.find("python") != std::string::npos);
 }
 
+// Before anything else that is no pictures is shown.
+void require_pictures_for(const std::string& sheet) {
+  if (!sheet.empty())
+    throw UsageError("--sheet " + sheet + ": only folders and archives of pictures have such a sheet");
+}
+
 void inspect_data(const fs::path& path, const std::string& sheet) {
   if (fs::is_regular_file(path) && !is_cifar_archive(path)) return inspect_pictures(path, sheet);
   std::vector<std::string> names{"cifar-10", "cifar-100"};
@@ -151,6 +157,7 @@ void inspect_data(const fs::path& path, const std::string& sheet) {
     } catch (const NotFoundError&) {
       continue;  // a folder may hold one, the other or both
     }
+    require_pictures_for(sheet);
     if (found) std::cout << "\n";
     print_data(data);
     found = true;
@@ -171,7 +178,13 @@ bool is_model(const fs::path& file) {
 
 void inspect(const fs::path& path, const std::string& sheet, const std::string& against) {
   std::error_code none;
-  if (path == "sample" && !fs::exists(path, none)) {
+  const bool is_sample = path == "sample" && !fs::exists(path, none);
+  const bool is_recipe = path.extension() == ".toml";
+  const bool has_model = !is_sample && (path.extension() == ".safetensors" || is_model(path));
+  if (is_sample || is_recipe || has_model) require_pictures_for(sheet);
+  if (!against.empty() && !has_model)
+    throw UsageError("--against " + against + ": only a model is held against another");
+  if (is_sample) {
     DataSettings settings;
     settings.dataset = "sample";
     return print_data(open_data(settings, {}));
@@ -179,8 +192,8 @@ void inspect(const fs::path& path, const std::string& sheet, const std::string& 
   if (!fs::exists(path, none))
     throw NotFoundError(path.string() + ": " +
                         (none ? "cannot be looked at: " + none.message() : "there is no such file or folder"));
-  if (path.extension() == ".toml") return inspect_recipe(path);
-  if (path.extension() == ".safetensors" || is_model(path)) return inspect_model(path, against);
+  if (is_recipe) return inspect_recipe(path);
+  if (has_model) return inspect_model(path, against);
   if (fs::exists(path / "results.json") || fs::exists(path / "recipe.toml"))
     throw UsageError(path.string() + " is a run folder: see 'mfi report " + path.string() +
                      "', or inspect a model in it");
