@@ -107,7 +107,7 @@ void eval(const EvalArguments& arguments) {
   for (const auto& [flag, file] : {std::pair{"--logits", arguments.logits},
                                    {"--confusion", arguments.confusion},
                                    {"--differences", arguments.differences}})
-    if (!file.empty() && is_trainable_model(file))
+    if (!file.empty() && holds_model(file))
       throw UsageError(std::string(flag) + " " + file + " is a model of mfi, which is not replaced; give another name");
   const auto model = load_model(arguments.model);
   const auto data = open_model_data(model, arguments.dataset, arguments.data);
@@ -172,7 +172,8 @@ void add_eval_command(CLI::App& program, Action& action) {
       ->group(kMore)
       ->needs(against);
   command->footer("Example:\n  mfi eval runs/cifar10-resnet34-w16/hybrid/model.safetensors --data ~/data" +
-                  exit_codes_section({ExitCode::bad_data, ExitCode::not_found, ExitCode::checkpoint}) +
+                  exit_codes_section({ExitCode::usage, ExitCode::bad_data, ExitCode::not_found, ExitCode::cannot_write,
+                                      ExitCode::checkpoint, ExitCode::interrupted, ExitCode::terminated}) +
                   environment_section({"MFI_DATA"}));
   command->callback([=, &action] { action = [=] { eval(*arguments); }; });
 }

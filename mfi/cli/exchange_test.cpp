@@ -165,6 +165,9 @@ TEST_F(Exchange, LeavesModelsAloneThatAnEvaluationIsWrittenOver) {
     EXPECT_THAT(ended.error, HasSubstr("is a model of mfi, which is not replaced"));
     EXPECT_EQ(file_text(file("model.safetensors")), before) << flag;
   }
+  ASSERT_EQ(run_program({"export", file("model.safetensors"), "--out", file("folded.safetensors")}).exit_code, 0);
+  const auto ended = run_program({"eval", file("folded.safetensors"), "--logits", file("folded.safetensors")});
+  EXPECT_EQ(ended.exit_code, static_cast<int>(ExitCode::usage)) << "nor one that is folded";
 }
 
 TEST_F(Exchange, InspectsAModelBesideSomethingThatCannotBeCompared) {
@@ -227,11 +230,11 @@ TEST_F(Exchange, RefusesAnExportThatItCannotMake) {
   fails({"--out", file("another.safetensors")}, "is a model of mfi");
   fails({"--out", file("another.safetensors"), "--format", "onnx"}, "is a model of mfi");
   std::ofstream(file("somebodys.safetensors")) << "weights";
-  fails({"--out", file("somebodys.py")}, "is no weights of such a file");
+  fails({"--out", file("somebodys.py")}, "not known to be weights of such a file");
   fs::copy_file(testdata("hugging-face.safetensors"), file("theirs.safetensors"));  // its metadata say "pt" too
-  fails({"--out", file("theirs.py")}, "is no weights of such a file");
+  fails({"--out", file("theirs.py")}, "not known to be weights of such a file");
   ASSERT_EQ(run_program({"export", source, "--out", file("folded.safetensors")}).exit_code, 0);
-  fails({"--out", file("folded.py")}, "is no weights of such a file");
+  fails({"--out", file("folded.py")}, "not known to be weights of such a file");
   fails({"--out", file("net.onnx"), "--calibration", "5"}, "are for --precision int8");
   fails({"--out", file("net.py"), "--precision", "int8"}, "are for --format onnx");
 }

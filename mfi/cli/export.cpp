@@ -100,8 +100,8 @@ fs::path weights_file(const ExportArguments& arguments) {
   const auto weights = fs::path(arguments.out).replace_extension(".safetensors");
   if (std::error_code none; fs::exists(weights, none) && !is_weights_file(weights))
     throw UsageError("--out " + arguments.out + ": its weights would replace " + weights.string() + ", which is " +
-                     (is_trainable_model(weights) ? "a model of mfi" : "no weights of such a file") +
-                     "; give another name");
+                     (is_trainable_model(weights) ? "a model of mfi" : "not known to be weights of such a file") +
+                     "; give another name, or remove it");
   return weights;
 }
 
@@ -176,7 +176,7 @@ void run_export(const ExportArguments& arguments) {
   said << ", " << bytes_text(static_cast<double>(fs::file_size(arguments.out)));
   if (format == "pytorch")
     said << ", and its weights in " << fs::path(arguments.out).replace_extension(".safetensors").string();
-  said << "\n'" << verify_command(arguments, model.info) << "' runs it and compares\n";
+  said << "\nWhat runs it and compares:\n  " << verify_command(arguments, model.info) << "\n";
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // mfi import
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <iostream>
 #include <memory>

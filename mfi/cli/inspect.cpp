@@ -12,6 +12,7 @@
 #include "mfi/cli/commands.h"
 #include "mfi/cli/help_facts.h"
 #include "mfi/cli/inspect_pictures.h"
+#include "mfi/cli/model_data.h"
 #include "mfi/core/error.h"
 #include "mfi/core/text.h"
 #include "mfi/data/dataset.h"
@@ -129,11 +130,7 @@ void print_data(const DataSplits& data) {
 }
 
 // Whether a file is CIFAR's archive by its name; one of another name may be one of pictures.
-bool is_cifar_archive(const fs::path& path) {
-  const auto name = path.filename().string();
-  return name.starts_with("cifar-") && !name.ends_with(".zip") &&
-         (name.find("binary") != std::string::npos || name.find("python") != std::string::npos);
-}
+bool is_cifar_archive(const fs::path& path) { return path.filename().string().starts_with("cifar-"); }
 
 // Before anything else that is no pictures is shown.
 void require_pictures_for(const std::string& sheet) {
@@ -142,6 +139,8 @@ void require_pictures_for(const std::string& sheet) {
 }
 
 void inspect_data(const fs::path& path, const std::string& sheet) {
+  if (!sheet.empty() && holds_model(sheet))
+    throw UsageError("--sheet " + sheet + " is a model of mfi, which is not replaced; give another name");
   if (fs::is_regular_file(path) && !is_cifar_archive(path)) return inspect_pictures(path, sheet);
   std::vector<std::string> names{"cifar-10", "cifar-100"};
   if (fs::exists(path / "train.png")) names = {"sample"};
@@ -156,6 +155,10 @@ void inspect_data(const fs::path& path, const std::string& sheet) {
       data = open_data(settings, path);
     } catch (const NotFoundError&) {
       continue;  // a folder may hold one, the other or both
+    } catch (const DataError&) {
+      // An archive of somebody's own, of CIFAR's pictures, may be called like that too.
+      if (!fs::is_regular_file(path) || path.filename().string().find("binary") != std::string::npos) throw;
+      continue;
     }
     require_pictures_for(sheet);
     if (found) std::cout << "\n";
@@ -219,7 +222,8 @@ void add_inspect_command(CLI::App& program, Action& action) {
   command->footer(
       "A dataset is read whole and every record checked. A recipe shows every key with its value.\n\n"
       "Example:\n  mfi inspect runs/cifar10-resnet34-w16/hybrid/model.safetensors" +
-      exit_codes_section({ExitCode::bad_data, ExitCode::not_found, ExitCode::recipe, ExitCode::checkpoint}));
+      exit_codes_section({ExitCode::usage, ExitCode::bad_data, ExitCode::not_found, ExitCode::cannot_write,
+                          ExitCode::recipe, ExitCode::checkpoint, ExitCode::interrupted, ExitCode::terminated}));
   command->callback([=, &action] { action = [=] { inspect(*path, *sheet, *against); }; });
 }
 

@@ -1,6 +1,7 @@
 #include "mfi/cli/model_data.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "mfi/cli/commands.h"
 #include "mfi/core/error.h"
@@ -48,14 +49,25 @@ DataSplits open_model_data(const Model& model, const std::string& dataset, const
   return data;
 }
 
-bool is_trainable_model(const std::filesystem::path& file) {
+namespace {
+
+std::optional<ModelDescription> described(const std::filesystem::path& file) {
   std::error_code none;
-  if (!std::filesystem::is_regular_file(file, none)) return false;
+  if (!std::filesystem::is_regular_file(file, none)) return std::nullopt;
   try {
-    return !describe_model(file).arch.folded;
+    return describe_model(file);
   } catch (const Error&) {  // it is something else
-    return false;
+    return std::nullopt;
   }
+}
+
+}  // namespace
+
+bool holds_model(const std::filesystem::path& file) { return described(file).has_value(); }
+
+bool is_trainable_model(const std::filesystem::path& file) {
+  const auto found = described(file);
+  return found && !found->arch.folded;
 }
 
 }  // namespace mfi

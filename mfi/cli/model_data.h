@@ -24,7 +24,9 @@ enum class ModelDataFor {
 DataSplits open_model_data(const Model& model, const std::string& dataset, const std::string& folder,
                            ModelDataFor purpose = ModelDataFor::judging, int64_t limit = 0);
 
-/// Whether a file holds a model that can be trained on, which is not lost for something that cannot.
+/// Whether a file holds a model of mfi's, and whether one that can be trained on, which is not lost for something that
+/// cannot.
+bool holds_model(const std::filesystem::path& file);
 bool is_trainable_model(const std::filesystem::path& file);
 
 }  // namespace mfi

@@ -185,7 +185,8 @@ void add_predict_command(CLI::App& program, Action& action) {
   command->footer(
       "A picture that cannot be read is a row with the reason, and no end.\n\n"
       "Example:\n  mfi predict runs/cifar10-resnet34-w16/hybrid/model.safetensors photos/ --top 3" +
-      exit_codes_section({ExitCode::bad_data, ExitCode::not_found, ExitCode::checkpoint}));
+      exit_codes_section({ExitCode::bad_data, ExitCode::not_found, ExitCode::checkpoint, ExitCode::interrupted,
+                          ExitCode::terminated}));
   command->callback([=, &action] { action = [=] { predict(*a); }; });
 }
 

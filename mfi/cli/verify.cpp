@@ -253,7 +253,8 @@ void add_verify_command(CLI::App& program, Action& action) {
   command->footer(
       "Example:\n  mfi verify hybrid.onnx --data ~/data \\\n"
       "    --against runs/cifar10-resnet34-w16/hybrid/model.safetensors" +
-      exit_codes_section({ExitCode::not_found, ExitCode::checkpoint, ExitCode::interrupted, ExitCode::terminated}) +
+      exit_codes_section({ExitCode::usage, ExitCode::bad_data, ExitCode::not_found, ExitCode::cannot_write,
+                          ExitCode::checkpoint, ExitCode::interrupted, ExitCode::terminated}) +
       environment_section({"MFI_DATA"}));
   command->callback([=, &action] { action = [=] { verify(*a); }; });
 }

@@ -131,7 +131,7 @@ class PlainLines {
     if (p.accuracy_percent >= 0) epoch += format(", train %.1f %%", p.accuracy_percent);
     epoch +=
         format(", %.0f images/s, %s left in step", p.images_per_second, duration_text(p.seconds_left_in_step).c_str());
-    if (look.view.seconds_left >= 0) epoch += ", " + duration_text(look.view.seconds_left) + " in run";
+    if (look.view.seconds_left >= 0) epoch += ", " + duration_text(look.view.seconds_left) + " left in run";
     return {key, epoch};
   }
 

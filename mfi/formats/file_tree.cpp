@@ -173,7 +173,9 @@ class Archive : public FileTree {
   static std::string link_target(archive_entry* entry, const fs::path& name) {
     if (const char* target = archive_entry_hardlink(entry)) return within(target).generic_string();
     const char* target = archive_entry_filetype(entry) == AE_IFLNK ? archive_entry_symlink(entry) : nullptr;
-    return target ? (name.parent_path() / target).lexically_normal().generic_string() : "";
+    if (!target) return "";
+    const auto path = (name.parent_path() / target).lexically_normal();
+    return (path.is_absolute() ? within(path) : path).generic_string();
   }
 
   std::string file_;

@@ -178,11 +178,11 @@ class JpegReader {
   }
 
  private:
-  // After a mere warning, or with a subsampling that has no name, the header is there and the decoder goes on.
+  // With a subsampling that has no name the header is there and the decoder goes on. After a warning it would too, but
+  // tell of no other one, and so of no damage.
   bool is_enough(const Header& h) const {
-    const bool harmless = tjGetErrorCode(handle_.get()) == TJERR_WARNING ||
-                          std::string_view(tjGetErrorStr2(handle_.get())).find("subsampling") != std::string_view::npos;
-    return harmless && h.width > 0 && h.height > 0 && h.colours >= 0;
+    return std::string_view(tjGetErrorStr2(handle_.get())).find("subsampling") != std::string_view::npos &&
+           h.width > 0 && h.height > 0 && h.colours >= 0;
   }
 
   // A decoder that failed within a header would take the next file for the rest of it.

@@ -95,18 +95,6 @@ TEST(Picture, SaysWhereTheDecoderHadDoubts) {
   EXPECT_GT(doubts, 0);
 }
 
-// Pillow reads such a file too.
-TEST(Picture, IsReadThoughItsHeaderHasAVersionOfNoName) {
-  auto bytes = bytes_of("photo.jpg");
-  const auto version = bytes.find(std::string("JFIF\0", 5));
-  ASSERT_NE(version, std::string::npos);
-  bytes[version + 5] = 2;
-  std::string doubt;
-  const auto image = decode_picture(bytes, "x", 1, &doubt);
-  EXPECT_EQ(image.pixels, decode_picture(bytes_of("photo.jpg"), "x").pixels);
-  EXPECT_THAT(doubt, HasSubstr("JFIF"));
-}
-
 TEST(Picture, IsRefusedWhereItIsAnAnimation) {
   const std::string header("RIFF\x16\0\0\0WEBPVP8X\x0A\0\0\0\x02\0\0\0\x07\0\0\x07\0\0", 30);
   EXPECT_THAT(refusal(header), HasSubstr("a.jpg: an animated WebP, which mfi does not read"));

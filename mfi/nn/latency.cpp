@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <numeric>
 
 #include "mfi/nn/fold.h"
 
@@ -71,14 +70,14 @@ PartTimes median_of(const std::vector<PartTimes>& turns) {
 
 std::vector<PartTimes> times_by_turns(size_t count, const std::function<PartTimes(size_t)>& measure) {
   std::vector<std::vector<PartTimes>> turns(count);
-  std::vector<PartTimes> out(count);
-  std::vector<size_t> left(count);
-  std::iota(left.begin(), left.end(), 0);
+  std::vector<PartTimes> out;
   for (int turn = 1; turn <= kMostTurns; ++turn) {
-    for (const auto i : left) turns[i].push_back(measure(i));
+    for (size_t i = 0; i < count; ++i) turns[i].push_back(measure(i));
     if (turn % kTurns != 0) continue;
-    for (const auto i : left) out[i] = median_of(turns[i]);
-    std::erase_if(left, [&](size_t i) { return out[i].spread <= kLargestSpread; });
+    out.clear();
+    for (const auto& of_one : turns) out.push_back(median_of(of_one));
+    // All of them go on: a later turn compares with a later one alone.
+    if (worst_spread(out) <= kLargestSpread) break;
   }
   return out;
 }

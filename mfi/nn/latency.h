@@ -24,7 +24,8 @@ constexpr double kLargestSpread = 0.3;
 
 /// Times of networks that are to be compared, by turns: each of them once, then each of them again, five times. A
 /// machine may be slower for some tenths of a second, which is a whole turn's time and shows in none of its runs; so it
-/// meets all of them. Those whose spread is above kLargestSpread then have five turns more, fifteen at most.
+/// meets all of them. While the spread of one is above kLargestSpread all have five turns more,
+/// fifteen at most.
 ///
 /// measure: one turn of the network with that number; its spread is not looked at.
 std::vector<PartTimes> times_by_turns(size_t count, const std::function<PartTimes(size_t)>& measure);

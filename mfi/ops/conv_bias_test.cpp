@@ -29,6 +29,7 @@ std::vector<Case> cases() {
           out.push_back({4, width, 2 * width, 1, 2, size, bias, shortcut, relu});
         }
         for (const int64_t in : {1, 5}) out.push_back({2, in, 1, 3, 1, 4, bias, shortcut, relu});
+        for (const int64_t kernel : {1, 3}) out.push_back({2, 1, 4, kernel, 1, 5, bias, shortcut, relu});
         for (const int64_t batch : {1, 2}) {
           out.push_back({batch, 5, 7, 3, 2, 9, bias, shortcut, relu});
           out.push_back({batch, 26, 104, 1, 1, 7, bias, shortcut, relu});
@@ -73,6 +74,17 @@ void expect_close(const Trial& ours, const Trial& reference, double tolerance) {
   if (ours.c.shortcut) {
     EXPECT_LT(largest_difference(ours.shortcut.grad(), reference.shortcut.grad()), tolerance)
         << ours.c << ": gradient of the shortcut";
+  }
+}
+
+// As what index_select leaves: LibTorch's call for a sum wants it channels-last.
+TEST(ConvBias, TakesAnInputOfAnotherOrder) {
+  for (const auto type : {torch::kFloat32, torch::kBFloat16}) {
+    const Case c{2, 8, 16, 1, 1, 5, false, true, false};
+    Trial ours(c, type, false), reference(c, torch::kFloat32, false);
+    ours.x = ours.x.contiguous();
+    EXPECT_LT(largest_difference(ours.run(conv_bias, KeptWeightsPtr()).out, reference.run(conv_bias_reference).out),
+              2e-2);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 #include "mfi/core/text.h"
@@ -80,7 +81,7 @@ std::string line_chart(const LineChart& chart) {
     // There is no half epoch, but in a file that somebody else wrote.
     std::copy_if(ticks.begin(), ticks.end(), std::back_inserter(x_ticks),
                  [](double tick) { return tick == std::floor(tick); });
-    if (x_ticks.size() < 2) x_ticks = ticks;
+    if (x_ticks.size() < 2 || x_ticks.front() > x_range.low || x_ticks.back() < x_range.high) x_ticks = ticks;
     if (x_range.low == x_range.high) x_ticks = {x_range.low - 1, x_range.low, x_range.low + 1};
   }
   const bool logarithmic = !chart.x_ticks.empty() && chart.x_ticks.front() > 0;

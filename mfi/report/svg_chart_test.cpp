@@ -53,7 +53,11 @@ TEST(LineChart, MarksASinglePoint) {
 
 // In a metrics.csv that somebody else wrote.
 TEST(LineChart, DrawsEpochsThatAreNoWholeNumbers) {
-  for (const double last : {0.4, 1.2}) expect_sound(line_chart(chart({{"one", {{0.2, 2}, {last, 3}}}})));
+  for (const double last : {0.4, 1.2, 2.5, 3.5}) {
+    const auto svg = line_chart(chart({{"one", {{0.2, 2}, {last, 3}}}}));
+    expect_sound(svg);
+    EXPECT_THAT(svg, Not(HasSubstr("\"-"))) << "nothing is drawn left of it all";
+  }
 }
 
 TEST(LineChart, IsInterruptedWhereThereIsNoNumber) {
