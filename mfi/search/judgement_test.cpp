@@ -11,13 +11,21 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
+SearchPoint point(const std::string& name, int64_t parameters, int64_t macs, double milliseconds, double held_out) {
+  SearchPoint out;
+  out.name = name;
+  out.parameters = parameters;
+  out.macs = macs;
+  out.milliseconds = milliseconds;
+  out.held_out_percent = held_out;
+  return out;
+}
+
 SearchResults made_up() {
   SearchResults out;
-  out.teacher = {"teacher", {}, 1000, 100, 10, 0, 90};
-  out.points = {{"a", {}, 500, 20, 9, 0.2, 88},
-                {"b", {}, 300, 60, 4, 0.3, 89},
-                {"c", {}, 100, 70, 2, 0.6, 85},
-                {"d", {}, 300, 50, 5, 0.3, 87}};
+  out.teacher = point("teacher", 1000, 100, 10, 90);
+  out.points = {point("a", 500, 20, 9, 88), point("b", 300, 60, 4, 89), point("c", 100, 70, 2, 85),
+                point("d", 300, 50, 5, 87)};
   return out;
 }
 
@@ -41,7 +49,7 @@ TEST(Judge, DrawsTheFrontOverTheFirstTargetsCost) {
 TEST(Judge, AllowsADropThatIsJustAsLarge) {
   SearchResults results;
   results.teacher.held_out_percent = 63.0;
-  results.points = {{"a", {}, 500, 20, 9, 0.2, 62.4}};
+  results.points = {point("a", 500, 20, 9, 62.4)};
   ASSERT_GT(63.0 - 62.4, 0.6) << "as numbers";
   judge(results, {}, 0.6);
   EXPECT_TRUE(results.chosen());
