@@ -76,7 +76,7 @@ std::vector<PartTimes> times_by_turns(size_t count, const std::function<PartTime
     if (turn % kTurns != 0) continue;
     out.clear();
     for (const auto& of_one : turns) out.push_back(median_of(of_one));
-    // All of them go on: a later turn compares with a later one alone.
+    // All of them go on, the calm ones too: turns of another minute do not compare.
     if (worst_spread(out) <= kLargestSpread) break;
   }
   return out;

@@ -431,8 +431,8 @@ class Search {
       StateFiles(place).remove();
       return outcome.seconds;
     });
-    if (!found->contains(
-            "measured_divergence")) {  // fine-tuned by an mfi that did not measure it; here it is as mapped
+    // Where an mfi fine-tuned it that did not measure it; here it is as mapped still.
+    if (!found->contains("measured_divergence")) {
       (*found)["measured_divergence"] = measured_divergence(*network);
       write_record(file, fingerprint, *found);
     }
