@@ -107,8 +107,7 @@ void eval(const EvalArguments& arguments) {
   for (const auto& [flag, file] : {std::pair{"--logits", arguments.logits},
                                    {"--confusion", arguments.confusion},
                                    {"--differences", arguments.differences}})
-    if (!file.empty() && holds_model(file))
-      throw UsageError(std::string(flag) + " " + file + " is a model of mfi, which is not replaced; give another name");
+    require_no_model(flag, file);
   const auto model = load_model(arguments.model);
   const auto data = open_model_data(model, arguments.dataset, arguments.data);
   const auto dtype = arguments.precision == "bf16" ? torch::kBFloat16 : torch::kFloat32;

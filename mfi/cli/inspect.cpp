@@ -39,9 +39,7 @@ void print_beside(const Model& model, const fs::path& file, const Model& other, 
     throw CheckpointError(format("%s: has %zu stages, %s has %zu; there is nothing to compare part by part",
                                  file.c_str(), arch.stages.size(), teacher.c_str(), other_arch.stages.size()));
   constexpr int64_t kBatch = 1;
-  const std::shared_ptr<const Network> networks[] = {model.network, other.network};
-  const auto times = measure_by_turns(
-      2, [&](size_t i) { return networks[i]; }, kBatch);
+  const auto times = measure_by_turns(model.network, other.network, kBatch);
   std::cout << "\nbeside " << teacher.string() << " (" << other_arch.name << "); ms: one image, float32, folded, "
             << at::get_num_threads() << " threads; 1 MAC is 2 FLOP\n"
             << comparison_table(arch, times[0].milliseconds, other_arch, times[1].milliseconds);
@@ -139,8 +137,7 @@ void require_pictures_for(const std::string& sheet) {
 }
 
 void inspect_data(const fs::path& path, const std::string& sheet) {
-  if (!sheet.empty() && holds_model(sheet))
-    throw UsageError("--sheet " + sheet + " is a model of mfi, which is not replaced; give another name");
+  require_no_model("--sheet", sheet);
   if (fs::is_regular_file(path) && !is_cifar_archive(path)) return inspect_pictures(path, sheet);
   std::vector<std::string> names{"cifar-10", "cifar-100"};
   if (fs::exists(path / "train.png")) names = {"sample"};

@@ -63,7 +63,10 @@ std::optional<ModelDescription> described(const std::filesystem::path& file) {
 
 }  // namespace
 
-bool holds_model(const std::filesystem::path& file) { return described(file).has_value(); }
+void require_no_model(const std::string& flag, const std::string& file) {
+  if (described(file))
+    throw UsageError(flag + " " + file + " is a model of mfi, which is not replaced; give another name");
+}
 
 bool is_trainable_model(const std::filesystem::path& file) {
   const auto found = described(file);

@@ -24,9 +24,10 @@ enum class ModelDataFor {
 DataSplits open_model_data(const Model& model, const std::string& dataset, const std::string& folder,
                            ModelDataFor purpose = ModelDataFor::judging, int64_t limit = 0);
 
-/// Whether a file holds a model of mfi's, and whether one that can be trained on, which is not lost for something that
-/// cannot.
-bool holds_model(const std::filesystem::path& file);
+/// Throws UsageError, naming the flag, where the file to be written ("": none) holds a model of mfi's.
+void require_no_model(const std::string& flag, const std::string& file);
+
+/// Whether a file holds a model that can be trained on, which is not lost for one that cannot.
 bool is_trainable_model(const std::filesystem::path& file);
 
 }  // namespace mfi

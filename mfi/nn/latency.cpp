@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "mfi/core/stop_signal.h"
 #include "mfi/nn/fold.h"
 
 namespace mfi {
@@ -84,7 +85,16 @@ std::vector<PartTimes> times_by_turns(size_t count, const std::function<PartTime
 
 std::vector<PartTimes> measure_by_turns(size_t count, const std::function<std::shared_ptr<const Network>(size_t)>& make,
                                         int64_t images) {
-  return times_by_turns(count, [&](size_t i) { return measure_turn(*make(i), images); });
+  return times_by_turns(count, [&](size_t i) {
+    throw_if_stopped();
+    return measure_turn(*make(i), images);
+  });
+}
+
+std::vector<PartTimes> measure_by_turns(const std::shared_ptr<const Network>& one,
+                                        const std::shared_ptr<const Network>& other, int64_t images) {
+  return measure_by_turns(
+      2, [&](size_t i) { return i == 0 ? one : other; }, images);
 }
 
 double worst_spread(const std::vector<PartTimes>& times) {

@@ -31,9 +31,13 @@ constexpr double kLargestSpread = 0.3;
 std::vector<PartTimes> times_by_turns(size_t count, const std::function<PartTimes(size_t)>& measure);
 
 /// The same of networks, a batch of `images` images each, with as many threads as LibTorch has. make: gives the network
-/// with that number, which is not kept from one turn to the next.
+/// with that number, which is not kept from one turn to the next. Throws the Error of a stop signal.
 std::vector<PartTimes> measure_by_turns(size_t count, const std::function<std::shared_ptr<const Network>(size_t)>& make,
                                         int64_t images);
+
+/// Of two of them.
+std::vector<PartTimes> measure_by_turns(const std::shared_ptr<const Network>& one,
+                                        const std::shared_ptr<const Network>& other, int64_t images);
 
 /// The largest of them.
 double worst_spread(const std::vector<PartTimes>& times);

@@ -64,10 +64,8 @@ TEST_F(ByTurns, GoOnWhileTheMachineIsBusy) {
 }
 
 TEST(MeasureByTurns, GivesATimeForEachPart) {
-  std::vector<std::shared_ptr<Network>> networks;
-  for (const int64_t width : {4, 16}) networks.push_back(std::make_shared<Network>(resnet_arch("resnet20", width, 10)));
-  const auto times = measure_by_turns(
-      2, [&](size_t i) { return networks[i]; }, 2);
+  const auto network = [](int64_t width) { return std::make_shared<Network>(resnet_arch("resnet20", width, 10)); };
+  const auto times = measure_by_turns(network(4), network(16), 2);
   ASSERT_THAT(times, SizeIs(2));
   for (const auto& each : times) {
     EXPECT_THAT(each.milliseconds, SizeIs(5));

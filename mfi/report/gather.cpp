@@ -4,7 +4,6 @@
 
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/error.h"
-#include "mfi/core/stop_signal.h"
 #include "mfi/core/text.h"
 #include "mfi/data/pictures.h"
 #include "mfi/formats/picture.h"
@@ -57,14 +56,7 @@ void compare_parts(const fs::path& run, const GatherOptions& options, RunReport&
   report.latency_missing = options.no_latency;
   if (!options.no_latency.empty()) return;
   MeasuredLatency latency;
-  const std::shared_ptr<const Network> networks[] = {teacher.network, hybrid.network};
-  const auto times = measure_by_turns(
-      2,
-      [&](size_t i) {
-        throw_if_stopped();
-        return networks[i];
-      },
-      latency.images);
+  const auto times = measure_by_turns(teacher.network, hybrid.network, latency.images);
   if (worst_spread(times) > kLargestSpread) {
     report.latency_missing = format(
         "the machine was busy: between the quartiles of the times lay %.0f %% of their median, and more than %.0f %% "

@@ -2,7 +2,6 @@
 
 #include "mfi/core/atomic_file.h"
 #include "mfi/core/sha256.h"
-#include "mfi/core/stop_signal.h"
 #include "mfi/pipeline/machine.h"
 
 namespace mfi {
@@ -35,13 +34,7 @@ std::vector<PartTimes> MeasuredTimes::of(const std::vector<Arch>& archs,
       out.push_back({each.at("milliseconds").get<std::vector<double>>(), each.at("whole"), each.at("spread")});
     return out;
   }
-  out = measure_by_turns(
-      archs.size(),
-      [&](size_t i) {
-        throw_if_stopped();
-        return make(i);
-      },
-      1);
+  out = measure_by_turns(archs.size(), make, 1);
   if (worst_spread(out) > kLargestSpread) {
     calm_ = false;
     return out;
